@@ -1,0 +1,159 @@
+/* acestep.h - music from words with the ACE-Step 1.5 models.
+ *
+ *   ace_error err;
+ *   ace_engine *engine = ace_engine_open("checkpoints", NULL, &err);          // a folder of published checkpoints
+ *   ace_request *song = ace_request_new(ACE_PROFILE_CLI);                     // every parameter at its default
+ *   ace_request_set(song, "caption", "jazz trio in a smoky bar", &err);      // any parameter, as text
+ *   ace_result *result = ace_generate(engine, song, NULL, &err);             // words become sound
+ *   if (result) ace_result_save(result, 0, "song.flac", &err);               // whole file or no file
+ *   else fprintf(stderr, "%s\n", err.message);                               // what, where, how to mend it
+ *   ace_result_free(result), ace_request_free(song), ace_engine_close(engine);
+ *
+ * Conventions. Functions that can fail take an `ace_error *` (may be NULL) and return a status or NULL; on success the
+ * error is left untouched. Strings are UTF-8 and NUL-terminated. Free functions accept NULL. An engine may be used from
+ * one thread at a time; different engines are independent; requests and results belong to the caller.
+ */
+#ifndef ACESTEP_H
+#define ACESTEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ACE_VERSION "0.1.0"
+
+/* ---- errors ------------------------------------------------------------------------------------------------- */
+
+/* What kind of failure; ace_error.message says the rest. The values are stable. */
+typedef enum ace_status {
+  ACE_OK = 0,
+  ACE_EINVAL = 1,       /* a value outside its range, an unknown name, a request that makes no sense */
+  ACE_EFORMAT = 2,      /* a file is not what it claims to be */
+  ACE_ENOTFOUND = 3,    /* a file, a model, a tensor is missing */
+  ACE_EIO = 4,          /* the system could not read or write */
+  ACE_ENOMEM = 5,       /* not enough memory for this job */
+  ACE_ECANCELED = 6,    /* the caller asked to stop */
+  ACE_EUNSUPPORTED = 7, /* understood, but not by this model or build */
+  ACE_EINTERNAL = 8     /* a defect of this library */
+} ace_status;
+
+/* One line, lower case, with what was wrong, where, and the accepted range or remedy. */
+typedef struct ace_error {
+  ace_status status;
+  char message[512];
+} ace_error;
+
+/* A stable lower-case word for a status ("invalid", "format", "missing", ...). Never NULL. */
+const char *ace_status_name(ace_status status);
+
+/* ---- progress, log, cancel ------------------------------------------------------------------------------------ */
+
+typedef struct ace_progress {
+  const char *stage;   /* "load", "encode", "diffuse", "decode", "save" */
+  double fraction;     /* of the whole job, 0..1, never falling */
+  double seconds_left; /* estimate; negative while unknown */
+  int step, steps;     /* inside the stage; steps is 0 where counting makes no sense */
+} ace_progress;
+
+/* All members may be NULL. They are called on the thread that called the library. `cancelled` is polled several times a
+ * second; once it returns true the call ends with ACE_ECANCELED and nothing is left behind. */
+typedef struct ace_callbacks {
+  void (*progress)(void *user, const ace_progress *progress);
+  void (*log)(void *user, const char *line);
+  bool (*cancelled)(void *user);
+  void *user;
+} ace_callbacks;
+
+/* ---- request -------------------------------------------------------------------------------------------------- */
+
+/* Which column of defaults a new request starts from. */
+typedef enum ace_profile {
+  ACE_PROFILE_CLI,  /* the command line and this library */
+  ACE_PROFILE_PAGE, /* the web studio */
+  ACE_PROFILE_REST, /* the REST API */
+  ACE_PROFILE_CHAT, /* the chat-completions API */
+  ACE_PROFILE_COUNT
+} ace_profile;
+
+typedef struct ace_request ace_request;
+
+/* A request with every parameter at its default of that profile. NULL only when memory is exhausted. */
+ace_request *ace_request_new(ace_profile profile);
+ace_request *ace_request_copy(const ace_request *request);
+void ace_request_free(ace_request *request);
+
+/* Sets one parameter by name from text: numbers in decimal, booleans as true/false, lists separated by commas, "" for
+ * null. `acestep schema` prints every name with its range. The value is checked against the parameter's own range. */
+ace_status ace_request_set(ace_request *request, const char *name, const char *value, ace_error *err);
+
+/* The current value of one parameter as text, in the form that ace_request_set reads. The string belongs to the caller
+ * (free() it); NULL if there is no such parameter. */
+char *ace_request_get(const ace_request *request, const char *name);
+
+/* Reads parameters out of a JSON object (the saved form, or any subset of it). Unknown keys are an error naming the key
+ * unless they are the result fields that a saved song carries. */
+ace_status ace_request_set_json(ace_request *request, const char *json, size_t length, ace_error *err);
+
+/* The request as JSON, two-space indent, one key a parameter. The string belongs to the caller. */
+char *ace_request_to_json(const ace_request *request);
+
+/* JSON Schema (draft 2020-12) of the JSON form, made from the parameter table. The string belongs to the caller. */
+char *ace_request_schema(ace_profile profile);
+
+/* Checks every parameter and the combinations of them. The message names the first offending field. */
+ace_status ace_request_validate(const ace_request *request, ace_error *err);
+
+/* ---- engine --------------------------------------------------------------------------------------------------- */
+
+typedef struct ace_engine ace_engine;
+
+typedef struct ace_engine_options {
+  const char *model;    /* diffusion checkpoint folder, e.g. "acestep-v15-turbo"; NULL: the first usable one */
+  const char *vae;      /* autoencoder folder, relative to the models folder or absolute; NULL: "vae" */
+  int threads;          /* 0: as many as the CPUs this process may use */
+  uint64_t memory;      /* budget in bytes for working memory; 0: what the machine has free */
+  ace_callbacks notify; /* progress and log while opening */
+} ace_engine_options;
+
+/* Opens the models under `models_dir` (see `acestep info DIR`). Weights are memory-mapped, so this is quick. */
+ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *options, ace_error *err);
+void ace_engine_close(ace_engine *engine);
+
+/* What is open, as a JSON object: model names, sizes, instruction set, threads. The string belongs to the caller. */
+char *ace_engine_describe(const ace_engine *engine);
+
+/* ---- result --------------------------------------------------------------------------------------------------- */
+
+typedef struct ace_result ace_result;
+
+/* Runs one request from words to sound. NULL on failure or cancellation, with `err` set. */
+ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err);
+void ace_result_free(ace_result *result);
+
+typedef struct ace_audio {
+  const float *samples; /* interleaved, [frames, channels], -1..1; valid until the result is freed */
+  int64_t frames;
+  int channels;    /* 2 */
+  int sample_rate; /* 48000 */
+  uint32_t seed;   /* the seed that made this item */
+} ace_audio;
+
+int ace_result_count(const ace_result *result);
+ace_audio ace_result_audio(const ace_result *result, int item);
+
+/* Every parameter that made the item, resolved (seeds, duration, model hashes): the JSON that `--from` reads back. The
+ * string belongs to the result. */
+const char *ace_result_json(const ace_result *result, int item);
+
+/* Writes the item's audio to `path` in the request's audio_format and "<path without extension>.json" beside it. Both
+ * appear whole or not at all; an existing file is replaced. */
+ace_status ace_result_save(const ace_result *result, int item, const char *path, ace_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

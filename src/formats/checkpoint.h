@@ -1,0 +1,52 @@
+/* checkpoint.h - a checkpoint folder: config.json and its weights, in one file or in shards.
+ *
+ *   ckpt *k = ckpt_open("checkpoints/acestep-v15-turbo", &err);
+ *   ckpt_reader r = {.checkpoint = k, .err = &err};
+ *   tens w = ckpt_matrix(&r, 2048, 1024, "layers.%d.self_attn.q_proj.weight", i);
+ *   if (r.failed) ...                       // checked once; the first failure sticks and names file, tensor, shapes
+ *
+ * Weights stay in the memory-mapped file in their own type (BF16 or F32) wherever that type and alignment allow; F16 and
+ * everything that must be rearranged is converted once into memory that the checkpoint owns.
+ */
+#ifndef ACE_CHECKPOINT_H
+#define ACE_CHECKPOINT_H
+
+#include "base/json.h"
+#include "formats/safetensors.h"
+#include "tensor/tensor.h"
+
+typedef struct ckpt ckpt;
+
+/* Opens model.safetensors, else the shards of model.safetensors.index.json (file names without any '/', inside the folder),
+ * else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. */
+ckpt *ckpt_open(const char *folder, ace_error *err);
+void ckpt_close(ckpt *k);
+
+const char *ckpt_folder(const ckpt *k);
+const json_t *ckpt_config(const ckpt *k);
+const char *ckpt_config_path(const ckpt *k);
+/* NULL if absent. */
+const st_tensor *ckpt_find(const ckpt *k, const char *name);
+int ckpt_tensor_count(const ckpt *k);
+int64_t ckpt_weight_bytes(const ckpt *k);
+/* Memory that lives as long as the checkpoint, 64-byte aligned, for rearranged weights. NULL when out of memory. */
+void *ckpt_alloc(ckpt *k, size_t bytes);
+/* SHA-256 of the weight files and config.json (names and contents, in sorted order) as 64 hex digits plus NUL. Cached
+ * inside the object after the first call. */
+ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_error *err);
+
+typedef struct ckpt_reader {
+  ckpt *checkpoint;
+  const char *prefix; /* put in front of every name; NULL: none */
+  ace_error *err;
+  bool failed;
+} ckpt_reader;
+
+/* A weight of exactly this shape in its own type (F16 widened to F32). On failure: a zeroed tens and r->failed. */
+tens ckpt_tensor(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
+/* Same, always F32 (vectors, tables, norms and biases). */
+tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
+#define ckpt_matrix(r, rows, columns, ...) ckpt_tensor(r, 2, (int64_t[]){rows, columns}, __VA_ARGS__)
+#define ckpt_vector(r, length, ...) ckpt_tensor_f32(r, 1, (int64_t[]){length}, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,42 @@
+/* device.h - what a device implements: one function an operation, called with checked shapes and an allocated result.
+ *
+ * Functions may take scratch memory from the context between a mark and a release. They cannot fail for a shape; a
+ * failure of the device itself is recorded with tens_fail.
+ */
+#ifndef ACE_DEVICE_H
+#define ACE_DEVICE_H
+
+#include "tensor/ops.h"
+
+struct tens_device {
+  const char *name;
+  void (*linear)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
+  void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
+  void (*embedding)(tens_ctx *c, tens *y, const tens *table, const tens *ids);
+  void (*rms_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);
+  void (*head_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);
+  void (*attention)(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
+  void (*attention_probs)(tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
+  void (*conv1d)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
+  void (*conv1d_transposed)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
+  void (*snake)(tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
+  void (*add)(tens_ctx *c, tens *y, const tens *a, const tens *b);
+  void (*silu)(tens_ctx *c, tens *y, const tens *x);
+  void (*modulation)(tens_ctx *c, tens *y, const tens *table, const tens *rows);
+  void (*sinusoid)(tens_ctx *c, tens *y, const tens *t, float scale);
+  void (*concat)(tens_ctx *c, tens *y, int n, const tens *const *parts);
+  void (*gather)(tens_ctx *c, tens *y, const tens *x, const tens *index);
+  void (*prepend)(tens_ctx *c, tens *y, const tens *x, const tens *row);
+  void (*resize)(tens_ctx *c, tens *y, const tens *x);
+  void (*outer_add)(tens_ctx *c, tens *y, const tens *x, const tens *rows);
+  void (*fsq_quantize)(tens_ctx *c, tens *codes, const tens *z, const int *levels, int d);
+  void (*fsq_index)(tens_ctx *c, tens *index, const tens *codes, const int *levels, int d);
+  void (*fsq_codes)(tens_ctx *c, tens *codes, const tens *index, const int *levels, int d);
+  void (*mix)(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);
+  void (*norm_clamp)(tens_ctx *c, tens *y, const tens *v, const tens *x, float limit);
+  void (*blend)(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+  void (*dwt)(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
+  void (*idwt)(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
+};
+
+#endif

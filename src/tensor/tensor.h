@@ -1,0 +1,97 @@
+/* tensor.h - tensors and the context that operations run in.
+ *
+ *   tens_ctx *c = tens_open(&(tens_options){.device = tens_cpu(), .threads = pool, .capacity = 1 << 30}, &err);
+ *   tens_mark mark = tens_here(c);
+ *   tens *y = op_linear(c, x, w, NULL);            // y lives in the context's arena
+ *   y = op_rms_norm(c, y, norm, 1e-6f);
+ *   if (!y) tens_error(c, &err);                   // the first failure sticks; later operations return NULL
+ *   y = tens_keep(c, mark, y);                     // forget everything since the mark but y
+ *
+ * A tensor is a contiguous row-major array: dim[rank-1] is the fastest. Shapes are written [batch, time, channels].
+ * Operations are functions of their inputs: none writes into an argument unless its name says `_into`. They return NULL
+ * after a failure and accept NULL inputs, so that a model reads like its equations and checks once at the end.
+ *
+ * Planning. A context opened with `plan` computes nothing: operations only check shapes and count memory, and data
+ * pointers must not be followed. tens_peak() then says how many bytes the same calls need for real.
+ */
+#ifndef ACE_TENSOR_H
+#define ACE_TENSOR_H
+
+#include "base/arena.h"
+#include "base/pool.h"
+
+typedef enum tens_dtype { TENS_F32, TENS_BF16, TENS_I32 } tens_dtype;
+
+enum { TENS_MAX_RANK = 4 };
+
+typedef struct tens {
+  tens_dtype dtype;
+  int rank; /* 1..4 */
+  int64_t dim[TENS_MAX_RANK];
+  void *data; /* contiguous; aligned to its element size; owned by an arena, a checkpoint map or the caller */
+} tens;
+
+typedef struct tens_ctx tens_ctx;
+typedef struct tens_device tens_device;
+
+/* The processor, with kernels chosen at run time for its instruction set (see tensor/cpu/isa.h). */
+const tens_device *tens_cpu(void);
+/* The slow, obvious version of every operation, single-threaded, sums in double: what the others are tested against. */
+const tens_device *tens_oracle(void);
+const char *tens_device_name(const tens_device *device);
+
+typedef struct tens_options {
+  const tens_device *device; /* NULL: tens_cpu() */
+  pool *threads;             /* NULL: the caller's thread alone */
+  size_t capacity;           /* bytes of the arena that results live in; ignored when planning */
+  bool plan;
+  bool (*cancelled)(void *user); /* polled before every operation; true makes it fail with ACE_ECANCELED; NULL: never */
+  void *user;
+} tens_options;
+
+tens_ctx *tens_open(const tens_options *options, ace_error *err);
+void tens_close(tens_ctx *c);
+
+/* ACE_OK until an operation failed. */
+ace_status tens_status(const tens_ctx *c);
+/* Copies the first failure into `err` and returns its status. */
+ace_status tens_error(const tens_ctx *c, ace_error *err);
+/* Records a failure found outside an operation, e.g. by a model checking its inputs. Returns NULL. */
+tens *tens_fail(tens_ctx *c, ace_status status, const char *format, ...) ACE_PRINTF(3, 4);
+/* Forgets a failure and everything allocated. */
+void tens_reset(tens_ctx *c);
+
+bool tens_planning(const tens_ctx *c);
+pool *tens_threads(const tens_ctx *c); /* may be NULL */
+size_t tens_peak(const tens_ctx *c);   /* bytes, highest so far */
+
+/* A new uninitialised tensor in the arena. */
+tens *tens_new(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim);
+/* A new tensor holding a copy of `data` (untouched when planning). */
+tens *tens_from(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim, const void *data);
+/* The same data under another shape with the same number of elements. */
+tens *tens_view(tens_ctx *c, const tens *x, int rank, const int64_t *dim);
+/* Rows [first, first+count) of dim 0, sharing data. */
+tens *tens_rows(tens_ctx *c, const tens *x, int64_t first, int64_t count);
+
+/* A point in the context's memory; everything made after it is forgotten by tens_release. */
+typedef struct tens_mark {
+  size_t data, nodes;
+} tens_mark;
+
+tens_mark tens_here(const tens_ctx *c);
+void tens_release(tens_ctx *c, tens_mark mark);
+/* Releases to `mark` but moves x's data there and returns it. x must have been made after the mark, and not be a view. */
+tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x);
+/* Scratch memory for a device, 64-byte aligned; NULL (and an error recorded) when the arena is full. */
+void *tens_scratch(tens_ctx *c, size_t bytes);
+
+int64_t tens_count(const tens *x); /* elements */
+size_t tens_size_of(tens_dtype dtype);
+static inline float *tens_f32(const tens *x) { return (float *)x->data; }
+static inline int32_t *tens_i32(const tens *x) { return (int32_t *)x->data; }
+
+/* Shape literals: tens_new(c, TENS_F32, TENS_DIMS(2, t, 64)). */
+#define TENS_DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+
+#endif
