@@ -1,12 +1,25 @@
 /* device.h - what a device implements: one function an operation, called with checked shapes and an allocated result.
  *
- * Functions may take scratch memory from the context between a mark and a release. They cannot fail for a shape; a
- * failure of the device itself is recorded with tens_fail.
+ * Rules for a device. Its functions get checked, non-empty shapes and a result that overlaps no input (but `mix` and
+ * `blend`, whose dst may be an input). They cannot fail. They take temporary memory only from tens_worker_scratch, a
+ * block for each worker of the pool that was reserved when the context opened, and allocate nothing in the context, so
+ * that memory can be planned without asking the device. Work is spread with tens_parallel. A device is a constant
+ * table: it has no state.
  */
 #ifndef ACE_DEVICE_H
 #define ACE_DEVICE_H
 
 #include "tensor/ops.h"
+
+/* Bytes of scratch memory that every worker has to itself. */
+enum { TENS_WORKER_SCRATCH = 1 << 20 };
+
+/* The block of worker 0..workers-1, 64-byte aligned, uninitialised; what is in it lasts until the operation returns. */
+void *tens_worker_scratch(const tens_ctx *c, int worker);
+/* Workers of this context: the pool's threads, or 1. */
+int tens_workers(const tens_ctx *c);
+/* pool_run on the context's pool; without one the chunks run in turn as worker 0. */
+void tens_parallel(const tens_ctx *c, int chunks, pool_fn fn, void *arg);
 
 struct tens_device {
   const char *name;
@@ -16,7 +29,8 @@ struct tens_device {
   void (*rms_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);
   void (*head_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);
   void (*attention)(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
-  void (*attention_probs)(tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
+  void (*attention_probs)(tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a, const int *heads,
+                          int n);
   void (*conv1d)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
   void (*conv1d_transposed)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
   void (*snake)(tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
@@ -25,6 +39,7 @@ struct tens_device {
   void (*modulation)(tens_ctx *c, tens *y, const tens *table, const tens *rows);
   void (*sinusoid)(tens_ctx *c, tens *y, const tens *t, float scale);
   void (*concat)(tens_ctx *c, tens *y, int n, const tens *const *parts);
+  void (*join)(tens_ctx *c, tens *y, int n, const tens *const *parts); /* along dim 1 */
   void (*gather)(tens_ctx *c, tens *y, const tens *x, const tens *index);
   void (*prepend)(tens_ctx *c, tens *y, const tens *x, const tens *row);
   void (*resize)(tens_ctx *c, tens *y, const tens *x);

@@ -1,23 +1,25 @@
 /* ops.h - the list of operations: the only seam between models and hardware.
  *
  * Letters: B batch, S/T positions in time, C/K/N channels, H model width, D head width, V vocabulary. Activations are
- * F32. Weights marked * may be BF16 or F32 and are widened to F32 as they are read; all other weights are F32. Unless it
- * says otherwise an operation computes in F32, in an order that depends only on the shapes of one row: a row's result
- * is the same alone, in a batch, and for every number of threads.
+ * F32. Weights marked * may be BF16 or F32 and are widened to F32 as they are read; all other weights are F32. Unless
+ * it says otherwise an operation computes in F32, in an order that depends only on the shapes of one row: a row's
+ * result is the same alone, in a batch, and for every number of threads.
  *
  * Each operation checks its shapes, allocates its result in the context and calls the device. It returns NULL and
- * records an error for a wrong shape, NULL for a NULL input.
+ * records an error for a wrong shape or a missing input; after a failure it returns NULL at once.
  */
 #ifndef ACE_OPS_H
 #define ACE_OPS_H
 
 #include "tensor/tensor.h"
 
-/* ---- matrix products ---------------------------------------------------------------------------------------------- */
+/* ---- matrix products ----------------------------------------------------------------------------------------------
+ */
 
 typedef enum op_act { OP_ACT_NONE, OP_ACT_SILU } op_act;
 
-/* What happens to each product before it is stored: y = residual + gate * act(product + bias). Any member may be NULL. */
+/* What happens to each product before it is stored: y = residual + gate * act(product + bias). Any member may be NULL.
+ */
 typedef struct op_epilogue {
   const tens *bias; /* [N] */
   op_act act;
@@ -34,7 +36,8 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
 /* table* [V, H], ids I32 [...] in 0..V-1 -> F32 [..., H]. An id outside the table is an error. */
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids);
 
-/* ---- normalisation, position -------------------------------------------------------------------------------------- */
+/* ---- normalisation, position --------------------------------------------------------------------------------------
+ */
 
 /* x [..., H], w [H]: w * x / sqrt(mean(x²) + eps). */
 tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps);
@@ -42,7 +45,8 @@ tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps);
 /* x [B, S, H], scale and shift [B, H]: rms_norm(x) * (1 + scale) + shift (adaptive layer norm). */
 tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);
 
-/* Rotary position embedding, half-split form: (x[j], x[j+D/2]) turned by position * theta^(-2j/D). */
+/* Rotary position embedding, half-split form: (x[j], x[j+D/2]) turned by position * theta^(-2j/D). The angle and its
+ * cosine and sine are formed in double, then rounded to F32. */
 typedef struct op_rope {
   double theta;
   int first; /* position of row 0 */
@@ -51,10 +55,11 @@ typedef struct op_rope {
 /* x [B, S, heads*D], w [D]: RMS norm over each head's D values, then rotation. rope NULL: no rotation. */
 tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const op_rope *rope);
 
-/* ---- attention ---------------------------------------------------------------------------------------------------- */
+/* ---- attention ----------------------------------------------------------------------------------------------------
+ */
 
-/* Query i may see key j if all hold: causal -> j <= i; window >= 0 -> |i-j| <= window; key_mask[b][j] != 0. A query that
- * may see no key attends to every key equally (what adding the lowest float to all scores does). */
+/* Query i may see key j if all hold: causal -> j <= i; window >= 0 -> |i-j| <= window; key_mask[b][j] != 0. A query
+ * that may see no key attends to every key equally (what adding the lowest float to all scores does). */
 typedef struct op_attn {
   int heads, kv_heads;  /* query head h reads key/value head h / (heads / kv_heads) */
   bool causal;          /* needs Sq == Sk */
@@ -66,10 +71,12 @@ typedef struct op_attn {
  * maximum and sum (Milakov & Gimelshein 2018); the Sq x Sk matrix is never stored. */
 tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, const op_attn *a);
 
-/* The probabilities themselves for n chosen query heads: [B, n, Sq, Sk]. For lyric alignment; memory grows with Sq*Sk. */
+/* The probabilities themselves for n chosen query heads: [B, n, Sq, Sk]. For lyric alignment; memory grows with Sq*Sk.
+ */
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
 
-/* ---- convolution over time: x [B, T, C] --------------------------------------------------------------------------- */
+/* ---- convolution over time: x [B, T, C] ---------------------------------------------------------------------------
+ */
 
 /* y = residual + snake(product + bias). Snake (Ziyin et al. 2020): u + sin(alpha*u)² * inv_beta, per channel. */
 typedef struct op_conv {
@@ -79,27 +86,33 @@ typedef struct op_conv {
   const tens *residual;         /* the shape of the result, or NULL */
 } op_conv;
 
-/* w* [O, taps, C]: y[t, o] = Σ_k Σ_c x[t*stride + k*dilation - pad, c] w[o, k, c]; T' = (T + 2 pad - dilation (taps-1) -
- * 1) / stride + 1. */
+/* w* [O, taps, C]: y[t, o] = Σ_k Σ_c x[t*stride + k*dilation - pad, c] w[o, k, c]; T' = (T + 2 pad - dilation (taps-1)
+ * - 1) / stride + 1. */
 tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p);
 
-/* w* [taps, O, C], taps a multiple of stride: y[t*stride + k - pad, o] += Σ_c x[t, c] w[k, o, c]; T' = (T-1) stride - 2 pad
+/* w* [taps, O, C], taps a multiple of stride: y[t*stride + k - pad, o] += Σ_c x[t, c] w[k, o, c]; T' = (T-1) stride - 2
+ * pad
  * + taps. dilation is ignored. */
 tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p);
 
 /* x [..., C]: snake on its own. */
 tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_beta);
 
-/* ---- small ones --------------------------------------------------------------------------------------------------- */
+/* ---- small ones ---------------------------------------------------------------------------------------------------
+ */
 
 tens *op_add(tens_ctx *c, const tens *a, const tens *b); /* same shapes */
 tens *op_silu(tens_ctx *c, const tens *x);
-/* table F32 [n, H], rows [B, n*H] -> [n, B, H]: table[i] + rows[b, i]; result rows [i] are the [B, H] that gates take. */
+/* table F32 [n, H], rows [B, n*H] -> [n, B, H]: table[i] + rows[b, i]; result rows [i] are the [B, H] that gates take.
+ */
 tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows);
-/* t [B] -> [B, width]: cos then sin of scale * t * 10000^(-i / (width/2)). */
+/* t [B] -> [B, width]: cos then sin of (scale * t) * 10000^(-i / (width/2)), i in 0..width/2-1. As in the reference the
+ * frequency and both products are rounded to F32 before the cosine. */
 tens *op_sinusoid(tens_ctx *c, const tens *t, int width, float scale);
 /* Parts [..., Ci] joined on the last dim; n <= 4. Each part's leading dims are equal. */
 tens *op_concat(tens_ctx *c, int n, const tens *const *parts);
+/* Parts [B, Si, H] one behind the other in time: [B, ΣSi, H]; n <= 4. */
+tens *op_join(tens_ctx *c, int n, const tens *const *parts);
 /* x [B, S, H], index I32 [B, N] of rows in 0..S-1 -> [B, N, H]; index -1 gives a row of zeros. */
 tens *op_gather(tens_ctx *c, const tens *x, const tens *index);
 /* x [B, S, H] and row [H] -> [B, S+1, H]: the row in front of every item. */
@@ -109,16 +122,19 @@ tens *op_resize(tens_ctx *c, const tens *x, int64_t length);
 /* x [N, H], rows [P, H] -> [N, P, H]: x[n] + rows[p]. */
 tens *op_outer_add(tens_ctx *c, const tens *x, const tens *rows);
 
-/* ---- finite scalar quantisation (Mentzer et al. 2023), residual form with one quantiser ----------------------------- */
+/* ---- finite scalar quantisation (Mentzer et al. 2023), residual form with one quantiser -----------------------------
+ */
 
-/* z [..., d], d levels -> codes [..., d] in -1..1: soft clamp c*tanh(z/c), c = 1 + 1/(L-1); clamp; round to L levels. */
+/* z [..., d], d levels -> codes [..., d] in -1..1: soft clamp c*tanh(z/c), c = 1 + 1/(L-1); clamp; round to L levels.
+ */
 tens *op_fsq_quantize(tens_ctx *c, const tens *z, const int *levels, int d);
 /* codes [..., d] -> I32 [...]: Σ level_i * basis_i, the first level the fastest digit. */
 tens *op_fsq_index(tens_ctx *c, const tens *codes, const int *levels, int d);
 /* index I32 [...] -> codes [..., d]. Indices are clamped to 0..product-1. */
 tens *op_fsq_codes(tens_ctx *c, const tens *index, const int *levels, int d);
 
-/* ---- latents while sampling: [B, T, C], T in time -------------------------------------------------------------------- */
+/* ---- latents while sampling: [B, T, C], T in time
+ * -------------------------------------------------------------------- */
 
 /* dst = a*x + b*y (y may be NULL); dst may be x or y. Fused multiply-add is not used: results equal plain rounding. */
 bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);

@@ -63,7 +63,7 @@ void tens_reset(tens_ctx *c);
 
 bool tens_planning(const tens_ctx *c);
 pool *tens_threads(const tens_ctx *c); /* may be NULL */
-size_t tens_peak(const tens_ctx *c);   /* bytes, highest so far */
+size_t tens_peak(const tens_ctx *c);   /* bytes, highest so far, with the workers' scratch: enough as `capacity` */
 
 /* A new uninitialised tensor in the arena. */
 tens *tens_new(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim);
@@ -81,17 +81,26 @@ typedef struct tens_mark {
 
 tens_mark tens_here(const tens_ctx *c);
 void tens_release(tens_ctx *c, tens_mark mark);
-/* Releases to `mark` but moves x's data there and returns it. x must have been made after the mark, and not be a view. */
+/* Releases to `mark` but keeps x: data made after the mark is moved down there, data from before or from elsewhere
+ * stays. Other tensors made after the mark are gone, also those that shared x's data. NULL for x NULL. */
 tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x);
-/* Scratch memory for a device, 64-byte aligned; NULL (and an error recorded) when the arena is full. */
+/* Raw memory in the arena, 64-byte aligned, for the caller's own arithmetic; NULL (and an error recorded) when the
+ * arena is full. When planning the result must not be followed. Devices use tens_worker_scratch (device.h) instead. */
 void *tens_scratch(tens_ctx *c, size_t bytes);
 
 int64_t tens_count(const tens *x); /* elements */
 size_t tens_size_of(tens_dtype dtype);
-static inline float *tens_f32(const tens *x) { return (float *)x->data; }
-static inline int32_t *tens_i32(const tens *x) { return (int32_t *)x->data; }
+static inline float *tens_f32(const tens *x) {
+  return (float *)x->data;
+}
+static inline int32_t *tens_i32(const tens *x) {
+  return (int32_t *)x->data;
+}
 
 /* Shape literals: tens_new(c, TENS_F32, TENS_DIMS(2, t, 64)). */
-#define TENS_DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+#define TENS_DIMS(...)                                                           \
+  (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { \
+    __VA_ARGS__                                                                  \
+  }
 
 #endif
