@@ -23,6 +23,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
 
 #define ACE_VERSION "0.1.0"
 
@@ -153,6 +156,9 @@ const char *ace_result_json(const ace_result *result, int item);
  * appear whole or not at all; an existing file is replaced. */
 ace_status ace_result_save(const ace_result *result, int item, const char *path, ace_error *err);
 
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
