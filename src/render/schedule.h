@@ -10,10 +10,10 @@
 #ifndef ACE_RENDER_SCHEDULE_H
 #define ACE_RENDER_SCHEDULE_H
 
-#include "base/error.h"
+#include <stdbool.h>
 
 enum {
-  SCHEDULE_CAPACITY = 1024, /* enough for every list that the functions below accept from a request */
+  SCHEDULE_CAPACITY = 1024, /* comfortable for every request; steps are at most a few hundred */
   SCHEDULE_TURBO_STEPS = 20 /* most steps of a turbo model, and the number of levels that it was trained on */
 };
 
@@ -31,18 +31,12 @@ int schedule_turbo(float *t, int capacity, double shift, int steps, const float 
 int schedule_base(float *t, int capacity, double shift, int steps, const float *custom, int n_custom);
 
 /* Starting from a cover instead of from noise: with cover_noise_strength s > 0 the song starts at the level nearest to
- * 1 - s (the earlier one of two equally near). Returns how many leading levels to drop (0 for s <= 0) and gives that
- * level in *start; the first latent is start*noise + (1 - start)*cover. n: levels in t; closed: t ends in a final 0
- * (base), which is not a starting level. */
+ * 1 - s (the earlier one of two equally near). Returns how many leading levels to drop and gives that level in
+ * *start; the first latent is start*noise + (1 - start)*cover. For s <= 0 nothing is dropped and *start is 1: noise
+ * alone. n: levels in t; closed: t ends in a final 0 (base), which is not a starting level. */
 int schedule_truncate_for_cover(const float *t, int n, bool closed, double strength, float *start);
 
 /* The map of "shift" on one level: s*t / (1 + (s - 1)*t). */
 double schedule_shift(double t, double shift);
-
-/* The schedule field of a request: numbers separated by commas, blanks around them and empty fields ignored; 0 is
- * appended unless the last field is "0". Refused with a reason: something that is no number, a level outside 0..1, no
- * number at all, more than `capacity` levels. *count receives the number of levels, so the list means *count - 1 steps.
- */
-ace_status schedule_parse(const char *text, float *t, int capacity, int *count, ace_error *err);
 
 #endif
