@@ -29,6 +29,8 @@ typedef struct file_writer {
   char *path, *temp_path; /* owned */
 } file_writer;
 ace_status file_writer_open(file_writer *w, const char *path, ace_error *err);
+/* Appends to w.fd. After a failure the writer must still be aborted. */
+ace_status file_writer_add(file_writer *w, const void *data, size_t length, ace_error *err);
 ace_status file_writer_commit(file_writer *w, ace_error *err);
 void file_writer_abort(file_writer *w);
 
