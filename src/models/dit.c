@@ -1,0 +1,92 @@
+#include "models/dit.h"
+
+bool dit_attend(tens_ctx *c, const acestep_dit *m, const tens *encoded, dit_condition *out) {
+  const dit_decoder *d = &m->decoder;
+  tens *embedded = op_linear(c, encoded, &d->condition, &(op_epilogue){.bias = &d->condition_bias});
+  for (int i = 0; i < m->cfg.layers; i++) {
+    const attn_weights *w = &d->layers[i].cross;
+    tens_mark start = tens_here(c);
+    tens *k = op_linear(c, embedded, &w->k, NULL);
+    out->k[i] = tens_keep(c, start, op_head_norm(c, k, &w->k_norm, m->cfg.decoder.eps, NULL));
+    out->v[i] = op_linear(c, embedded, &w->v, NULL);
+  }
+  return tens_status(c) == ACE_OK;
+}
+
+/* One of the two time embeddings: u [B] -> e [B, H] and p [B, 6H]. */
+static void embed_time(tens_ctx *c, const time_embed *w, const tens *u, tens **e, tens **p) {
+  tens *wave = op_sinusoid(c, u, (int)w->linear_1.dim[1], 1000.0f);
+  tens *h = op_linear(c, wave, &w->linear_1, &(op_epilogue){.bias = &w->bias_1, .act = OP_ACT_SILU});
+  *e = op_linear(c, h, &w->linear_2, &(op_epilogue){.bias = &w->bias_2});
+  *p = op_linear(c, op_silu(c, *e), &w->proj, &(op_epilogue){.bias = &w->proj_bias});
+}
+
+/* temb [B, H] and its projection [B, 6H]: the embedding of t plus that of t - r. */
+static void embed_times(tens_ctx *c, const dit_decoder *d, const tens *t, const tens *r, tens **temb, tens **tproj) {
+  tens *gap = t ? tens_new(c, TENS_F32, t->rank, t->dim) : NULL;
+  if (gap) op_mix_into(c, gap, 1.0f, t, -1.0f, r);
+  tens *e_t, *p_t, *e_r, *p_r;
+  embed_time(c, &d->t, t, &e_t, &p_t);
+  embed_time(c, &d->r, gap, &e_r, &p_r);
+  *temb = op_add(c, e_t, e_r);
+  *tproj = op_add(c, p_t, p_r);
+}
+
+/* Row i of a modulation [n, B, H] as [B, H]. */
+static tens *modulation_row(tens_ctx *c, const tens *m, int i) {
+  tens *row = tens_rows(c, m, i, 1);
+  return row ? tens_view(c, row, TENS_DIMS(m->dim[1], m->dim[2])) : NULL;
+}
+
+static tens *layer_forward(tens_ctx *c, const acestep_dit *m, int i, const tens *x, const tens *tproj, const tens *k,
+                           const tens *v) {
+  enum { SHIFT_SELF, SCALE_SELF, GATE_SELF, SHIFT_MLP, SCALE_MLP, GATE_MLP };
+  const dit_layer *l = &m->decoder.layers[i];
+  const block_config *cfg = &m->cfg.decoder;
+  tens *mod = op_modulation(c, &l->table, tproj);
+  tens *row[6];
+  for (int j = 0; j < 6; j++) row[j] = modulation_row(c, mod, j);
+  tens_mark start = tens_here(c);
+
+  tens *n = op_rms_norm_modulated(c, x, &l->self_norm, cfg->eps, row[SCALE_SELF], row[SHIFT_SELF]);
+  block_mask mask = {.window = m->cfg.sliding[i] ? m->cfg.window : -1};
+  tens *mixed = attn_self(c, &l->self, cfg, n, mask);
+  tens *y = op_linear(c, mixed, &l->self.o, &(op_epilogue){.gate = row[GATE_SELF], .residual = x});
+  y = tens_keep(c, start, y);
+
+  tens_mark middle = tens_here(c);
+  n = op_rms_norm(c, y, &l->cross_norm, cfg->eps);
+  tens *q = op_head_norm(c, op_linear(c, n, &l->cross.q, NULL), &l->cross.q_norm, cfg->eps, NULL);
+  mixed = op_attention(c, q, k, v, &(op_attn){.heads = cfg->heads, .kv_heads = cfg->kv_heads, .window = -1});
+  tens *z = tens_keep(c, middle, op_linear(c, mixed, &l->cross.o, &(op_epilogue){.residual = y}));
+
+  n = op_rms_norm_modulated(c, z, &l->mlp_norm, cfg->eps, row[SCALE_MLP], row[SHIFT_MLP]);
+  tens *wide = op_swiglu(c, n, &l->mlp.gate, &l->mlp.up);
+  return op_linear(c, wide, &l->mlp.down, &(op_epilogue){.gate = row[GATE_MLP], .residual = z});
+}
+
+tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context,
+                   const tens *x, const tens *t, const tens *r) {
+  if (!context || !x) return NULL;
+  const dit_decoder *d = &m->decoder;
+  int64_t frames = x->dim[1], patch = m->cfg.patch;
+  tens_mark outside = tens_here(c);
+  tens *temb, *tproj;
+  embed_times(c, d, t, r, &temb, &tproj);
+
+  tens_mark start = tens_here(c);
+  tens *joined = op_concat(c, 2, (const tens *const[]){context, x});
+  if (frames % patch) joined = op_resize(c, joined, (frames + patch - 1) / patch * patch);
+  op_conv in = {.stride = (int)patch, .dilation = 1, .bias = &d->proj_in_bias};
+  tens *h = tens_keep(c, start, op_conv1d(c, joined, &d->proj_in, &in));
+  for (int i = 0; i < m->cfg.layers; i++)
+    h = tens_keep(c, start, layer_forward(c, m, i, h, tproj, condition->k[i], condition->v[i]));
+
+  tens *mod = op_modulation(c, &d->table, op_concat(c, 2, (const tens *const[]){temb, temb}));
+  h = op_rms_norm_modulated(c, h, &d->norm_out, m->cfg.decoder.eps, modulation_row(c, mod, 1),
+                            modulation_row(c, mod, 0));
+  op_conv out = {.stride = (int)patch, .dilation = 1, .bias = &d->proj_out_bias};
+  tens *v = op_conv1d_transposed(c, h, &d->proj_out, &out);
+  if (frames % patch) v = op_resize(c, v, frames);
+  return tens_keep(c, outside, v);
+}
