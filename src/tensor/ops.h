@@ -68,7 +68,7 @@ typedef struct op_attn {
 } op_attn;
 
 /* q [B, Sq, heads*D], k and v [B, Sk, kv_heads*D] -> [B, Sq, heads*D]: softmax(q kᵀ / sqrt(D)) v with a running
- * maximum and sum (Milakov & Gimelshein 2018); the Sq x Sk matrix is never stored. */
+ * maximum and sum (Milakov & Gimelshein 2018); the Sq x Sk matrix is never stored. D <= 1024. */
 tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, const op_attn *a);
 
 /* The probabilities themselves for n chosen query heads: [B, n, Sq, Sk]. For lyric alignment; memory grows with Sq*Sk.

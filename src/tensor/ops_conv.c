@@ -1,0 +1,79 @@
+/* ops_conv.c - convolution over time and the snake activation (Ziyin, Hartwig & Ueda 2020). x [batch, time, channels].
+ */
+#include "tensor/context.h"
+
+/* Far beyond any model, small enough that products with them cannot overflow. */
+enum { MAX_STEP = 1 << 20 };
+
+static bool snake_fits(tens_ctx *c, const char *op, const tens *alpha, const tens *inv_beta, int64_t channels) {
+  return op_shaped(c, op, "alpha", alpha, OP_F32, TENS_DIMS(channels)) &&
+         op_shaped(c, op, "inv_beta", inv_beta, OP_F32, TENS_DIMS(channels));
+}
+
+static bool conv_options(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p, int64_t in) {
+  if (p->stride < 1 || p->stride > MAX_STEP || p->pad < 0 || p->pad > MAX_STEP || p->dilation < 0 ||
+      p->dilation > MAX_STEP) {
+    tens_fail(c, ACE_EINVAL, "%s: stride %d, pad %d, dilation %d are outside 1..%d, 0..%d, 1..%d", op, p->stride,
+              p->pad, p->dilation, (int)MAX_STEP, (int)MAX_STEP, (int)MAX_STEP);
+    return false;
+  }
+  if (x->dim[2] != in) {
+    tens_fail(c, ACE_EINVAL, "%s: x %s does not fit w %s", op, TENS_SHAPE(x), TENS_SHAPE(w));
+    return false;
+  }
+  return true;
+}
+
+/* The result [B, T', O], once bias, snake and residual fit it. */
+static tens *conv_result(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p, int64_t time,
+                         int64_t out) {
+  if (time < 1) return tens_fail(c, ACE_EINVAL, "%s: x %s is too short for w %s", op, TENS_SHAPE(x), TENS_SHAPE(w));
+  if (p->bias && !op_shaped(c, op, "bias", p->bias, OP_F32, TENS_DIMS(out))) return NULL;
+  if ((p->alpha || p->inv_beta) && !snake_fits(c, op, p->alpha, p->inv_beta, out)) return NULL;
+  if (p->residual && !op_shaped(c, op, "residual", p->residual, OP_F32, TENS_DIMS(x->dim[0], time, out))) return NULL;
+  return tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], time, out));
+}
+
+/* ---- conv1d
+ * ------------------------------------------------------------------------------------------------------------ */
+
+tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
+  if (!op_begin(c) || !op_arg(c, "conv1d", "x", x, OP_F32, 3, 3) || !op_arg(c, "conv1d", "w", w, OP_WEIGHT, 3, 3) ||
+      !conv_options(c, "conv1d", x, w, p, w->dim[2]))
+    return NULL;
+  if (p->dilation < 1) return tens_fail(c, ACE_EINVAL, "conv1d: dilation %d is below 1", p->dilation);
+  int64_t span = w->dim[1] - 1 > MAX_STEP ? INT64_MAX / 4 : p->dilation * (w->dim[1] - 1) + 1;
+  int64_t room = x->dim[1] + 2 * (int64_t)p->pad - span;
+  tens *y = conv_result(c, "conv1d", x, w, p, room < 0 ? 0 : room / p->stride + 1, w->dim[0]);
+  if (y && !c->plan) c->device->conv1d(c, y, x, w, p);
+  return y;
+}
+
+/* ---- conv1d_transposed
+ * --------------------------------------------------------------------------------------------------- */
+
+tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
+  const char *op = "conv1d_transposed";
+  if (!op_begin(c) || !op_arg(c, op, "x", x, OP_F32, 3, 3) || !op_arg(c, op, "w", w, OP_WEIGHT, 3, 3) ||
+      !conv_options(c, op, x, w, p, w->dim[2]))
+    return NULL;
+  if (w->dim[0] % p->stride)
+    return tens_fail(c, ACE_EINVAL, "%s: %lld taps of w %s are not a multiple of stride %d", op, (long long)w->dim[0],
+                     TENS_SHAPE(w), p->stride);
+  if (x->dim[1] > INT64_MAX / 4 / p->stride) return tens_fail(c, ACE_EINVAL, "%s: x %s is too long", op, TENS_SHAPE(x));
+  int64_t time = (x->dim[1] - 1) * p->stride - 2 * (int64_t)p->pad + w->dim[0];
+  tens *y = conv_result(c, op, x, w, p, time, w->dim[1]);
+  if (y && !c->plan) c->device->conv1d_transposed(c, y, x, w, p);
+  return y;
+}
+
+/* ---- snake: y = x + sin(alpha x)² inv_beta
+ * -------------------------------------------------------------------------------- */
+
+tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_beta) {
+  if (!op_begin(c) || !op_arg(c, "snake", "x", x, OP_F32, 1, 4) || !snake_fits(c, "snake", alpha, inv_beta, op_last(x)))
+    return NULL;
+  tens *y = op_new_last(c, TENS_F32, x, op_last(x));
+  if (y && !c->plan) c->device->snake(c, y, x, alpha, inv_beta);
+  return y;
+}

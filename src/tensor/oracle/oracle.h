@@ -1,0 +1,51 @@
+/* oracle.h - the functions of the oracle device: for each operation the shortest loop that says what it means. Sums are
+ * double, nothing is fused, one thread. They are slow on purpose and the reference of every other device. */
+#ifndef ACE_TENSOR_ORACLE_H
+#define ACE_TENSOR_ORACLE_H
+
+#include "base/half.h"
+#include "tensor/device.h"
+
+static inline double oracle_weight(const tens *w, int64_t i) {
+  return w->dtype == TENS_BF16 ? bf16_to_f32(((const uint16_t *)w->data)[i]) : tens_f32(w)[i];
+}
+
+/* Rows of the last dim. */
+static inline int64_t oracle_rows(const tens *x) {
+  return tens_count(x) / x->dim[x->rank - 1];
+}
+
+double oracle_silu(double x);
+double oracle_snake(double u, double alpha, double inv_beta);
+
+void oracle_linear(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
+void oracle_swiglu(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
+void oracle_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids);
+void oracle_rms_norm(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale,
+                     const tens *shift);
+void oracle_head_norm(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);
+void oracle_attention(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
+void oracle_attention_probs(tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a, const int *heads,
+                            int n);
+void oracle_conv1d(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
+void oracle_conv1d_transposed(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
+void oracle_snake_op(tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
+void oracle_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
+void oracle_silu_op(tens_ctx *c, tens *y, const tens *x);
+void oracle_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
+void oracle_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
+void oracle_concat(tens_ctx *c, tens *y, int n, const tens *const *parts);
+void oracle_gather(tens_ctx *c, tens *y, const tens *x, const tens *index);
+void oracle_prepend(tens_ctx *c, tens *y, const tens *x, const tens *row);
+void oracle_resize(tens_ctx *c, tens *y, const tens *x);
+void oracle_outer_add(tens_ctx *c, tens *y, const tens *x, const tens *rows);
+void oracle_fsq_quantize(tens_ctx *c, tens *codes, const tens *z, const int *levels, int d);
+void oracle_fsq_index(tens_ctx *c, tens *index, const tens *codes, const int *levels, int d);
+void oracle_fsq_codes(tens_ctx *c, tens *codes, const tens *index, const int *levels, int d);
+void oracle_mix(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);
+void oracle_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float limit);
+void oracle_blend(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+void oracle_dwt(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
+void oracle_idwt(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
+
+#endif
