@@ -23,6 +23,8 @@ set_target_properties(
              PUBLIC_HEADER ${PROJECT_SOURCE_DIR}/include/acestep.h
              LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/acestep.map)
 
+file(RELATIVE_PATH ACE_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" ACE_PC_TO_PREFIX ${ACE_PC_TO_PREFIX})
 configure_file(cmake/acestep.pc.in ${PROJECT_BINARY_DIR}/acestep.pc @ONLY)
 
 install(
