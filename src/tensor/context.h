@@ -25,8 +25,7 @@ struct tens_ctx {
   ace_error error; /* the first failure; status ACE_OK until then */
 };
 
-/* ---- for operations -----------------------------------------------------------------------------------------------
- */
+/* ---- for operations --------------------------------------------------------------------------------------------- */
 
 /* What a tensor argument must be: element type and rank. */
 typedef enum op_kind { OP_F32, OP_WEIGHT /* F32 or BF16 */, OP_I32 } op_kind;

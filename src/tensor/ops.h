@@ -13,8 +13,7 @@
 
 #include "tensor/tensor.h"
 
-/* ---- matrix products ----------------------------------------------------------------------------------------------
- */
+/* ---- matrix products -------------------------------------------------------------------------------------------- */
 
 typedef enum op_act { OP_ACT_NONE, OP_ACT_SILU } op_act;
 
@@ -36,8 +35,7 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
 /* table* [V, H], ids I32 [...] in 0..V-1 -> F32 [..., H]. An id outside the table is an error. */
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids);
 
-/* ---- normalisation, position --------------------------------------------------------------------------------------
- */
+/* ---- normalisation, position ------------------------------------------------------------------------------------ */
 
 /* x [..., H], w [H]: w * x / sqrt(mean(x²) + eps). */
 tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps);
@@ -55,8 +53,7 @@ typedef struct op_rope {
 /* x [B, S, heads*D], w [D]: RMS norm over each head's D values, then rotation. rope NULL: no rotation. */
 tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const op_rope *rope);
 
-/* ---- attention ----------------------------------------------------------------------------------------------------
- */
+/* ---- attention -------------------------------------------------------------------------------------------------- */
 
 /* Query i may see key j if all hold: causal -> j <= i; window >= 0 -> |i-j| <= window; key_mask[b][j] != 0. A query
  * that may see no key attends to every key equally (what adding the lowest float to all scores does). */
@@ -75,8 +72,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
  */
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
 
-/* ---- convolution over time: x [B, T, C] ---------------------------------------------------------------------------
- */
+/* ---- convolution over time: x [B, T, C] ------------------------------------------------------------------------- */
 
 /* y = residual + snake(product + bias). Snake (Ziyin et al. 2020): u + sin(alpha*u)² * inv_beta, per channel. */
 typedef struct op_conv {
@@ -98,8 +94,7 @@ tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_c
 /* x [..., C]: snake on its own. */
 tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_beta);
 
-/* ---- small ones ---------------------------------------------------------------------------------------------------
- */
+/* ---- small ones ------------------------------------------------------------------------------------------------- */
 
 tens *op_add(tens_ctx *c, const tens *a, const tens *b); /* same shapes */
 tens *op_silu(tens_ctx *c, const tens *x);
@@ -122,8 +117,7 @@ tens *op_resize(tens_ctx *c, const tens *x, int64_t length);
 /* x [N, H], rows [P, H] -> [N, P, H]: x[n] + rows[p]. */
 tens *op_outer_add(tens_ctx *c, const tens *x, const tens *rows);
 
-/* ---- finite scalar quantisation (Mentzer et al. 2023), residual form with one quantiser -----------------------------
- */
+/* ---- finite scalar quantisation (Mentzer et al. 2023), residual form with one quantiser ------------------------- */
 
 /* z [..., d], d levels -> codes [..., d] in -1..1: soft clamp c*tanh(z/c), c = 1 + 1/(L-1); clamp; round to L levels.
  */
@@ -133,8 +127,7 @@ tens *op_fsq_index(tens_ctx *c, const tens *codes, const int *levels, int d);
 /* index I32 [...] -> codes [..., d]. Indices are clamped to 0..product-1. */
 tens *op_fsq_codes(tens_ctx *c, const tens *index, const int *levels, int d);
 
-/* ---- latents while sampling: [B, T, C], T in time
- * -------------------------------------------------------------------- */
+/* ---- latents while sampling: [B, T, C], T in time --------------------------------------------------------------- */
 
 /* dst = a*x + b*y (y may be NULL); dst may be x or y. Fused multiply-add is not used: results equal plain rounding. */
 bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);

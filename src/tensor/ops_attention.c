@@ -30,8 +30,7 @@ static bool attention_fits(tens_ctx *c, const char *op, const tens *q, const ten
   return !a->key_mask || op_shaped(c, op, "key_mask", a->key_mask, OP_I32, TENS_DIMS(k->dim[0], k->dim[1]));
 }
 
-/* ---- attention: softmax(q kᵀ / sqrt(D)) v
- * ------------------------------------------------------------------------------ */
+/* ---- attention: softmax(q kᵀ / sqrt(D)) v --------------------------------------------------------------------- */
 
 tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, const op_attn *a) {
   if (!op_begin(c) || !attention_fits(c, "attention", q, k, a) || !op_shaped(c, "attention", "v", v, OP_F32, 3, k->dim))
@@ -41,8 +40,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
   return y;
 }
 
-/* ---- attention_probs: softmax(q kᵀ / sqrt(D)) for chosen heads
- * --------------------------------------------------------- */
+/* ---- attention_probs: softmax(q kᵀ / sqrt(D)) for chosen heads ------------------------------------------------ */
 
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n) {
   if (!op_begin(c) || !attention_fits(c, "attention_probs", q, k, a)) return NULL;

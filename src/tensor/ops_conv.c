@@ -34,8 +34,7 @@ static tens *conv_result(tens_ctx *c, const char *op, const tens *x, const tens 
   return tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], time, out));
 }
 
-/* ---- conv1d
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- conv1d ----------------------------------------------------------------------------------------------------- */
 
 tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
   if (!op_begin(c) || !op_arg(c, "conv1d", "x", x, OP_F32, 3, 3) || !op_arg(c, "conv1d", "w", w, OP_WEIGHT, 3, 3) ||
@@ -49,8 +48,7 @@ tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
   return y;
 }
 
-/* ---- conv1d_transposed
- * --------------------------------------------------------------------------------------------------- */
+/* ---- conv1d_transposed ------------------------------------------------------------------------------------------ */
 
 tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
   const char *op = "conv1d_transposed";
@@ -67,8 +65,7 @@ tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_c
   return y;
 }
 
-/* ---- snake: y = x + sin(alpha x)² inv_beta
- * -------------------------------------------------------------------------------- */
+/* ---- snake: y = x + sin(alpha x)² inv_beta --------------------------------------------------------------------- */
 
 tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_beta) {
   if (!op_begin(c) || !op_arg(c, "snake", "x", x, OP_F32, 1, 4) || !snake_fits(c, "snake", alpha, inv_beta, op_last(x)))

@@ -28,8 +28,7 @@ static bool digits_fit(tens_ctx *c, const char *op, const tens *x, int d) {
   return false;
 }
 
-/* ---- fsq_quantize: numbers -> codes on their levels
- * ------------------------------------------------------------------- */
+/* ---- fsq_quantize: numbers -> codes on their levels ------------------------------------------------------------- */
 
 tens *op_fsq_quantize(tens_ctx *c, const tens *z, const int *levels, int d) {
   if (!op_begin(c) || !op_arg(c, "fsq_quantize", "z", z, OP_F32, 1, 4) || !levels_fit(c, "fsq_quantize", levels, d) ||
@@ -40,8 +39,7 @@ tens *op_fsq_quantize(tens_ctx *c, const tens *z, const int *levels, int d) {
   return y;
 }
 
-/* ---- fsq_index: codes -> index
- * ------------------------------------------------------------------------------------------ */
+/* ---- fsq_index: codes -> index ---------------------------------------------------------------------------------- */
 
 tens *op_fsq_index(tens_ctx *c, const tens *codes, const int *levels, int d) {
   if (!op_begin(c) || !op_arg(c, "fsq_index", "codes", codes, OP_F32, 2, 4) || !levels_fit(c, "fsq_index", levels, d) ||
@@ -52,8 +50,7 @@ tens *op_fsq_index(tens_ctx *c, const tens *codes, const int *levels, int d) {
   return y;
 }
 
-/* ---- fsq_codes: index -> codes
- * -------------------------------------------------------------------------------------------- */
+/* ---- fsq_codes: index -> codes ---------------------------------------------------------------------------------- */
 
 tens *op_fsq_codes(tens_ctx *c, const tens *index, const int *levels, int d) {
   if (!op_begin(c) || !op_arg(c, "fsq_codes", "index", index, OP_I32, 1, 3) || !levels_fit(c, "fsq_codes", levels, d))

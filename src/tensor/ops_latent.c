@@ -1,8 +1,7 @@
 /* ops_latent.c - arithmetic on latents while sampling, and one level of the discrete wavelet transform over time. */
 #include "tensor/context.h"
 
-/* ---- mix: dst = a x + b y
- * -------------------------------------------------------------------------------------------------- */
+/* ---- mix: dst = a x + b y --------------------------------------------------------------------------------------- */
 
 bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y) {
   if (!op_begin(c) || !op_arg(c, "mix", "dst", dst, OP_F32, 1, 4) ||
@@ -13,8 +12,7 @@ bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const 
   return true;
 }
 
-/* ---- norm_clamp: v min(1, limit ‖x‖/‖v‖)
- * -------------------------------------------------------------------------------------- */
+/* ---- norm_clamp: v min(1, limit ‖x‖/‖v‖) ---------------------------------------------------------------- */
 
 tens *op_norm_clamp(tens_ctx *c, const tens *v, const tens *x, float limit) {
   if (!op_begin(c) || !op_arg(c, "norm_clamp", "v", v, OP_F32, 2, 4) ||
@@ -26,8 +24,7 @@ tens *op_norm_clamp(tens_ctx *c, const tens *v, const tens *x, float limit) {
   return y;
 }
 
-/* ---- blend: dst = mask a + (1 - mask) b
- * ------------------------------------------------------------------------------------------ */
+/* ---- blend: dst = mask a + (1 - mask) b ------------------------------------------------------------------------- */
 
 bool op_blend_into(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b) {
   if (!op_begin(c) || !op_arg(c, "blend", "dst", dst, OP_F32, 3, 3) ||
@@ -38,8 +35,7 @@ bool op_blend_into(tens_ctx *c, tens *dst, const tens *mask, const tens *a, cons
   return true;
 }
 
-/* ---- dwt, idwt: wavelet analysis and synthesis (Mallat 1989), zero padding
- * --------------------------------------------------------- */
+/* ---- dwt, idwt: wavelet analysis and synthesis (Mallat 1989), zero padding -------------------------------------- */
 
 enum { MAX_TAPS = 256 };
 

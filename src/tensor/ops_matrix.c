@@ -1,8 +1,7 @@
 /* ops_matrix.c - matrix products: linear layers, the gated unit, embeddings. */
 #include "tensor/context.h"
 
-/* ---- linear: y = residual + gate * act(x wᵀ + bias) -----------------------------------------------------------------
- */
+/* ---- linear: y = residual + gate * act(x wᵀ + bias) ----------------------------------------------------------- */
 
 static bool epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, const op_epilogue *e) {
   int64_t shape[TENS_MAX_RANK];
@@ -34,8 +33,7 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
   return y;
 }
 
-/* ---- swiglu: y = silu(x w_gateᵀ) * (x w_upᵀ)
- * ------------------------------------------------------------------------- */
+/* ---- swiglu: y = silu(x w_gateᵀ) * (x w_upᵀ) ---------------------------------------------------------------- */
 
 tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up) {
   if (!op_begin(c) || !op_arg(c, "swiglu", "x", x, OP_F32, 1, 4) ||
@@ -49,8 +47,7 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
   return y;
 }
 
-/* ---- embedding: rows of a table
- * --------------------------------------------------------------------------------------- */
+/* ---- embedding: rows of a table --------------------------------------------------------------------------------- */
 
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids) {
   if (!op_begin(c) || !op_arg(c, "embedding", "table", table, OP_WEIGHT, 2, 2) ||

@@ -10,8 +10,7 @@ static bool norm_args(tens_ctx *c, const char *op, const tens *x, const tens *w,
   return true;
 }
 
-/* ---- rms_norm: y = w * x / sqrt(mean(x²) + eps)
- * ----------------------------------------------------------------------- */
+/* ---- rms_norm: y = w * x / sqrt(mean(x²) + eps) ---------------------------------------------------------------- */
 
 tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps) {
   if (!op_begin(c) || !norm_args(c, "rms_norm", x, w, eps, 1, 4)) return NULL;
@@ -22,8 +21,7 @@ tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps) {
   return y;
 }
 
-/* ---- rms_norm_modulated: y = rms_norm(x) * (1 + scale) + shift
- * --------------------------------------------------------- */
+/* ---- rms_norm_modulated: y = rms_norm(x) * (1 + scale) + shift -------------------------------------------------- */
 
 tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps, const tens *scale,
                             const tens *shift) {
@@ -38,8 +36,7 @@ tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps
   return y;
 }
 
-/* ---- head_norm: RMS norm over each head, then rotation
- * ----------------------------------------------------------------- */
+/* ---- head_norm: RMS norm over each head, then rotation ---------------------------------------------------------- */
 
 tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const op_rope *rope) {
   if (!op_begin(c) || !norm_args(c, "head_norm", x, w, eps, 3, 3)) return NULL;

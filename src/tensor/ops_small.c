@@ -1,8 +1,7 @@
 /* ops_small.c - sums, activations, and operations that only move rows. */
 #include "tensor/context.h"
 
-/* ---- add
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- add -------------------------------------------------------------------------------------------------------- */
 
 tens *op_add(tens_ctx *c, const tens *a, const tens *b) {
   if (!op_begin(c) || !op_arg(c, "add", "a", a, OP_F32, 1, 4) || !op_arg(c, "add", "b", b, OP_F32, 1, 4)) return NULL;
@@ -13,8 +12,7 @@ tens *op_add(tens_ctx *c, const tens *a, const tens *b) {
   return y;
 }
 
-/* ---- silu: y = x / (1 + exp(-x))
- * ------------------------------------------------------------------------------------------ */
+/* ---- silu: y = x / (1 + exp(-x)) -------------------------------------------------------------------------------- */
 
 tens *op_silu(tens_ctx *c, const tens *x) {
   if (!op_begin(c) || !op_arg(c, "silu", "x", x, OP_F32, 1, 4)) return NULL;
@@ -23,8 +21,7 @@ tens *op_silu(tens_ctx *c, const tens *x) {
   return y;
 }
 
-/* ---- modulation: y[i, b] = table[i] + rows[b, i]
- * --------------------------------------------------------------------------- */
+/* ---- modulation: y[i, b] = table[i] + rows[b, i] ---------------------------------------------------------------- */
 
 tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows) {
   if (!op_begin(c) || !op_arg(c, "modulation", "table", table, OP_F32, 2, 2) ||
@@ -37,8 +34,7 @@ tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows) {
   return y;
 }
 
-/* ---- sinusoid: timestep embedding, cosines then sines
- * ------------------------------------------------------------------------ */
+/* ---- sinusoid: timestep embedding, cosines then sines ----------------------------------------------------------- */
 
 tens *op_sinusoid(tens_ctx *c, const tens *t, int width, float scale) {
   if (!op_begin(c) || !op_arg(c, "sinusoid", "t", t, OP_F32, 1, 1)) return NULL;
@@ -49,8 +45,7 @@ tens *op_sinusoid(tens_ctx *c, const tens *t, int width, float scale) {
   return y;
 }
 
-/* ---- concat: parts joined on the last dim
- * --------------------------------------------------------------------------------------- */
+/* ---- concat: parts joined on the last dim ----------------------------------------------------------------------- */
 
 tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   if (!op_begin(c)) return NULL;
@@ -70,8 +65,7 @@ tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   return y;
 }
 
-/* ---- gather: chosen rows of each item
- * -------------------------------------------------------------------------------------------- */
+/* ---- gather: chosen rows of each item --------------------------------------------------------------------------- */
 
 tens *op_gather(tens_ctx *c, const tens *x, const tens *index) {
   if (!op_begin(c) || !op_arg(c, "gather", "x", x, OP_F32, 3, 3) || !op_arg(c, "gather", "index", index, OP_I32, 2, 2))
@@ -91,8 +85,7 @@ tens *op_gather(tens_ctx *c, const tens *x, const tens *index) {
   return y;
 }
 
-/* ---- prepend: one row in front of every item
- * --------------------------------------------------------------------------------------- */
+/* ---- prepend: one row in front of every item -------------------------------------------------------------------- */
 
 tens *op_prepend(tens_ctx *c, const tens *x, const tens *row) {
   if (!op_begin(c) || !op_arg(c, "prepend", "x", x, OP_F32, 3, 3) ||
@@ -103,8 +96,7 @@ tens *op_prepend(tens_ctx *c, const tens *x, const tens *row) {
   return y;
 }
 
-/* ---- resize: zero rows added at the end, or rows cut
- * --------------------------------------------------------------------------------- */
+/* ---- resize: zero rows added at the end, or rows cut ------------------------------------------------------------ */
 
 tens *op_resize(tens_ctx *c, const tens *x, int64_t length) {
   if (!op_begin(c) || !op_arg(c, "resize", "x", x, OP_F32, 3, 3)) return NULL;
@@ -113,8 +105,7 @@ tens *op_resize(tens_ctx *c, const tens *x, int64_t length) {
   return y;
 }
 
-/* ---- outer_add: y[n, p] = x[n] + rows[p]
- * ------------------------------------------------------------------------------------------------ */
+/* ---- outer_add: y[n, p] = x[n] + rows[p] ------------------------------------------------------------------------ */
 
 tens *op_outer_add(tens_ctx *c, const tens *x, const tens *rows) {
   if (!op_begin(c) || !op_arg(c, "outer_add", "x", x, OP_F32, 2, 2) ||

@@ -20,8 +20,7 @@ typedef struct tens_node {
 /* More elements than any machine holds; keeps products of dims far from overflow. */
 #define MAX_COUNT ((int64_t)1 << 46)
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------
- */
+/* ---- opening and closing ---------------------------------------------------------------------------------------- */
 
 tens_ctx *tens_open(const tens_options *options, ace_error *err) {
   tens_ctx *c = calloc(1, sizeof *c);
@@ -80,8 +79,7 @@ size_t tens_peak(const tens_ctx *c) {
   return c->data.peak + (size_t)c->workers * TENS_WORKER_SCRATCH;
 }
 
-/* ---- failure ------------------------------------------------------------------------------------------------------
- */
+/* ---- failure ---------------------------------------------------------------------------------------------------- */
 
 ace_status tens_status(const tens_ctx *c) {
   return c->error.status;
@@ -102,8 +100,7 @@ tens *tens_fail(tens_ctx *c, ace_status status, const char *format, ...) {
   return NULL;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------------
- */
+/* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
 size_t tens_size_of(tens_dtype dtype) {
   return dtype == TENS_BF16 ? 2 : 4;
@@ -125,15 +122,15 @@ const char *tens_shape_text(char *text, int rank, const int64_t *dim, tens_dtype
 }
 
 /* False, with an error recorded, for a rank or dims that no tensor has. */
-static bool sane_shape(tens_ctx *c, int rank, const int64_t *dim) {
+static bool sane_shape(tens_ctx *c, const char *op, const char *name, int rank, const int64_t *dim) {
   if (rank < 1 || rank > TENS_MAX_RANK) {
-    tens_fail(c, ACE_EINVAL, "tensor: rank %d is outside 1..%d", rank, TENS_MAX_RANK);
+    tens_fail(c, ACE_EINVAL, "%s: %d dims of %s are outside 1..%d", op, rank, name, TENS_MAX_RANK);
     return false;
   }
   int64_t count = 1;
   for (int i = 0; i < rank; i++) {
     if (dim[i] < 1 || dim[i] > MAX_COUNT / count) {
-      tens_fail(c, ACE_EINVAL, "tensor: dim %d of %s is outside 1..%lld", i,
+      tens_fail(c, ACE_EINVAL, "%s: dim %d of %s %s is outside 1..%lld", op, i, name,
                 tens_shape_text((char[TENS_SHAPE_SIZE]){0}, rank, dim, TENS_F32), (long long)(MAX_COUNT / count));
       return false;
     }
@@ -159,7 +156,7 @@ static tens_node *new_node(tens_ctx *c, tens_dtype dtype, int rank, const int64_
 }
 
 tens *tens_new(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim) {
-  if (c->error.status != ACE_OK || !sane_shape(c, rank, dim)) return NULL;
+  if (c->error.status != ACE_OK || !sane_shape(c, "tensor", "a new one", rank, dim)) return NULL;
   size_t bytes = tens_size_of(dtype);
   for (int i = 0; i < rank; i++) bytes *= (size_t)dim[i];
   size_t offset = arena_mark(&c->data);
@@ -193,7 +190,7 @@ static tens *share(tens_ctx *c, const tens *x, size_t skip, int rank, const int6
 tens *tens_view(tens_ctx *c, const tens *x, int rank, const int64_t *dim) {
   if (c->error.status != ACE_OK) return NULL;
   if (!x) return tens_fail(c, ACE_EINTERNAL, "view: x is missing");
-  if (!sane_shape(c, rank, dim)) return NULL;
+  if (!sane_shape(c, "view", "x", rank, dim)) return NULL;
   int64_t count = 1;
   for (int i = 0; i < rank; i++) count *= dim[i];
   if (count != tens_count(x))
@@ -214,8 +211,7 @@ tens *tens_rows(tens_ctx *c, const tens *x, int64_t first, int64_t count) {
   return share(c, x, (size_t)first * row, x->rank, dim);
 }
 
-/* ---- marks --------------------------------------------------------------------------------------------------------
- */
+/* ---- marks ------------------------------------------------------------------------------------------------------ */
 
 tens_mark tens_here(const tens_ctx *c) {
   return (tens_mark){arena_mark(&c->data), arena_mark(&c->nodes)};
@@ -255,8 +251,7 @@ void *tens_scratch(tens_ctx *c, size_t bytes) {
   return p ? p : full(c, "scratch memory", bytes);
 }
 
-/* ---- for devices --------------------------------------------------------------------------------------------------
- */
+/* ---- for devices ------------------------------------------------------------------------------------------------ */
 
 void *tens_worker_scratch(const tens_ctx *c, int worker) {
   return c->scratch_base + (size_t)worker * TENS_WORKER_SCRATCH;
@@ -272,8 +267,7 @@ void tens_parallel(const tens_ctx *c, int chunks, pool_fn fn, void *arg) {
     for (int i = 0; i < chunks; i++) fn(arg, i, 0);
 }
 
-/* ---- for operations -----------------------------------------------------------------------------------------------
- */
+/* ---- for operations --------------------------------------------------------------------------------------------- */
 
 bool op_begin(tens_ctx *c) {
   if (c->error.status != ACE_OK) return false;
@@ -288,11 +282,12 @@ bool op_arg(tens_ctx *c, const char *op, const char *name, const tens *x, op_kin
     tens_fail(c, ACE_EINTERNAL, "%s: %s is missing", op, name);
     return false;
   }
+  if (!sane_shape(c, op, name, x->rank, x->dim)) return false;
   if (x->rank < lo || x->rank > hi) {
-    tens_fail(c, ACE_EINVAL, "%s: rank %d of %s is outside %d..%d", op, x->rank, name, lo, hi);
+    if (lo == hi) tens_fail(c, ACE_EINVAL, "%s: %s %s must have %d dims", op, name, TENS_SHAPE(x), lo);
+    else tens_fail(c, ACE_EINVAL, "%s: %s %s must have %d to %d dims", op, name, TENS_SHAPE(x), lo, hi);
     return false;
   }
-  if (!sane_shape(c, x->rank, x->dim)) return false;
   bool fits =
       kind == OP_I32 ? x->dtype == TENS_I32 : x->dtype == TENS_F32 || (kind == OP_WEIGHT && x->dtype == TENS_BF16);
   if (!fits) {
