@@ -69,6 +69,19 @@ int schedule_turbo(float *t, int capacity, double shift, int steps, const float 
   return n;
 }
 
+/* linspace(1, 0, n) in float32, rounded as PyTorch's on a CPU with vectors of eight: counted from the nearer end, in
+ * runs of eight whose first value is computed and the others stepped from it, with the last n mod 16 values one by one.
+ * The last bit matters only in that a song equals the reference's. */
+static void linspace_down(float *t, int n) {
+  float step = -1.0f / (float)(n - 1);
+  int runs = n - n % 16;
+  for (int i = 0; i < n; i++) {
+    int first = i < runs ? i - i % 8 : i;
+    float base = first < n / 2 ? 1.0f + step * (float)first : -(step * (float)(n - 1 - first));
+    t[i] = base + step * (float)(i - first);
+  }
+}
+
 int schedule_base(float *t, int capacity, double shift, int steps, const float *custom, int n_custom) {
   if (n_custom > 0) {
     if (n_custom > capacity) return 0;
@@ -77,12 +90,10 @@ int schedule_base(float *t, int capacity, double shift, int steps, const float *
   }
   if (steps < 1 || steps >= capacity) return 0;
   shift = usable_shift(shift);
-  float s = (float)shift, s1 = (float)(shift - 1), step = -1.0f / (float)steps;
+  float s = (float)shift, s1 = (float)(shift - 1);
   int n = steps + 1;
-  for (int i = 0; i < n; i++) { /* counted from the nearer end, so that both ends are exact */
-    float level = i < n / 2 ? 1.0f + step * (float)i : -step * (float)(n - 1 - i);
-    t[i] = shift == 1 ? level : s * level / (1.0f + s1 * level);
-  }
+  linspace_down(t, n);
+  for (int i = 0; shift != 1 && i < n; i++) t[i] = s * t[i] / (1.0f + s1 * t[i]);
   return n;
 }
 
