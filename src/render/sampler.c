@@ -1,0 +1,157 @@
+#include "render/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "render/schedule.h"
+
+/* The run: tensors that live from step to step, all [B, T, 64]. */
+typedef struct sampler {
+  tens_ctx *c;
+  const acestep_dit *m;
+  const sampler_params *p;
+  const sampler_input *in;
+  const sampler_condition *condition;
+  const float *levels; /* behind what cover noise dropped */
+  int n_levels, steps;
+  tens *x, *previous, *noise, *repaint_mask;
+  bool has_previous;
+} sampler;
+
+static bool copy_into(tens_ctx *c, tens *dst, const tens *src) {
+  return op_mix_into(c, dst, 1.0f, src, 0.0f, NULL);
+}
+
+static float level_after(const sampler *s, int step) {
+  return step + 1 < s->n_levels ? s->levels[step + 1] : 0.0f;
+}
+
+/* v(x, t), held in norm. */
+static tens *velocity(sampler *s, const tens *x, float t) {
+  int64_t batch = x->dim[0];
+  tens *time = tens_new(s->c, TENS_F32, TENS_DIMS(batch));
+  if (!time) return NULL;
+  if (!tens_planning(s->c))
+    for (int64_t b = 0; b < batch; b++) tens_f32(time)[b] = t;
+  tens *v = dit_velocity(s->c, s->m, &s->condition->attend, s->condition->context, x, time, time);
+  return s->p->norm_threshold > 0 ? op_norm_clamp(s->c, v, x, (float)s->p->norm_threshold) : v;
+}
+
+/* v = (1 - share) v + share * before */
+static bool smooth(sampler *s, tens *v, const tens *before) {
+  double share = s->p->ema_factor;
+  if (share <= 0 || !before) return v != NULL;
+  return op_mix_into(s->c, v, (float)(1 - share), v, (float)share, before);
+}
+
+/* The plain update to `next`, with Heun's second evaluation averaged into v when asked for. */
+static bool advance(sampler *s, tens *v, float t, float next) {
+  if (s->p->heun) {
+    tens *ahead = tens_new(s->c, TENS_F32, v->rank, v->dim);
+    if (!ahead || !op_mix_into(s->c, ahead, 1.0f, s->x, -(t - next), v)) return false;
+    tens *v2 = velocity(s, ahead, next);
+    if (!smooth(s, v2, v) || !op_mix_into(s->c, v, 0.5f, v, 0.5f, v2)) return false;
+  }
+  return op_mix_into(s->c, s->x, 1.0f, s->x, -(t - next), v);
+}
+
+/* Predicts the music, then puts fresh noise of level `next` on it. */
+static bool renoise(sampler *s, const tens *v, int step, float t) {
+  float next = s->p->turbo ? level_after(s, step) : (float)(1.0 - (double)(step + 1) / s->steps);
+  tens *fresh = tens_new(s->c, TENS_F32, v->rank, v->dim);
+  if (!fresh) return false;
+  if (!tens_planning(s->c)) s->in->renoise(s->in->user, step, tens_f32(fresh), tens_count(fresh));
+  return op_mix_into(s->c, s->x, 1.0f, s->x, -t, v) && op_mix_into(s->c, s->x, next, fresh, 1.0f - next, s->x);
+}
+
+/* Puts the part to keep back, at noise level `next`. */
+static bool inject(sampler *s, float next) {
+  tens *kept = tens_new(s->c, TENS_F32, s->x->rank, s->x->dim);
+  return kept && op_mix_into(s->c, kept, next, s->noise, 1.0f - next, s->in->clean) &&
+         op_blend_into(s->c, s->x, s->repaint_mask, s->x, kept);
+}
+
+static bool take_step(sampler *s, int step) {
+  tens_ctx *c = s->c;
+  float t = s->levels[step], next = level_after(s, step);
+  bool finish = s->p->turbo && step + 1 == s->steps; /* turbo jumps to the music */
+  tens_mark mark = tens_here(c);
+  tens *v = velocity(s, s->x, t);
+  if (!smooth(s, v, s->has_previous ? s->previous : NULL)) return false;
+  tens *estimate = NULL;
+  if (s->p->dcw.mode != DCW_OFF) {
+    estimate = tens_new(c, TENS_F32, v->rank, v->dim);
+    if (!estimate || !op_mix_into(c, estimate, 1.0f, s->x, -t, v)) return false;
+  }
+  bool ok = finish      ? op_mix_into(c, s->x, 1.0f, s->x, -t, v)
+            : s->p->sde ? renoise(s, v, step, t)
+                        : advance(s, v, t, next);
+  if (ok && estimate) ok = dcw_correct(c, &s->p->dcw, s->x, estimate, t);
+  if (ok && s->previous) ok = s->has_previous = copy_into(c, s->previous, v);
+  int injected = (int)nearbyint(s->p->inject_ratio * s->steps); /* halves to even */
+  if (ok && s->repaint_mask && step < injected && !finish) ok = inject(s, next);
+  tens_release(c, mark);
+  return ok;
+}
+
+/* Ramps of n interior points from 0 to 1 outside each side of the span of ones, for rows that have both. */
+static void soften(float *mask, int64_t frames, int crossfade) {
+  int64_t first = 0, end = frames;
+  while (first < frames && mask[first] <= 0) first++;
+  if (first == frames) return;
+  while (end > first && mask[end - 1] <= 0) end--;
+  int64_t from = first > crossfade ? first - crossfade : 0, to = end + crossfade < frames ? end + crossfade : frames;
+  for (int64_t i = from; i < first; i++) mask[i] = (float)(i - from + 1) / (float)(first - from + 1);
+  for (int64_t i = end; i < to; i++) mask[i] = 1.0f - (float)(i - end + 1) / (float)(to - end + 1);
+}
+
+static bool blend_boundary(sampler *s) {
+  int64_t batch = s->x->dim[0], frames = s->x->dim[1];
+  float *soft = malloc((size_t)(batch * frames) * sizeof *soft);
+  if (!soft) return tens_fail(s->c, ACE_ENOMEM, "sampler: out of memory");
+  memcpy(soft, s->in->repaint_mask, (size_t)(batch * frames) * sizeof *soft);
+  for (int64_t b = 0; b < batch; b++) soften(soft + b * frames, frames, s->p->crossfade);
+  tens *mask = tens_from(s->c, TENS_F32, TENS_DIMS(batch, frames), soft);
+  free(soft);
+  return op_blend_into(s->c, s->x, mask, s->x, s->in->clean);
+}
+
+/* Allocates what lives through the loop and sets x to its start. */
+static bool start(sampler *s) {
+  const tens *noise = s->in->noise;
+  if (!noise) return false;
+  float t0 = 1;
+  int dropped = schedule_truncate_for_cover(s->p->levels, s->p->n_levels, !s->p->turbo, s->p->cover_noise, &t0);
+  s->levels = s->p->levels + dropped;
+  s->n_levels = s->p->n_levels - dropped;
+  s->steps = s->p->turbo ? s->n_levels : s->n_levels - 1;
+  s->noise = (tens *)noise;
+  s->x = tens_new(s->c, TENS_F32, noise->rank, noise->dim);
+  if (s->p->ema_factor > 0) s->previous = tens_new(s->c, TENS_F32, noise->rank, noise->dim);
+  if (s->in->repaint_mask)
+    s->repaint_mask = tens_from(s->c, TENS_F32, TENS_DIMS(noise->dim[0], noise->dim[1]), s->in->repaint_mask);
+  if (s->steps < 1) return tens_fail(s->c, ACE_EINVAL, "sampler: an empty schedule");
+  return s->p->cover_noise > 0 ? op_mix_into(s->c, s->x, t0, noise, 1.0f - t0, s->in->source)
+                               : copy_into(s->c, s->x, noise);
+}
+
+int sampler_steps(const sampler_params *p) {
+  float t0;
+  int dropped = schedule_truncate_for_cover(p->levels, p->n_levels, !p->turbo, p->cover_noise, &t0);
+  return p->n_levels - dropped - (p->turbo ? 0 : 1);
+}
+
+tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, const sampler_input *in) {
+  sampler s = {.c = c, .m = m, .p = p, .in = in, .condition = in->first};
+  if (!start(&s)) return NULL;
+  int covered = (int)(s.steps * p->cover_strength);
+  int walked = tens_planning(c) ? 1 : s.steps;
+  for (int step = 0; step < walked; step++) {
+    if (step >= covered && in->then) s.condition = in->then;
+    if (!take_step(&s, step)) return NULL;
+    if (in->stepped) in->stepped(in->user, step + 1, s.steps);
+  }
+  if (s.repaint_mask && p->crossfade > 0 && !blend_boundary(&s)) return NULL;
+  return s.x;
+}

@@ -1,0 +1,53 @@
+/* sampler.h - from noise to latents: the ordinary differential equation dx/dt = v(x, t) of the flow, integrated from t
+ * = 1 to t = 0 over a given schedule by Euler's or Heun's method, or re-noised after each step (SDE).
+ *
+ * Order inside a step: velocity, norm clamp, smoothing, update, wavelet correction, repaint injection; the boundary
+ * blend of a repaint comes after the loop.
+ */
+#ifndef ACE_RENDER_SAMPLER_H
+#define ACE_RENDER_SAMPLER_H
+
+#include "models/dit.h"
+#include "render/dcw.h"
+
+/* What the model is told for some of the steps. */
+typedef struct sampler_condition {
+  dit_condition attend;
+  const tens *context; /* [B, T, 128] */
+} sampler_condition;
+
+typedef struct sampler_params {
+  bool turbo;          /* the schedule has no final 0 and the last step goes straight to the music */
+  const float *levels; /* schedule.h */
+  int n_levels;
+  bool sde, heun;        /* sde wins over heun */
+  double norm_threshold; /* ‖v‖ is held below this times ‖x‖; 0: off */
+  double ema_factor;     /* share of the previous step's velocity; 0: off */
+  dcw_params dcw;
+  double cover_strength; /* share of the steps under `first`; the others run under `then` */
+  double cover_noise;    /* start from the source instead of noise alone; 0: off */
+  double inject_ratio;   /* repaint: share of the steps after which the kept part is put back */
+  int crossfade;         /* repaint: frames of the final blend on each side; 0: no blend */
+} sampler_params;
+
+typedef struct sampler_input {
+  const sampler_condition *first;
+  const sampler_condition *then; /* needed when cover_strength < 1, else NULL */
+  const tens *noise;             /* [B, T, 64] */
+  const tens *source;            /* [B, T, 64], needed when cover_noise > 0 */
+  const float *repaint_mask;     /* [B, T], 1 = generate; NULL: no repaint */
+  const tens *clean;             /* [B, T, 64]: what the kept part is */
+  /* Fresh normals for SDE step `step`, B*T*64 values. */
+  void (*renoise)(void *user, int step, float *out, int64_t n);
+  /* After each step, 1..steps. */
+  void (*stepped)(void *user, int step, int steps);
+  void *user;
+} sampler_input;
+
+/* Steps that the parameters will take (cover noise drops some). */
+int sampler_steps(const sampler_params *p);
+
+/* -> latents [B, T, 64], NULL after a failure. When planning, one step is walked through. */
+tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, const sampler_input *in);
+
+#endif
