@@ -186,3 +186,10 @@ tens *vae_encode(tens_ctx *c, const vae *m, const tens *audio) {
   }
   return tens_keep(c, start, same_conv(c, snake(c, x, &m->encoder.snake), &m->encoder.last, 1, NULL, NULL));
 }
+
+void vae_deviation(const float *scale, float *deviation, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    double x = scale[i];
+    deviation[i] = (float)((x > 20 ? x : log1p(exp(x))) + 1e-4);
+  }
+}

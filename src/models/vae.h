@@ -53,6 +53,8 @@ tens *vae_decode(tens_ctx *c, const vae *m, const tens *latents);
 /* audio [B, N, audio_channels] -> [B, N/hop, encoder_hidden]: mean in the first half of the channels, raw scale in the
  * second; standard deviation = softplus(scale) + 1e-4. */
 tens *vae_encode(tens_ctx *c, const vae *m, const tens *audio);
+/* Standard deviations from raw scales: softplus(scale) + 1e-4, n values. */
+void vae_deviation(const float *scale, float *deviation, int64_t n);
 
 /* ---- long signals in bounded memory: tiles with a halo, trimmed and put side by side
  * ---------------------------------- */

@@ -136,6 +136,13 @@ static bool start(sampler *s) {
                                : copy_into(s->c, s->x, noise);
 }
 
+tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double variance) {
+  const double quarter_turn = 1.57079632679489661923;
+  tens *y = noise ? tens_new(c, TENS_F32, noise->rank, noise->dim) : NULL;
+  float keep = (float)cos(variance * quarter_turn), take = (float)sin(variance * quarter_turn);
+  return y && op_mix_into(c, y, keep, noise, take, other) ? y : NULL;
+}
+
 int sampler_steps(const sampler_params *p) {
   float t0;
   int dropped = schedule_truncate_for_cover(p->levels, p->n_levels, !p->turbo, p->cover_noise, &t0);

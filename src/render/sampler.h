@@ -44,6 +44,9 @@ typedef struct sampler_input {
   void *user;
 } sampler_input;
 
+/* A variation of a song: cos(v pi/2) * noise + sin(v pi/2) * other, v = variance in 0..1. */
+tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double variance);
+
 /* Steps that the parameters will take (cover noise drops some). */
 int sampler_steps(const sampler_params *p);
 
