@@ -13,7 +13,7 @@
 
 #include "audio/resample.h"
 
-/* ---- where the bytes come from ---------------------------------------------------------------------------------- */
+/* ---- where the bytes come from --------------------------------------------------------------------------- */
 
 typedef struct source {
   const uint8_t *data; /* or NULL and a file */
@@ -60,8 +60,7 @@ static sf_count_t source_read(void *to, sf_count_t count, void *user) {
   return got;
 }
 
-/* ---- what they are ------------------------------------------------------------------------------------------------
- */
+/* ---- what they are --------------------------------------------------------------------------------------- */
 
 /* A container that people have sound in, as far as its first bytes tell; libsndfile knows two dozen more that nobody
  * uploads, and each of their parsers would be one more way in. */
@@ -114,8 +113,7 @@ static ace_status check_head(source *s, const char *where, ace_error *err) {
   return ACE_OK;
 }
 
-/* ---- decoding -------------------------------------------------------------------------------------------------------
- */
+/* ---- decoding -------------------------------------------------------------------------------------------- */
 
 audio_limits audio_default_limits(void) {
   return (audio_limits){.seconds = 3600, .samples = (int64_t)1 << 29};
@@ -141,7 +139,8 @@ static ace_status too_long(const char *where, const audio_limits *limits, const 
 
 static ace_status decode(SNDFILE *file, const char *where, const audio_limits *limits, audio_buffer *b,
                          ace_error *err) {
-  enum { BLOCK_SAMPLES = 1 << 16 };
+  /* Small blocks: libsndfile drops the block in which an MP3 stream breaks. */
+  enum { BLOCK_SAMPLES = 1 << 12 };
   int64_t block = BLOCK_SAMPLES / b->channels, room = 0, got;
   do {
     if (!reserve(b, &room, block))
@@ -161,10 +160,13 @@ static ace_status check_end(SNDFILE *file, const SF_INFO *info, const source *s,
     errno = s->error;
     return ace_fail_errno(err, "%s: cannot read", where);
   }
+  int container = info->format & SF_FORMAT_TYPEMASK;
   /* A FLAC header states its length; when it does not, libsndfile says "the largest count there is". */
-  bool cut =
-      (info->format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC && info->frames != SF_COUNT_MAX && b->frames < info->frames;
-  if (sf_error(file) != SF_ERR_NO_ERROR || cut)
+  bool bad = sf_error(file) != SF_ERR_NO_ERROR ||
+             (container == SF_FORMAT_FLAC && info->frames != SF_COUNT_MAX && b->frames < info->frames);
+  /* Behind the last frame of an MP3 there may be tags of other kinds, which the decoder takes for a damaged stream. */
+  if (container == SF_FORMAT_MPEG && (double)b->frames >= 0.9 * (double)info->frames) bad = false;
+  if (bad)
     return ace_fail(err, ACE_EFORMAT, "%s: damaged or cut short after %.2f seconds of sound", where, audio_seconds(b));
   if (b->frames == 0) return ace_fail(err, ACE_EFORMAT, "%s: there is no sound in the file", where);
   return ACE_OK;
@@ -191,7 +193,8 @@ static ace_status read_source(source *s, const char *where, const audio_limits *
   SF_INFO info = {0};
   SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, s);
   if (!file)
-    return ace_fail(err, ACE_EFORMAT, "%s: the sound cannot be read: %s", where, sf_error_number(sf_error(NULL)));
+    return ace_fail(err, ACE_EFORMAT, "%s: the header is damaged or the encoding unknown (libsndfile: %s)", where,
+                    sf_error_number(sf_error(NULL)));
   status = read_open(file, &info, s, where, limits, out, err);
   sf_close(file);
   if (status != ACE_OK) {
@@ -232,8 +235,7 @@ ace_status audio_read_memory(const void *data, size_t size, const char *where, c
   return read_source(&s, where, limits ? limits : &defaults, out, err);
 }
 
-/* ---- the models' form
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the models' form ------------------------------------------------------------------------------------ */
 
 /* [frames, channels] to [frames, 2]: mono doubled, else the first two. */
 static ace_status make_stereo(audio_buffer *b, ace_error *err) {

@@ -5,9 +5,9 @@
  *   if (audio_read("song.mp3", &song, &err) == ACE_OK && audio_to_model(&song, 48000, &err) == ACE_OK) ...
  *   audio_buffer_free(&song);
  *
- * Files are hostile: memory follows what was decoded, never what a header claims. A WAV whose header claims more than
- * there is (a recording cut short, a stream of unknown length) gives what is there; a damaged FLAC, MP3 or Ogg stream
- * is an error. */
+ * Files are hostile: memory follows what was decoded, never what a header claims. A file that was cut short gives what
+ * is there, except FLAC, which says how long it should be; a damaged FLAC or MP3 is an error. AAC and MP4 are refused
+ * with ACE_EUNSUPPORTED, everything else with ACE_EFORMAT. */
 #ifndef ACE_AUDIO_READ_H
 #define ACE_AUDIO_READ_H
 

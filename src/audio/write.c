@@ -21,8 +21,7 @@ audio_write_options audio_default_write_options(void) {
   return (audio_write_options){.bitrate_kbps = 128, .mp3_sample_rate = 48000};
 }
 
-/* ---- where the bytes go -------------------------------------------------------------------------------------------
- */
+/* ---- where the bytes go ---------------------------------------------------------------------------------- */
 
 /* A part of a file from `base` on; libsndfile sees it as a file of its own. */
 typedef struct sink {
@@ -71,8 +70,7 @@ static sf_count_t sink_write(const void *from, sf_count_t count, void *user) {
   return done;
 }
 
-/* ---- tags
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tags ------------------------------------------------------------------------------------------------ */
 
 typedef struct tag_texts {
   char title[TAG_LIMIT + 1], comment[TAG_LIMIT + 64], seed[32], software[TAG_LIMIT + 1];
@@ -125,8 +123,7 @@ static ace_status write_id3(sink *s, const tag_texts *t, const char *path, ace_e
   return ace_fail_errno(err, "%s: cannot write", path);
 }
 
-/* ---- encoding
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------------------- */
 
 typedef struct job {
   const char *path;
@@ -154,8 +151,9 @@ static bool configure(SNDFILE *file, const job *j) {
   if (j->format == AUDIO_MP3) {
     int mode = SF_BITRATE_MODE_CONSTANT;
     double level = (320.0 - kbps) / 288.0; /* libsndfile spans 32..320 kbit/s with 1..0 */
-    return sf_command(file, SFC_SET_BITRATE_MODE, &mode, sizeof mode) == SF_TRUE &&
-           sf_command(file, SFC_SET_COMPRESSION_LEVEL, &level, sizeof level) == SF_TRUE;
+    /* The level first: the mode is refused while there is none. */
+    return sf_command(file, SFC_SET_COMPRESSION_LEVEL, &level, sizeof level) == SF_TRUE &&
+           sf_command(file, SFC_SET_BITRATE_MODE, &mode, sizeof mode) == SF_TRUE;
   }
   if (j->format == AUDIO_OPUS) {
     /* and here 6..256 kbit/s for each channel */
@@ -234,8 +232,7 @@ static ace_status encode(const job *j, int fd, ace_error *err) {
   return status;
 }
 
-/* ---- checks
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------------------- */
 
 static ace_status check(const char *path, const audio_buffer *b, audio_format format, const audio_write_options *o,
                         ace_error *err) {
