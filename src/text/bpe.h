@@ -23,8 +23,8 @@ typedef struct bpe_ids {
 } bpe_ids;
 
 enum {
-  BPE_ADDED = 1,        /* encode: recognise added tokens in the text */
-  BPE_POST = 2,         /* encode: apply the post-processor (appends <|endoftext|> where the checkpoint's asks for it) */
+  BPE_ADDED = 1, /* encode: recognise added tokens in the text */
+  BPE_POST = 2,  /* encode: apply the post-processor (appends <|endoftext|> where the checkpoint's asks for it) */
   BPE_SKIP_SPECIAL = 4, /* decode: leave out tokens marked special */
 };
 
@@ -37,10 +37,11 @@ bpe *bpe_open_files(const char *vocab_path, const char *merges_path, const char 
                     ace_error *err);
 void bpe_close(bpe *t);
 
-int bpe_vocab_size(const bpe *t);                      /* one more than the largest id */
-int32_t bpe_find(const bpe *t, const char *token);     /* id of an added token by content, or of a vocabulary entry; -1 */
+int bpe_vocab_size(const bpe *t); /* one more than the largest id */
+/* Id of an added token by content, or of a vocabulary entry, named as its file spells it or by its own bytes; -1. */
+int32_t bpe_find(const bpe *t, const char *token);
 bool bpe_is_special(const bpe *t, int32_t id);
-bool bpe_appends_eot(const bpe *t);                    /* the post-processor appends a token */
+bool bpe_appends_eot(const bpe *t); /* the post-processor appends a token */
 /* True when the tokenizer came without a post-processor description (vocab.json + merges.txt). */
 bool bpe_post_unknown(const bpe *t);
 /* Ids of <|audio_code_0|>.. : first id and how many follow without a gap; 0 when there are none. */
