@@ -1,0 +1,233 @@
+/* product.c - product.h, blocked for the caches.
+ *
+ * A chunk of work is a block of output rows by a block of columns. Its input rows are packed into the worker's scratch,
+ * where they stay in the second-level cache while the weights stream by once, a few columns at a time, which stay in
+ * the first-level cache while the rows stream by. Long rows are taken in pieces of PIECE values and many taps in
+ * groups, whose sums are added up in order; both are chosen from the shape of one row alone, so that no other choice
+ * of blocks changes a result.
+ */
+#include "tensor/cpu/product.h"
+
+#include "tensor/context.h"
+
+#include <string.h>
+
+enum {
+  PIECE = 2048,          /* values of an input row taken at once */
+  X_FLOATS = 136 * 1024, /* packed input rows: 544 KB */
+  C_FLOATS = 56 * 1024,  /* sums: 224 KB */
+  MAX_TAPS = 64,         /* taken at once; the tails of their weights are 32 KB */
+  TAIL_BYTES = MAX_TAPS * CPU_COLUMNS * 2 * CPU_MAX_LANES * 4,
+  MAX_ROWS = 240,
+  MAX_COLUMNS = 256 /* of a chunk */
+};
+_Static_assert((X_FLOATS + C_FLOATS) * 4 + TAIL_BYTES <= TENS_WORKER_SCRATCH, "scratch");
+
+typedef struct plan {
+  const product *p;
+  const cpu_micro *m;
+  tens_ctx *c;
+  bool gathered;                     /* all taps of a row are packed side by side, as one */
+  int64_t width, taps;               /* as the tiles see them: gathered, taps are part of the width */
+  int64_t row_floats;                /* from packed row to packed row */
+  int64_t group;                     /* taps at once */
+  int64_t span;                      /* input rows that a group reaches over, less one */
+  int64_t rows, columns;             /* of a chunk */
+  int64_t row_blocks, column_blocks; /* of an item */
+} plan;
+
+static int64_t round_up(int64_t n, int64_t unit) {
+  return cpu_ceil(n, unit) * unit;
+}
+
+/* Rows narrower than a few vectors would be mostly padding: their taps are gathered side by side. */
+static bool worth_gathering(const product *p, int64_t step) {
+  return p->taps > 1 && p->w_tap == p->width && p->width < PIECE && p->taps <= PIECE / p->width &&
+         5 * round_up(p->width, step) * p->taps > 6 * round_up(p->width * p->taps, step);
+}
+
+static plan make_plan(const cpu_micro *m, tens_ctx *c, const product *p) {
+  int64_t step = 2 * m->lanes;
+  plan a = {.p = p, .m = m, .c = c, .gathered = worth_gathering(p, step), .width = p->width, .taps = p->taps};
+  if (a.gathered) a.width *= a.taps, a.taps = 1;
+  /* An odd number of cache lines from row to row spreads rows over the cache. */
+  a.row_floats = round_up(cpu_min(a.width, PIECE), 32) + 16;
+  int64_t room = X_FLOATS / a.row_floats, reach = p->dilation < 0 ? -p->dilation : p->dilation;
+  int64_t spare = room - 1 - (m->rows - 1) * p->stride; /* rows that taps may reach over, beside those of a full tile */
+  a.group = a.taps > 1 && spare >= reach ? cpu_min(cpu_min(a.taps, MAX_TAPS), spare / reach + 1) : 1;
+  a.span = (a.group - 1) * reach;
+  a.rows = cpu_min(a.gathered ? room : (room - 1 - a.span) / p->stride + 1, MAX_ROWS);
+  if (a.rows > m->rows) a.rows -= a.rows % m->rows;
+  a.row_blocks = cpu_ceil(p->out_rows, a.rows);
+  a.rows = round_up(cpu_ceil(p->out_rows, a.row_blocks), a.rows < m->rows ? 1 : m->rows);
+  a.row_blocks = cpu_ceil(p->out_rows, a.rows);
+  a.columns = cpu_min(MAX_COLUMNS, C_FLOATS / (p->w_up ? 2 : 1) / a.rows / CPU_COLUMNS * CPU_COLUMNS);
+  int64_t wanted = 4 * tens_workers(c);
+  while (a.columns > 32 && p->items * a.row_blocks * cpu_ceil(p->columns, a.columns) < wanted)
+    a.columns = a.columns / 2 / CPU_COLUMNS * CPU_COLUMNS;
+  a.column_blocks = cpu_ceil(p->columns, a.columns);
+  return a;
+}
+
+/* ---- a chunk
+ * --------------------------------------------------------------------------------------------------------- */
+
+typedef struct chunk {
+  const plan *a;
+  int64_t item, row, rows, column, columns;
+  float *x, *c, *c_up;
+  void *tail;
+} chunk;
+
+/* One group of taps over one piece of the width. */
+typedef struct part {
+  int64_t at, width; /* of the input row */
+  int64_t tap, taps;
+} part;
+
+/* Every tap of output row r side by side. */
+static void pack_gathered(const chunk *k) {
+  const product *p = k->a->p;
+  float line[PIECE];
+  for (int64_t r = 0; r < k->rows; r++) {
+    for (int64_t t = 0; t < p->taps; t++) {
+      int64_t at = (k->row + r) * p->stride + t * p->dilation + p->offset;
+      float *out = line + t * p->width;
+      if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)p->width * sizeof *out);
+      else memcpy(out, p->x + (k->item * p->in_rows + at) * p->width, (size_t)p->width * sizeof *out);
+    }
+    k->a->m->pack(k->x + r * k->a->row_floats, line, k->a->width, p->bf16);
+  }
+}
+
+/* The input row that packed row 0 holds: the earliest that a group of taps reaches. */
+static int64_t first_input(const chunk *k, const part *q) {
+  const product *p = k->a->p;
+  int64_t tap = p->dilation < 0 ? q->tap + q->taps - 1 : q->tap;
+  return k->row * p->stride + tap * p->dilation + p->offset;
+}
+
+static void pack_rows(const chunk *k, const part *q) {
+  const product *p = k->a->p;
+  int64_t reach = p->dilation < 0 ? -p->dilation : p->dilation, first = first_input(k, q);
+  int64_t rows = (k->rows - 1) * p->stride + (q->taps - 1) * reach + 1;
+  for (int64_t r = 0; r < rows; r++) {
+    float *out = k->x + r * k->a->row_floats;
+    int64_t at = first + r;
+    if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)round_up(q->width, 2 * k->a->m->lanes) * sizeof *out);
+    else k->a->m->pack(out, p->x + (k->item * p->in_rows + at) * p->width + q->at, q->width, p->bf16);
+  }
+}
+
+static const uint8_t *weight_at(const product *p, const void *w, int64_t element) {
+  return (const uint8_t *)w + element * (p->bf16 ? 2 : 4);
+}
+
+/* What is left of each row of weights after whole steps, padded with zeros. */
+static void copy_tails(const chunk *k, const part *q, cpu_tile *t) {
+  const product *p = k->a->p;
+  int64_t step = 2 * k->a->m->lanes, size = p->bf16 ? 2 : 4, left = q->width - t->steps * step;
+  t->tail = left ? k->tail : NULL;
+  if (!left) return;
+  uint8_t *out = k->tail;
+  memset(out, 0, (size_t)(q->taps * CPU_COLUMNS * step * size));
+  for (int64_t s = 0; s < q->taps; s++)
+    for (int j = 0; j < CPU_COLUMNS; j++, out += step * size)
+      memcpy(out, (const uint8_t *)t->w[j] + (s * t->w_segment + t->steps * step) * size, (size_t)(left * size));
+}
+
+/* Asks for the part of the next columns' weights that tile number `tile` of `tiles` should bring nearer. */
+static void fetch_ahead(const chunk *k, const part *q, const void *const *next, int64_t tile, int64_t tiles) {
+  int64_t lines = cpu_ceil(q->width * (k->a->p->bf16 ? 2 : 4), 64);
+  int64_t from = lines * tile / tiles, to = lines * (tile + 1) / tiles;
+  for (int j = 0; j < CPU_COLUMNS; j++)
+    for (int64_t i = from; i < to; i++) __builtin_prefetch((const uint8_t *)next[j] + i * 64, 0, 2);
+}
+
+static void column_pointers(const chunk *k, const part *q, const void *w, int64_t n, const void **out) {
+  const product *p = k->a->p;
+  for (int j = 0; j < CPU_COLUMNS; j++) /* past the last column: the last again, its sums unused */
+    out[j] = weight_at(p, w, cpu_min(k->column + n + j, p->columns - 1) * p->w_column + q->tap * p->w_tap + q->at);
+}
+
+/* All products of the packed rows with the chunk's columns of w. */
+static void run_tiles(const chunk *k, const part *q, const void *w, float *c, bool add) {
+  const plan *a = k->a;
+  const product *p = a->p;
+  int64_t reach = a->gathered ? 0 : p->dilation, stride = a->gathered ? 1 : p->stride;
+  const float *x = k->x + (reach < 0 ? -reach * (q->taps - 1) * a->row_floats : 0);
+  cpu_tile t = {.x_row = stride * a->row_floats,
+                .x_segment = reach * a->row_floats,
+                .w_segment = p->w_tap,
+                .segments = q->taps,
+                .steps = q->width / (2 * a->m->lanes),
+                .c_row = a->columns,
+                .add = add};
+  int64_t tiles = cpu_ceil(k->rows, a->m->rows);
+  for (int64_t n = 0; n < k->columns; n += CPU_COLUMNS) {
+    const void *next[CPU_COLUMNS];
+    column_pointers(k, q, w, n, t.w);
+    column_pointers(k, q, w, n + CPU_COLUMNS, next);
+    copy_tails(k, q, &t);
+    for (int64_t i = 0; i < tiles; i++) {
+      int64_t rows = cpu_min(a->m->rows, k->rows - i * a->m->rows);
+      t.x = x + i * a->m->rows * t.x_row;
+      t.c = c + i * a->m->rows * t.c_row + n;
+      if (a->taps == 1) fetch_ahead(k, q, next, i, tiles);
+      (p->bf16 ? a->m->tile_bf16 : a->m->tile_f32)[rows - 1](&t);
+    }
+  }
+}
+
+/* One stretch of an output row within a period of the epilogue's vectors. */
+static void finish_stretch(const chunk *k, int64_t r, int64_t n, int64_t count) {
+  const product *p = k->a->p;
+  int64_t column = k->column + n, row = k->row + r, at = row * p->columns + column - p->y_skip;
+  if (at < 0 || at >= p->y_item) return;
+  int64_t phase = column % p->period;
+  cpu_finish f = p->finish;
+  if (f.bias) f.bias += phase;
+  if (f.alpha) f.alpha += phase, f.inv_beta += phase;
+  if (f.gate) f.gate += row / p->gate_rows * p->columns + column;
+  if (f.residual) f.residual += k->item * p->y_item + at;
+  if (p->w_up) f.up = k->c_up + r * k->a->columns + n;
+  k->a->m->finish(p->y + k->item * p->y_item + at, k->c + r * k->a->columns + n, count, &f);
+}
+
+static void finish_chunk(const chunk *k) {
+  int64_t period = k->a->p->period;
+  for (int64_t r = 0; r < k->rows; r++)
+    for (int64_t n = 0, count; n < k->columns; n += count) {
+      count = cpu_min(k->columns - n, period - (k->column + n) % period);
+      finish_stretch(k, r, n, count);
+    }
+}
+
+static void run_chunk(void *arg, int number, int worker) {
+  const plan *a = arg;
+  const product *p = a->p;
+  int64_t column = number % a->column_blocks, rest = number / a->column_blocks;
+  chunk k = {
+      .a = a, .item = rest / a->row_blocks, .row = rest % a->row_blocks * a->rows, .column = column * a->columns};
+  k.rows = cpu_min(a->rows, p->out_rows - k.row);
+  k.columns = cpu_min(a->columns, p->columns - k.column);
+  k.x = tens_worker_scratch(a->c, worker);
+  k.c = k.x + X_FLOATS;
+  k.c_up = k.c + C_FLOATS / 2;
+  k.tail = k.c + C_FLOATS;
+  for (int64_t at = 0; at < a->width; at += PIECE)
+    for (int64_t tap = 0; tap < a->taps; tap += a->group) {
+      part q = {.at = at, .width = cpu_min(PIECE, a->width - at), .tap = tap, .taps = cpu_min(a->group, a->taps - tap)};
+      if (a->gathered) pack_gathered(&k);
+      else pack_rows(&k, &q);
+      run_tiles(&k, &q, p->w, k.c, at || tap);
+      if (p->w_up) run_tiles(&k, &q, p->w_up, k.c_up, at || tap);
+    }
+  finish_chunk(&k);
+}
+
+/* More chunks than an int counts do not occur: x and y would not fit a machine. */
+void product_run(const cpu_micro *m, tens_ctx *c, const product *p) {
+  plan a = make_plan(m, c, p);
+  tens_parallel(c, (int)(p->items * a.row_blocks * a.column_blocks), run_chunk, &a);
+}

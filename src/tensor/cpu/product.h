@@ -1,0 +1,33 @@
+/* product.h - the one matrix product behind linear layers, convolutions and transposed convolutions.
+ *
+ * Output row r of a batch item meets `taps` input rows, r*stride + tap*dilation + offset for each tap; rows outside
+ * the item count as zeros. Their products with the weights of column n, tap by tap, add up to one output. A linear
+ * layer is one tap; a transposed convolution of stride s is one with s times the columns and dilation -1, because
+ * each of its s output phases meets the same few input rows.
+ */
+#ifndef ACE_CPU_PRODUCT_H
+#define ACE_CPU_PRODUCT_H
+
+#include "tensor/cpu/cpu.h"
+
+typedef struct product {
+  const float *x; /* [items, in_rows, width] */
+  int64_t items, in_rows, width;
+  int64_t out_rows, stride, dilation, offset, taps;
+
+  const void *w, *w_up; /* w_up: a second weight, for silu(x w) * (x w_up); else NULL */
+  bool bf16;
+  int64_t columns, w_column, w_tap; /* elements from column to column and from tap to tap */
+
+  /* Output row r begins at y + item*y_item + r*columns - y_skip; what falls outside 0..y_item-1 is dropped. Skips are
+   * whole multiples of `period`. */
+  float *y;
+  int64_t y_item, y_skip;
+
+  cpu_finish finish; /* vectors over a period of columns; residual like y; gate one row of columns for each gate_rows */
+  int64_t period, gate_rows;
+} product;
+
+void product_run(const cpu_micro *m, tens_ctx *c, const product *p);
+
+#endif

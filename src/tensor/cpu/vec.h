@@ -1,0 +1,223 @@
+/* vec.h - float vectors as wide as the instruction set of the file that includes this, and exp and sin² on them.
+ *
+ * Included only by the micro_*.c files, which are compiled once for each instruction set. GCC and clang vector
+ * extensions do the arithmetic; the few operations they lack (fused multiply-add, maximum) are intrinsics. Fusing is
+ * always explicit: the compiler may not choose it, so a value never depends on the code around it.
+ */
+#ifndef ACE_CPU_VEC_H
+#define ACE_CPU_VEC_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define VEC_INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX2__)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+
+typedef float vf __attribute__((vector_size(LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+
+/* ---- memory: any alignment, any part of a vector --------------------------------------------------------------------
+ */
+
+VEC_INLINE vf vec_load(const float *p) {
+  vf v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+VEC_INLINE void vec_store(float *p, vf v) {
+  memcpy(p, &v, sizeof v);
+}
+
+/* The first n values, 0 <= n < LANES, then zeros. */
+VEC_INLINE vf vec_load_part(const float *p, int64_t n) {
+  vf v = {0};
+  memcpy(&v, p, (size_t)n * sizeof *p);
+  return v;
+}
+
+VEC_INLINE void vec_store_part(float *p, vf v, int64_t n) {
+  memcpy(p, &v, (size_t)n * sizeof *p);
+}
+
+VEC_INLINE vf vec_all(float x) {
+  return x - (vf){0};
+}
+
+/* ---- what the extensions lack ---------------------------------------------------------------------------------------
+ */
+
+/* a*b + c, rounded once where the instruction set can. */
+VEC_INLINE vf vec_fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+VEC_INLINE vf vec_select(vi mask, vf yes, vf no) {
+  return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+VEC_INLINE vf vec_max(vf a, vf b) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+  return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#elif defined(__aarch64__)
+  return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+#else
+  return vec_select(a > b, a, b);
+#endif
+}
+
+/* Is any lane of a comparison true? */
+VEC_INLINE bool vec_any(vi mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_ps((__m128)mask) != 0;
+#else
+  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+#endif
+}
+
+/* Four sums over the lanes of a, b, c and d, stored side by side. */
+VEC_INLINE void vec_sum4(float *out, vf a, vf b, vf c, vf d) {
+#if defined(__AVX512F__)
+#define LOW_HALVES  0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH_HALVES 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+  vf ab = __builtin_shufflevector(a, b, LOW_HALVES) + __builtin_shufflevector(a, b, HIGH_HALVES);
+  vf cd = __builtin_shufflevector(c, d, LOW_HALVES) + __builtin_shufflevector(c, d, HIGH_HALVES);
+  vf s = __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+         __builtin_shufflevector(ab, cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  s += __builtin_shufflevector(s, s, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  s += __builtin_shufflevector(s, s, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  s = __builtin_shufflevector(s, s, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+#elif defined(__AVX2__)
+  vf ab = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+          __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  vf cd = __builtin_shufflevector(c, d, 0, 1, 2, 3, 8, 9, 10, 11) +
+          __builtin_shufflevector(c, d, 4, 5, 6, 7, 12, 13, 14, 15);
+  vf s = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+         __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+  s += __builtin_shufflevector(s, s, 1, 0, 3, 2, 5, 4, 7, 6);
+  s = __builtin_shufflevector(s, s, 0, 4, 2, 6, 0, 4, 2, 6);
+#else
+  vf ab = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  vf cd = __builtin_shufflevector(c, d, 0, 1, 4, 5) + __builtin_shufflevector(c, d, 2, 3, 6, 7);
+  vf s = __builtin_shufflevector(ab, cd, 0, 2, 4, 6) + __builtin_shufflevector(ab, cd, 1, 3, 5, 7);
+#endif
+  memcpy(out, &s, 4 * sizeof *out);
+}
+
+VEC_INLINE float vec_sum(vf a) {
+  float four[4];
+  vec_sum4(four, a, a, a, a);
+  return four[0];
+}
+
+/* ---- exp
+ * ------------------------------------------------------------------------------------------------------------- */
+
+#define VEC_ROUNDER 0x1.8p23f /* adding it rounds to an integer, left in the low bits */
+
+/* e^x = 2^n e^r, |r| <= ln 2 / 2: a polynomial fitted to (e^r - 1 - r) / r² at Chebyshev nodes. The pieces n (as a
+ * float with the integer in its low bits) and e^r. ln 2 is subtracted in two parts, the first short enough that n times
+ * it is exact. */
+VEC_INLINE vf vec_exp_parts(vf x, vf *n) {
+  vf shifted = vec_fma(x, vec_all(0x1.715476p+0f), vec_all(VEC_ROUNDER)), whole = shifted - VEC_ROUNDER;
+  vf r = vec_fma(whole, vec_all(-0x1.62e4p-1f), x);
+  r = vec_fma(whole, vec_all(-0x1.7f7d1cp-20f), r);
+  vf q = vec_fma(r, vec_all(0x1.6d117cp-10f), vec_all(0x1.120be2p-7f));
+  q = vec_fma(q, r, vec_all(0x1.555518p-5f));
+  q = vec_fma(q, r, vec_all(0x1.5554dcp-3f));
+  q = vec_fma(q, r, vec_all(0.5f));
+  *n = shifted;
+  return vec_fma(r * r, q, r) + 1.0f;
+}
+
+/* e^x for x <= 0, as softmax needs it: exactly 0 below -87 and at -infinity. */
+VEC_INLINE vf vec_exp_negative(vf x) {
+  vf n, p = vec_exp_parts(x, &n);
+  vf y = p * (vf)(((vu)n << 23) + 0x3f800000u); /* the rounder's own bits are shifted out */
+  return vec_select(x < -87.0f, (vf){0}, y);
+}
+
+/* e^x for every x; overflows to infinity, underflows gradually to 0. */
+VEC_INLINE vf vec_exp(vf x) {
+  vf n, p = vec_exp_parts(vec_select(x > 90.0f, vec_all(90.0f), vec_select(x < -105.0f, vec_all(-105.0f), x)), &n);
+  vi whole = (vi)((vu)n - (vu)vec_all(VEC_ROUNDER)), half = whole >> 1;
+  return p * (vf)((vu)(half + 127) << 23) * (vf)((vu)(whole - half + 127) << 23);
+}
+
+VEC_INLINE vf vec_silu(vf x) {
+  return x / (1.0f + vec_exp(-x));
+}
+
+/* ---- sin²
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* a*x - p for p = a*x as rounded: one fused multiply-add, or without it by halves (Dekker 1971). */
+VEC_INLINE vf vec_product_error(vf a, vf x, vf p) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return vec_fma(a, x, -p);
+#else
+  vf a1 = (vf)((vu)a & 0xfffff000u), x1 = (vf)((vu)x & 0xfffff000u), a2 = a - a1, x2 = x - x1;
+  return ((a1 * x1 - p) + a1 * x2 + a2 * x1) + a2 * x2;
+#endif
+}
+
+/* Beyond this many half turns the reduction below loses digits. */
+#define VEC_TURNS 8192.0f
+
+/* sin(a*x)². It has period pi, so a*x is reduced to |r| <= pi/2 with pi in three parts, the first two short enough that
+ * their products are exact; the rounding error of a*x is put back. The polynomial is fitted to (sin r - r) / r³ in r²
+ * at Chebyshev nodes. */
+VEC_INLINE vf vec_sin_squared(vf a, vf x) {
+  vf p = a * x, n = vec_fma(p, vec_all(0x1.45f306p-2f), vec_all(VEC_ROUNDER)) - VEC_ROUNDER;
+  vf r = vec_fma(n, vec_all(-0x1.92p+1f), p);
+  r = vec_fma(n, vec_all(-0x1.fb4p-11f), r);
+  r = vec_fma(n, vec_all(-0x1.4442d2p-23f), r);
+  r += vec_product_error(a, x, p);
+  vf u = r * r;
+  vf q = vec_fma(u, vec_all(-0x1.9da968p-26f), vec_all(0x1.719648p-19f));
+  q = vec_fma(q, u, vec_all(-0x1.a01904p-13f));
+  q = vec_fma(q, u, vec_all(0x1.11111p-7f));
+  q = vec_fma(q, u, vec_all(-0x1.555556p-3f));
+  vf s = vec_fma(r * u, q, r), y = s * s;
+  vi far = (n > VEC_TURNS) | (n < -VEC_TURNS);
+  for (int i = 0; i < LANES && vec_any(far); i++)
+    if (far[i]) {
+      double exact = sin((double)a[i] * (double)x[i]);
+      y[i] = (float)(exact * exact);
+    }
+  return y;
+}
+
+#endif
