@@ -58,6 +58,8 @@ endfunction()
 function(ace_fuzz name room)
   add_executable(fuzz_${name} ${PROJECT_SOURCE_DIR}/fuzz/fuzz_${name}.c)
   target_link_libraries(fuzz_${name} PRIVATE ace_${room})
+  # libFuzzer calls LLVMFuzzerTestOneInput, which no header declares.
+  target_compile_options(fuzz_${name} PRIVATE -Wno-missing-prototypes)
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   if(NOT TARGET fuzzers)
     add_custom_target(fuzzers)
