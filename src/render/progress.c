@@ -1,0 +1,40 @@
+#include "render/progress.h"
+
+#include <time.h>
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void report(const progress *p) {
+  if (!p->notify || !p->notify->progress) return;
+  double fraction = p->total > 0 ? p->done / p->total : 0;
+  if (fraction > 1) fraction = 1;
+  double elapsed = now() - p->started;
+  const double enough = 0.01; /* below that the pace is a guess */
+  ace_progress state = {.stage = p->stage,
+                        .fraction = fraction,
+                        .seconds_left = fraction > enough ? elapsed * (1 - fraction) / fraction : -1,
+                        .step = p->step,
+                        .steps = p->steps};
+  p->notify->progress(p->notify->user, &state);
+}
+
+void progress_start(progress *p, const ace_callbacks *notify, double total) {
+  *p = (progress){.notify = notify, .total = total, .started = now(), .stage = ""};
+}
+
+void progress_stage(progress *p, const char *stage, int steps) {
+  p->stage = stage;
+  p->step = 0;
+  p->steps = steps;
+  report(p);
+}
+
+void progress_advance(progress *p, double work) {
+  p->done += work;
+  if (p->steps) p->step++;
+  report(p);
+}

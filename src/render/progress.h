@@ -1,0 +1,27 @@
+/* progress.h - one job's progress: stages are weighed by the arithmetic they will take, time left follows from the pace.
+ *
+ *   progress p;
+ *   progress_start(&p, notify, encode_cost + steps * step_cost + frames * frame_cost);
+ *   progress_stage(&p, "diffuse", steps);
+ *   progress_advance(&p, step_cost);          // once a step
+ */
+#ifndef ACE_RENDER_PROGRESS_H
+#define ACE_RENDER_PROGRESS_H
+
+#include <acestep.h>
+
+typedef struct progress {
+  const ace_callbacks *notify; /* may be NULL */
+  double total, done;          /* in any one unit of work */
+  double started;              /* seconds, monotonic */
+  const char *stage;
+  int step, steps;
+} progress;
+
+void progress_start(progress *p, const ace_callbacks *notify, double total);
+/* Reports the beginning of a stage; steps: 0 where counting makes no sense. */
+void progress_stage(progress *p, const char *stage, int steps);
+/* Reports work done, and a step when the stage counts them. */
+void progress_advance(progress *p, double work);
+
+#endif

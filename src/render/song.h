@@ -1,0 +1,53 @@
+/* song.h - text to music: a validated request and its seeds become latents, latents become sound.
+ *
+ * Stages: the two prompts as tokens; text encoder and embedding rows; condition encoder; noise; the sampler; the
+ * autoencoder. Items of a batch differ in their seeds only (and in what follows from them), and each comes out the same
+ * alone or among others.
+ */
+#ifndef ACE_RENDER_SONG_H
+#define ACE_RENDER_SONG_H
+
+#include "audio/buffer.h"
+#include "models/acestep_dit.h"
+#include "models/qwen3.h"
+#include "models/vae.h"
+#include "render/progress.h"
+#include "request/request.h"
+#include "text/bpe.h"
+
+/* All borrowed. */
+typedef struct song_models {
+  const bpe *tokenizer;
+  const qwen3 *text;
+  const acestep_dit *dit;
+  const vae *vae; /* the decoder; the encoder too when there is a reference */
+} song_models;
+
+typedef struct song_job {
+  const ace_request *request; /* validated; task text2music */
+  req_model family;
+  int items;
+  uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
+  const audio_buffer *reference; /* stereo at the autoencoder's rate; NULL: silence as timbre */
+} song_job;
+
+/* How a job is cut so that it fits the memory. Results do not depend on it. */
+typedef struct song_plan {
+  int group;      /* items that are diffused together */
+  int64_t core;   /* frames a decoder tile contributes */
+  size_t bytes;   /* working memory that this takes */
+} song_plan;
+
+/* Latent frames of every item. */
+int64_t song_frames(const song_models *m, const song_job *job);
+/* Chooses the largest group and tile within `budget` bytes; ACE_ENOMEM with what would fit when nothing does. */
+ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err);
+/* Work of the whole job, in floating-point operations, for progress_start. */
+double song_work(const song_models *m, const song_job *job);
+
+/* c: a context of at least plan->bytes. out: job->items buffers, finished but for what the request asks of the file
+ * (normalisation, fades). On failure all of them are empty. */
+ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
+                       audio_buffer *out, ace_error *err);
+
+#endif

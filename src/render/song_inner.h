@@ -1,0 +1,44 @@
+/* song_inner.h - what the files of song.h share: the host side of one job, prepared before any tensor exists. */
+#ifndef ACE_RENDER_SONG_INNER_H
+#define ACE_RENDER_SONG_INNER_H
+
+#include "base/rng.h"
+#include "render/sampler.h"
+#include "render/schedule.h"
+#include "render/song.h"
+
+typedef struct song_inputs {
+  int64_t frames;      /* T */
+  bpe_ids text, lyric; /* the prompts */
+  bpe_ids other_text;  /* of the steps behind audio_cover_strength; empty when there are none */
+  int32_t *codes;      /* 5 Hz codes to follow; NULL: none */
+  size_t n_codes;
+  float levels[SCHEDULE_CAPACITY];
+  int n_levels;
+} song_inputs;
+
+/* Prompts, codes and schedule. song_inputs_free also after a failure. */
+ace_status song_inputs_make(const song_models *m, const song_job *job, song_inputs *in, ace_error *err);
+void song_inputs_free(song_inputs *in);
+
+/* What the sampler is asked to do. */
+sampler_params song_sampler_params(const song_job *job, const song_inputs *in);
+
+/* What is drawn for each item; noise comes first from an item's generator, then everything else. */
+typedef struct song_noise {
+  rng_noise generator[REQ_BATCH_MAX];
+  float *noise;  /* [items, T, 64] */
+  float *retake; /* the same; NULL: no variation */
+  float *timbre; /* [items, timbre_frames, 64]; NULL: silence */
+} song_noise;
+
+/* Diffuses items first..first+group-1 into latents [group, T, 64], which live in the context. `p` may be NULL. When the
+ * context only plans, `drawn` may be NULL. */
+tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,
+                   int first, int group, progress *p);
+
+/* Parts of song_work. */
+double song_condition_work(const song_models *m, const song_inputs *in);
+double song_reference_work(const song_models *m, const song_job *job);
+
+#endif

@@ -1,0 +1,127 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "render/prompt.h"
+#include "render/song_inner.h"
+#include "render/tokens.h"
+#include "text/codes.h"
+
+/* Fewer frames than that were never trained on. */
+enum { FRAMES_MIN = 128 };
+
+/* Ten minutes at 5 Hz. */
+enum { CODES_MAX = 3000 };
+
+/* Seconds of a song whose length nobody knows. */
+static const double DURATION_FALLBACK = 120;
+
+static bool blank(const char *text) {
+  return text[strspn(text, " \t\r\n")] == 0;
+}
+
+static ace_status parse_codes(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
+  const char *text = job->request->audio_codes;
+  if (blank(text)) return ACE_OK;
+  int32_t range = 1;
+  for (int i = 0; i < m->dit->cfg.n_levels; i++) range *= m->dit->cfg.levels[i];
+  ace_status status = codes_parse(text, strlen(text), range - 1, &in->codes, &in->n_codes, NULL, err);
+  if (status != ACE_OK) return status;
+  if (in->n_codes == 0)
+    return ace_fail(err, ACE_EINVAL, "audio_codes: no <|audio_code_N|> in the text; leave it empty for none");
+  if (in->n_codes > CODES_MAX)
+    return ace_fail(err, ACE_EINVAL, "audio_codes: %zu codes, more than %d (600 s)", in->n_codes, CODES_MAX);
+  return ACE_OK;
+}
+
+static ace_status make_prompts(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
+  const ace_request *r = job->request;
+  prompt_input fields = {
+      .task = req_task_name(r->task_type),
+      .caption = r->caption,
+      .lyrics = req_is_instrumental(r) && r->instrumental ? "[Instrumental]" : r->lyrics,
+      .vocal_language = *r->vocal_language ? r->vocal_language : "unknown",
+      .bpm = r->bpm,
+      .keyscale = r->keyscale,
+      .timesignature = r->timesignature,
+      .duration = r->duration,
+      .instruction = r->instruction,
+      .has_codes = in->n_codes > 0,
+      .global_caption = r->global_caption,
+      .is_lego_sft = m->dit->cfg.lego_sft,
+      .chunk_mask_mode = req_chunk_mask_name(r),
+  };
+  prompt_texts texts;
+  ace_status status = prompt_build(&texts, &fields, err);
+  if (status != ACE_OK) return status;
+  status = tokens_encode(m->tokenizer, texts.text_prompt, PROMPT_TEXT_TOKENS, &in->text, err);
+  if (status == ACE_OK) status = tokens_encode(m->tokenizer, texts.lyric_prompt, PROMPT_LYRIC_TOKENS, &in->lyric, err);
+  if (status == ACE_OK && in->n_codes > 0 && r->audio_cover_strength < 1)
+    status = tokens_encode(m->tokenizer, texts.non_cover_text_prompt, PROMPT_TEXT_TOKENS, &in->other_text, err);
+  prompt_free(&texts);
+  return status;
+}
+
+static int64_t frames_of(const song_models *m, const song_job *job, size_t n_codes) {
+  const vae_config *v = &m->vae->cfg;
+  int64_t frames;
+  if (n_codes > 0) {
+    frames = (int64_t)n_codes * m->dit->cfg.pool_window;
+  } else {
+    double seconds = job->request->duration > 0 ? job->request->duration : DURATION_FALLBACK;
+    const double tenths = 10;
+    seconds = nearbyint(seconds * tenths) / tenths;
+    frames = (int64_t)(seconds * v->sampling_rate) / v->hop;
+  }
+  return frames > FRAMES_MIN ? frames : FRAMES_MIN;
+}
+
+static int make_levels(const song_job *job, float levels[SCHEDULE_CAPACITY]) {
+  const ace_request *r = job->request;
+  float custom[REQ_TIMESTEPS_MAX];
+  for (int i = 0; i < r->timesteps.count; i++) custom[i] = (float)r->timesteps.value[i];
+  int steps = req_steps(r, job->family);
+  return job->family == REQ_MODEL_TURBO
+             ? schedule_turbo(levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count)
+             : schedule_base(levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count);
+}
+
+ace_status song_inputs_make(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
+  *in = (song_inputs){0};
+  ace_status status = parse_codes(m, job, in, err);
+  if (status != ACE_OK) return status;
+  in->frames = frames_of(m, job, in->n_codes);
+  in->n_levels = make_levels(job, in->levels);
+  return make_prompts(m, job, in, err);
+}
+
+void song_inputs_free(song_inputs *in) {
+  bpe_ids_free(&in->text);
+  bpe_ids_free(&in->lyric);
+  bpe_ids_free(&in->other_text);
+  free(in->codes);
+  *in = (song_inputs){0};
+}
+
+sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
+  static const dcw_mode modes[] = {DCW_LOW, DCW_HIGH, DCW_DOUBLE, DCW_PIX};
+  static const char *const wavelets[] = {"haar", "db2", "db4", "sym4", "sym8", "coif2"};
+  const ace_request *r = job->request;
+  sampler_params p = {
+      .turbo = job->family == REQ_MODEL_TURBO,
+      .levels = in->levels,
+      .n_levels = in->n_levels,
+      .sde = r->infer_method == REQ_METHOD_SDE,
+      .heun = r->sampler_mode == REQ_SAMPLER_HEUN,
+      .norm_threshold = r->velocity_norm_threshold,
+      .ema_factor = r->velocity_ema_factor,
+      .cover_strength = in->n_codes > 0 ? r->audio_cover_strength : 1,
+      .cover_noise = in->n_codes > 0 ? r->cover_noise_strength : 0,
+  };
+  if (req_dcw(r, job->family))
+    p.dcw = (dcw_params){.mode = modes[r->dcw_mode],
+                         .scaler = r->dcw_scaler,
+                         .high_scaler = r->dcw_high_scaler,
+                         .wavelet = wavelet_find(wavelets[r->dcw_wavelet])};
+  return p;
+}

@@ -1,0 +1,87 @@
+/* song_plan.c - memory and work of a job, from shapes alone: the very calls of the run are walked through in a context that
+ * only counts.
+ */
+#include "models/cost.h"
+#include "render/song_inner.h"
+
+/* Tiles are tried from the largest down. A second of sound is 25 frames. */
+static const int64_t cores[] = {1024, 512, 256, 128, 64, 32, 16};
+enum { N_CORES = sizeof cores / sizeof *cores };
+
+static size_t diffuse_memory(const song_models *m, const song_job *job, const song_inputs *in, int group,
+                             ace_error *err) {
+  tens_ctx *c = tens_open(&(tens_options){.plan = true}, err);
+  if (!c) return 0;
+  tens *latents = song_diffuse(c, m, job, in, NULL, 0, group, NULL);
+  size_t bytes = latents ? tens_peak(c) : 0;
+  if (!latents) tens_error(c, err);
+  tens_close(c);
+  return bytes;
+}
+
+static size_t tile_memory(const song_models *m, const song_job *job, int64_t frames, int64_t core) {
+  int64_t halo = vae_decoder_halo(&m->vae->cfg), window = core + 2 * halo < frames ? core + 2 * halo : frames;
+  size_t bytes = vae_decode_memory(m->vae, window);
+  if (job->reference) {
+    size_t encode = vae_encode_memory(m->vae, core + 2 * vae_encoder_halo(&m->vae->cfg));
+    if (encode > bytes) bytes = encode;
+  }
+  return bytes;
+}
+
+ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err) {
+  song_inputs in;
+  ace_status status = song_inputs_make(m, job, &in, err);
+  size_t diffuse = 0, decode = 0;
+  int group = job->items;
+  for (; status == ACE_OK; group = (group + 1) / 2) {
+    diffuse = diffuse_memory(m, job, &in, group, err);
+    if (diffuse == 0) status = err ? err->status : ACE_EINTERNAL;
+    if (diffuse <= budget || group == 1) break;
+  }
+  int core = 0;
+  for (; status == ACE_OK; core++) {
+    decode = tile_memory(m, job, in.frames, cores[core]);
+    if (decode <= budget || core == N_CORES - 1) break;
+  }
+  size_t bytes = diffuse > decode ? diffuse : decode;
+  if (status == ACE_OK && bytes > budget)
+    status = ace_fail(err, ACE_ENOMEM,
+                      "memory: one item of this length needs %zu MiB of working memory, %zu MiB are allowed; shorten "
+                      "duration or raise the limit",
+                      (bytes >> 20) + 1, budget >> 20);
+  if (status == ACE_OK) *plan = (song_plan){.group = group, .core = cores[core], .bytes = bytes};
+  song_inputs_free(&in);
+  return status;
+}
+
+int64_t song_frames(const song_models *m, const song_job *job) {
+  song_inputs in;
+  int64_t frames = song_inputs_make(m, job, &in, NULL) == ACE_OK ? in.frames : 0;
+  song_inputs_free(&in);
+  return frames;
+}
+
+double song_work(const song_models *m, const song_job *job) {
+  song_inputs in;
+  double work = 0;
+  if (song_inputs_make(m, job, &in, NULL) == ACE_OK) {
+    sampler_params p = song_sampler_params(job, &in);
+    int64_t condition = (int64_t)(in.lyric.n + in.text.n) + 1;
+    work = song_condition_work(m, &in) + job->items * (song_reference_work(m, job) +
+                                                       sampler_steps(&p) * (p.heun ? 2 : 1) *
+                                                           cost_velocity(&m->dit->cfg, in.frames, condition) +
+                                                       (double)in.frames * cost_vae_decode(&m->vae->cfg));
+  }
+  song_inputs_free(&in);
+  return work;
+}
+
+double song_condition_work(const song_models *m, const song_inputs *in) {
+  return cost_qwen3(&m->text->cfg, (int64_t)in->text.n) +
+         cost_condition(&m->dit->cfg, (int64_t)in->text.n, (int64_t)in->lyric.n, m->dit->cfg.timbre_frames);
+}
+
+double song_reference_work(const song_models *m, const song_job *job) {
+  return job->reference ? m->dit->cfg.timbre_frames * cost_vae_encode(&m->vae->cfg) : 0;
+}
