@@ -117,6 +117,7 @@ typedef struct ace_engine ace_engine;
 typedef struct ace_engine_options {
   const char *model;    /* diffusion checkpoint folder, e.g. "acestep-v15-turbo"; NULL: the first usable one */
   const char *vae;      /* autoencoder folder, relative to the models folder or absolute; NULL: "vae" */
+  const char *cache;    /* folder for what can be made again (hashes of models); NULL: nothing is kept */
   int threads;          /* 0: as many as the CPUs this process may use */
   uint64_t memory;      /* budget in bytes for working memory; 0: what the machine has free */
   ace_callbacks notify; /* progress and log while opening */

@@ -20,7 +20,8 @@ double cost_velocity(const dit_config *cfg, int64_t frames, int64_t condition) {
   double cross = 2.0 * d->hidden * d->head_dim * d->heads; /* q and o; k and v are there already */
   double work = 2 * patches * d->hidden * cfg->patch * (cfg->in_channels + cfg->latent_channels);
   for (int i = 0; i < cfg->layers; i++) {
-    double seen = cfg->sliding[i] && cfg->window >= 0 && patches > 2.0 * cfg->window + 1 ? 2.0 * cfg->window + 1 : patches;
+    double seen =
+        cfg->sliding[i] && cfg->window >= 0 && patches > 2.0 * cfg->window + 1 ? 2.0 * cfg->window + 1 : patches;
     work += 2 * patches * (block_weights_count(d) + cross) + attention_products(d, patches, seen + (double)condition);
   }
   return work;

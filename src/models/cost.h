@@ -1,5 +1,5 @@
-/* cost.h - how much arithmetic the models take, in floating-point operations (a multiply and an add are two). Used to weigh
- * progress and to predict time. Attention scores are left out where the products around them dominate.
+/* cost.h - how much arithmetic the models take, in floating-point operations (a multiply and an add are two). Used to
+ * weigh progress and to predict time. Attention scores are left out where the products around them dominate.
  */
 #ifndef ACE_COST_H
 #define ACE_COST_H
@@ -8,8 +8,8 @@
 #include "models/qwen3.h"
 #include "models/vae.h"
 
-/* One evaluation of the velocity for `frames` latent frames under a condition of `condition` tokens, its keys and values
- * being there already. */
+/* One evaluation of the velocity for `frames` latent frames under a condition of `condition` tokens, its keys and
+ * values being there already. */
 double cost_velocity(const dit_config *cfg, int64_t frames, int64_t condition);
 /* The condition encoder and the cross-attention keys and values, for prompts of these lengths. */
 double cost_condition(const dit_config *cfg, int64_t text, int64_t lyric, int64_t timbre);

@@ -1,4 +1,5 @@
-/* progress.h - one job's progress: stages are weighed by the arithmetic they will take, time left follows from the pace.
+/* progress.h - one job's progress: stages are weighed by the arithmetic they will take, time left follows from the
+ * pace.
  *
  *   progress p;
  *   progress_start(&p, notify, encode_cost + steps * step_cost + frames * frame_cost);

@@ -33,9 +33,9 @@ typedef struct song_job {
 
 /* How a job is cut so that it fits the memory. Results do not depend on it. */
 typedef struct song_plan {
-  int group;      /* items that are diffused together */
-  int64_t core;   /* frames a decoder tile contributes */
-  size_t bytes;   /* working memory that this takes */
+  int group;    /* items that are diffused together */
+  int64_t core; /* frames a decoder tile contributes */
+  size_t bytes; /* working memory that this takes */
 } song_plan;
 
 /* Latent frames of every item. */

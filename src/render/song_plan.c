@@ -1,5 +1,5 @@
-/* song_plan.c - memory and work of a job, from shapes alone: the very calls of the run are walked through in a context that
- * only counts.
+/* song_plan.c - memory and work of a job, from shapes alone: the very calls of the run are walked through in a context
+ * that only counts.
  */
 #include "models/cost.h"
 #include "render/song_inner.h"
@@ -68,10 +68,10 @@ double song_work(const song_models *m, const song_job *job) {
   if (song_inputs_make(m, job, &in, NULL) == ACE_OK) {
     sampler_params p = song_sampler_params(job, &in);
     int64_t condition = (int64_t)(in.lyric.n + in.text.n) + 1;
-    work = song_condition_work(m, &in) + job->items * (song_reference_work(m, job) +
-                                                       sampler_steps(&p) * (p.heun ? 2 : 1) *
-                                                           cost_velocity(&m->dit->cfg, in.frames, condition) +
-                                                       (double)in.frames * cost_vae_decode(&m->vae->cfg));
+    work = song_condition_work(m, &in) +
+           job->items * (song_reference_work(m, job) +
+                         sampler_steps(&p) * (p.heun ? 2 : 1) * cost_velocity(&m->dit->cfg, in.frames, condition) +
+                         (double)in.frames * cost_vae_decode(&m->vae->cfg));
   }
   song_inputs_free(&in);
   return work;

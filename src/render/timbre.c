@@ -15,16 +15,14 @@ static void copy_looped(const audio_buffer *b, int64_t from, int64_t n, float *o
 /* Latents of moments [frames, 2*width]: the mean, plus deviation times noise when sampling. */
 static ace_status draw_latents(const float *moments, int64_t frames, int64_t width, bool sample, rng_noise *noise,
                                float *out, ace_error *err) {
-  for (int64_t t = 0; t < frames; t++)
-    memcpy(out + t * width, moments + 2 * t * width, (size_t)width * sizeof *out);
+  for (int64_t t = 0; t < frames; t++) memcpy(out + t * width, moments + 2 * t * width, (size_t)width * sizeof *out);
   if (!sample) return ACE_OK;
   int64_t n = frames * width;
   float *epsilon = malloc(2 * (size_t)n * sizeof *epsilon);
   if (!epsilon) return ace_fail(err, ACE_ENOMEM, "reference audio: out of memory");
   float *deviation = epsilon + n;
   rng_noise_fill(noise, epsilon, n);
-  for (int64_t t = 0; t < frames; t++)
-    vae_deviation(moments + (2 * t + 1) * width, deviation + t * width, width);
+  for (int64_t t = 0; t < frames; t++) vae_deviation(moments + (2 * t + 1) * width, deviation + t * width, width);
   for (int64_t i = 0; i < n; i++) out[i] += deviation[i] * epsilon[i];
   free(epsilon);
   return ACE_OK;
@@ -37,8 +35,10 @@ ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v
   int64_t repeats = (total + reference->frames - 1) / reference->frames;
   int64_t length = reference->frames * (repeats > 1 ? repeats : 1), third = length / SLICES;
   if (v->cfg.encoder_hidden != 2 * width || v->cfg.audio_channels != channels)
-    return ace_fail(err, ACE_EUNSUPPORTED, "reference audio: the autoencoder makes %d channels, the timbre encoder "
-                    "takes %lld", v->cfg.encoder_hidden / 2, (long long)width);
+    return ace_fail(err, ACE_EUNSUPPORTED,
+                    "reference audio: the autoencoder makes %d channels, the timbre encoder "
+                    "takes %lld",
+                    v->cfg.encoder_hidden / 2, (long long)width);
   float *audio = calloc((size_t)(total * channels), sizeof *audio);
   float *moments = malloc((size_t)(m->cfg.timbre_frames * 2 * width) * sizeof *moments);
   ace_status status = ACE_OK;

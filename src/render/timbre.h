@@ -1,5 +1,5 @@
-/* timbre.h - a reference recording as the timbre encoder wants it: three slices, one from each third of the recording, as
- * latents of `timbre_frames` frames (750, i.e. 30 s).
+/* timbre.h - a reference recording as the timbre encoder wants it: three slices, one from each third of the recording,
+ * as latents of `timbre_frames` frames (750, i.e. 30 s).
  */
 #ifndef ACE_RENDER_TIMBRE_H
 #define ACE_RENDER_TIMBRE_H
@@ -9,8 +9,8 @@
 #include "models/acestep_dit.h"
 #include "models/vae.h"
 
-/* reference: stereo at the autoencoder's rate, not silent; shorter ones repeat. Where each slice begins, and with `sample`
- * the autoencoder's noise, comes from `noise`. -> latents [timbre_frames, 64] into `out`. */
+/* reference: stereo at the autoencoder's rate, not silent; shorter ones repeat. Where each slice begins, and with
+ * `sample` the autoencoder's noise, comes from `noise`. -> latents [timbre_frames, 64] into `out`. */
 ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v, const audio_buffer *reference,
                                  bool sample, rng_noise *noise, const vae_tiling *tiling, float *out, ace_error *err);
 

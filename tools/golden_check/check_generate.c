@@ -127,8 +127,8 @@ static void sample(golden_case *k, const acestep_dit *m) {
   float levels[SCHEDULE_CAPACITY];
   int64_t n_custom = 0;
   const float *custom = case_has(k, "in.timesteps") ? case_floats(k, "in.timesteps", &n_custom) : NULL;
-  int n = schedule_turbo(levels, SCHEDULE_CAPACITY, case_number(k, "shift", 3.0),
-                         (int)case_number(k, "infer_steps", 0), custom, (int)n_custom);
+  int n = schedule_turbo(levels, SCHEDULE_CAPACITY, case_number(k, "shift", 3.0), (int)case_number(k, "infer_steps", 0),
+                         custom, (int)n_custom);
   bool repaint = case_has(k, "in.repaint_mask");
   sampler_params p = {
       .turbo = true,

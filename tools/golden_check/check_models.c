@@ -45,7 +45,8 @@ void check_lyric_embed(golden_case *k) {
   qwen3_close(m);
 }
 
-/* Repeats: take the likeliest token of the last position, append it. Logits [n, V] and tokens [n] as they were chosen. */
+/* Repeats: take the likeliest token of the last position, append it. Logits [n, V] and tokens [n] as they were chosen.
+ */
 static void check_greedy(golden_case *k, const qwen3 *m, const tens *prompt) {
   tens_ctx *c = k->g->c;
   int64_t n = 0, length = prompt->dim[1], vocab = m->cfg.vocab;
@@ -97,8 +98,7 @@ void check_lm_left_pad(golden_case *k) {
   tens *logits = qwen3_logits(k->g->c, m, qwen3_hidden(k->g->c, m, case_tensor(k, "in.ids"), mask));
   /* Rows that only see padding mean nothing; the golden has zeros there. */
   for (int64_t i = 0; mask && logits && i < tens_count(mask); i++)
-    if (!tens_i32(mask)[i])
-      memset(tens_f32(logits) + i * m->cfg.vocab, 0, (size_t)m->cfg.vocab * sizeof(float));
+    if (!tens_i32(mask)[i]) memset(tens_f32(logits) + i * m->cfg.vocab, 0, (size_t)m->cfg.vocab * sizeof(float));
   case_compare(k, "out.logits", logits);
   qwen3_close(m);
 }

@@ -24,7 +24,8 @@ static json_t *open_vectors(golden *g, const char *relative, const char *label) 
   return json;
 }
 
-/* ---- tokenizer ------------------------------------------------------------------------------------------------------ */
+/* ---- tokenizer ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct token_set {
   const char *name;
@@ -163,7 +164,8 @@ void check_tokenizer_vectors(golden *g) {
   json_decref(root);
 }
 
-/* ---- prompts -------------------------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------------------------------
+ */
 
 static const char *text_of(const json_t *v, const char *field) {
   return json_string_value(json_object_get(v, field));
@@ -208,8 +210,7 @@ static bool prompts_match(const json_t *v) {
 }
 
 void check_dit_prompts(golden *g) {
-  static const char *const later[] = {"text/lm_prompts.json", "text/cot_yaml.json", "text/fsm.json",
-                                      "text/codes.json"};
+  static const char *const later[] = {"text/lm_prompts.json", "text/cot_yaml.json", "text/fsm.json", "text/codes.json"};
   json_t *root = open_vectors(g, "text/dit_prompts.json", "text/dit_prompts.json");
   size_t right = 0, wrong = 0, i;
   json_t *v;

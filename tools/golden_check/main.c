@@ -157,7 +157,8 @@ static int visit(golden *g, const char *path, int depth) {
 
 int main(int argc, char **argv) {
   if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-    fprintf(argc == 2 ? stdout : stderr, "usage: golden-check DIR\n"
+    fprintf(argc == 2 ? stdout : stderr,
+            "usage: golden-check DIR\n"
             "Compares this build with the golden data at or below DIR, number by number.\n");
     return argc == 2 ? 0 : 2;
   }

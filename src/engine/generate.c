@@ -1,0 +1,119 @@
+/* generate.c - one request from words to finished sound. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "audio/process.h"
+#include "audio/read.h"
+#include "engine/engine.h"
+#include "tensor/cpu/isa.h"
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Refuses what is understood but not built, so that nothing is silently left out. */
+static ace_status check_supported(const ace_engine *e, const ace_request *r, ace_error *err) {
+  if (r->task_type != REQ_TASK_TEXT2MUSIC)
+    return ace_fail(err, ACE_EUNSUPPORTED, "task_type: %s is not available yet; text2music is",
+                    req_task_name(r->task_type));
+  if (engine_family(e) != REQ_MODEL_TURBO && r->guidance_scale > 1)
+    return ace_fail(err, ACE_EUNSUPPORTED,
+                    "guidance_scale: guidance of base and SFT models is not available yet; use a turbo model, or 1");
+  if (r->thinking == REQ_ON)
+    return ace_fail(err, ACE_EUNSUPPORTED, "thinking: the language model is not available yet; leave thinking off");
+  if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
+  if (r->compat == REQ_COMPAT_REFERENCE)
+    return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
+  return ACE_OK;
+}
+
+/* The reference recording in the autoencoder's form. */
+static ace_status load_reference(ace_engine *e, const ace_request *r, audio_buffer *out, ace_error *err) {
+  ace_status status = engine_need_vae(e, VAE_ENCODER, err);
+  if (status == ACE_OK) status = audio_read(r->reference_audio, out, err);
+  if (status == ACE_OK) status = audio_to_model(out, e->vae->cfg.sampling_rate, err);
+  if (status == ACE_OK && audio_is_silent(out))
+    status = ace_fail(err, ACE_EINVAL, "reference_audio: %s is silent", r->reference_audio);
+  return status;
+}
+
+/* Between the decoder and the file. */
+static void finish_sound(const ace_request *r, audio_buffer *b) {
+  if (r->enable_normalization) audio_normalise(b, r->normalization_db);
+  audio_fade(b, r->fade_in_duration, r->fade_out_duration);
+}
+
+static bool is_cancelled(void *user) {
+  const ace_callbacks *notify = user;
+  return notify->cancelled(notify->user);
+}
+
+static ace_status render(ace_engine *e, const song_models *models, const song_job *job, const ace_callbacks *notify,
+                         progress *p, audio_buffer *out, ace_error *err) {
+  song_plan plan;
+  ace_status status = song_make_plan(models, job, (size_t)engine_budget(e), &plan, err);
+  if (status != ACE_OK) return status;
+  bool stoppable = notify && notify->cancelled;
+  tens_ctx *c = tens_open(&(tens_options){.threads = e->threads,
+                                          .capacity = plan.bytes,
+                                          .cancelled = stoppable ? is_cancelled : NULL,
+                                          .user = (void *)notify},
+                          err);
+  if (!c) return err->status;
+  status = song_render(c, models, job, &plan, p, out, err);
+  tens_close(c);
+  return status;
+}
+
+static json_t *describe(const ace_engine *e, json_t *hashes, int items, double seconds) {
+  return json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
+                   "sample_rate", e->vae->cfg.sampling_rate, "batch_size", items, "seconds", seconds);
+}
+
+static ace_status run(ace_engine *e, ace_result *result, const ace_callbacks *notify, ace_error *err) {
+  double started = now();
+  ace_request *r = result->request;
+  song_job job = {.request = r, .family = engine_family(e), .items = r->batch_size};
+  result->items = r->batch_size;
+  audio_buffer reference = {0};
+  ace_status status = req_resolve_seeds(r, NULL, result->seeds, err);
+  if (status == ACE_OK && r->retake_variance > 0) status = req_resolve_retake(r, NULL, result->retake_seeds, err);
+  memcpy(job.seeds, result->seeds, sizeof job.seeds);
+  memcpy(job.retake_seeds, result->retake_seeds, sizeof job.retake_seeds);
+  if (status == ACE_OK && *r->reference_audio) {
+    status = load_reference(e, r, &reference, err);
+    job.reference = &reference;
+  }
+  song_models models = {e->tokenizer, e->text, e->dit, e->vae};
+  progress p;
+  progress_start(&p, notify, status == ACE_OK ? song_work(&models, &job) : 1);
+  if (status == ACE_OK) status = render(e, &models, &job, notify, &p, result->audio, err);
+  audio_buffer_free(&reference);
+  if (status != ACE_OK) return status;
+  for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
+  json_t *hashes = engine_hashes(e, notify, err);
+  if (!hashes) return err->status;
+  result->about = describe(e, hashes, result->items, now() - started);
+  return result->about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "result: out of memory");
+}
+
+ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err) {
+  ace_error own;
+  if (!err) err = &own;
+  if (ace_request_validate(request, err) != ACE_OK || req_check_model(request, engine_family(engine), err) != ACE_OK ||
+      check_supported(engine, request, err) != ACE_OK)
+    return NULL;
+  ace_result *result = calloc(1, sizeof *result);
+  if (result) result->request = ace_request_copy(request);
+  if (!result || !result->request) {
+    free(result);
+    ace_fail(err, ACE_ENOMEM, "result: out of memory");
+    return NULL;
+  }
+  if (run(engine, result, notify, err) == ACE_OK) return result;
+  ace_result_free(result);
+  return NULL;
+}

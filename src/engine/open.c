@@ -1,0 +1,180 @@
+/* open.c - finding and opening the models of one folder. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "tensor/cpu/isa.h"
+
+/* The checkpoint that an engine takes when none is named: the published default, else the first name in order. */
+static char *choose_model(const char *folder, ace_error *err) {
+  static const char first_choice[] = "acestep-v15-turbo", prefix[] = "acestep-v15-";
+  DIR *dir = opendir(folder);
+  if (!dir) {
+    ace_fail_errno(err, "%s: cannot open the models folder", folder);
+    return NULL;
+  }
+  char *best = NULL;
+  for (struct dirent *e; (e = readdir(dir));) {
+    if (strncmp(e->d_name, prefix, sizeof prefix - 1) != 0) continue;
+    bool preferred = strcmp(e->d_name, first_choice) == 0;
+    if (best && !preferred && (strcmp(best, first_choice) == 0 || strcmp(e->d_name, best) > 0)) continue;
+    free(best);
+    best = strdup(e->d_name);
+    if (!best) break;
+  }
+  closedir(dir);
+  if (!best)
+    ace_fail(err, ACE_ENOTFOUND,
+             "%s: no diffusion model here; it needs a folder such as %s beside " ENGINE_TEXT_ENCODER " and " ENGINE_VAE
+             " (acestep make-tiny DIR makes a small untrained set)",
+             folder, first_choice);
+  return best;
+}
+
+/* A model is named relative to the models folder (one path component) or by an absolute path. */
+static char *model_path(const char *folder, const char *name, ace_error *err) {
+  if (*name != '/' && (strchr(name, '/') || strcmp(name, "..") == 0 || strcmp(name, ".") == 0 || !*name)) {
+    ace_fail(err, ACE_EINVAL, "model: \"%s\" is neither the name of a folder in %s nor an absolute path", name, folder);
+    return NULL;
+  }
+  char *path = file_join(folder, name);
+  if (!path) ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+  return path;
+}
+
+static bool open_text(ace_engine *e, ace_error *err) {
+  char *path = model_path(e->folder, ENGINE_TEXT_ENCODER, err);
+  if (!path) return false;
+  e->tokenizer = bpe_open(path, err);
+  if (e->tokenizer) e->text = qwen3_open(path, err);
+  free(path);
+  if (!e->text) return false;
+  if (bpe_vocab_size(e->tokenizer) > e->text->cfg.vocab) {
+    ace_fail(err, ACE_EFORMAT, "%s/%s: the tokenizer has %d tokens, the model only %d", e->folder, ENGINE_TEXT_ENCODER,
+             bpe_vocab_size(e->tokenizer), e->text->cfg.vocab);
+    return false;
+  }
+  return true;
+}
+
+static bool open_dit(ace_engine *e, ace_error *err) {
+  char *path = model_path(e->folder, e->model_name, err);
+  e->dit = path ? acestep_dit_open(path, err) : NULL;
+  free(path);
+  if (!e->dit) return false;
+  if (e->dit->cfg.text_hidden != e->text->cfg.block.hidden) {
+    ace_fail(err, ACE_EFORMAT, "%s: expects text of width %d, the text encoder gives %d", e->model_name,
+             e->dit->cfg.text_hidden, e->text->cfg.block.hidden);
+    return false;
+  }
+  return true;
+}
+
+ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
+  if (e->vae && (e->vae_parts & parts) == parts) return ACE_OK;
+  ace_error own;
+  if (!err) err = &own;
+  char *path = model_path(e->folder, e->vae_name, err);
+  vae *opened = path ? vae_open(path, parts | e->vae_parts, err) : NULL;
+  free(path);
+  if (!opened) return err->status;
+  if (opened->cfg.decoder_input != e->dit->cfg.latent_channels) {
+    vae_close(opened);
+    return ace_fail(err, ACE_EFORMAT, "%s: its latents have %d channels, those of %s %d", e->vae_name,
+                    opened->cfg.decoder_input, e->model_name, e->dit->cfg.latent_channels);
+  }
+  vae_close(e->vae);
+  e->vae = opened;
+  e->vae_parts |= parts;
+  return ACE_OK;
+}
+
+static bool copy_text(char **out, const char *text, ace_error *err) {
+  *out = strdup(text);
+  if (!*out) ace_fail(err, ACE_ENOMEM, "engine: out of memory");
+  return *out != NULL;
+}
+
+ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *options, ace_error *err) {
+  static const ace_engine_options defaults;
+  if (!options) options = &defaults;
+  ace_error own;
+  if (!err) err = &own;
+  ace_engine *e = calloc(1, sizeof *e);
+  if (!e) {
+    ace_fail(err, ACE_ENOMEM, "engine: out of memory");
+    return NULL;
+  }
+  e->memory = options->memory;
+  bool ok = copy_text(&e->folder, models_dir, err) &&
+            copy_text(&e->vae_name, options->vae ? options->vae : ENGINE_VAE, err) &&
+            (!options->cache || copy_text(&e->cache, options->cache, err));
+  if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
+  if (ok && e->model_name) e->threads = pool_new(options->threads, err);
+  progress p;
+  progress_start(&p, &options->notify, 1);
+  progress_stage(&p, "load", 0);
+  ok = ok && e->threads && open_text(e, err) && open_dit(e, err) && engine_need_vae(e, VAE_DECODER, err) == ACE_OK;
+  if (ok) return e;
+  ace_engine_close(e);
+  return NULL;
+}
+
+void ace_engine_close(ace_engine *e) {
+  if (!e) return;
+  vae_close(e->vae);
+  acestep_dit_close(e->dit);
+  qwen3_close(e->text);
+  bpe_close(e->tokenizer);
+  pool_free(e->threads);
+  free(e->folder), free(e->model_name), free(e->vae_name), free(e->cache);
+  free(e);
+}
+
+/* The last part of a path, or the name itself. */
+static const char *last_part(const char *name) {
+  const char *slash = strrchr(name, '/');
+  return slash && slash[1] ? slash + 1 : name;
+}
+
+/* The configuration says turbo or not; SFT and base differ by name only. */
+req_model engine_family(const ace_engine *e) {
+  if (e->dit->cfg.turbo) return REQ_MODEL_TURBO;
+  for (const char *p = last_part(e->model_name); p; p = strchr(p, '-')) {
+    p += *p == '-';
+    if (strncmp(p, "sft", 3) == 0 && (p[3] == '-' || p[3] == 0)) return REQ_MODEL_SFT;
+  }
+  return REQ_MODEL_BASE;
+}
+
+char *ace_engine_describe(const ace_engine *e) {
+  static const char *const families[] = {
+      [REQ_MODEL_TURBO] = "turbo", [REQ_MODEL_SFT] = "sft", [REQ_MODEL_BASE] = "base"};
+  json_t *about = json_pack(
+      "{s:s, s:{s:s, s:s, s:b, s:I}, s:{s:s, s:I, s:i}, s:{s:s, s:I}, s:s, s:i}", "models", e->folder, "diffusion",
+      "name", last_part(e->model_name), "family", families[engine_family(e)], "xl", e->dit->cfg.xl, "bytes",
+      (json_int_t)ckpt_weight_bytes(e->dit->checkpoint), "autoencoder", "name", last_part(e->vae_name), "bytes",
+      (json_int_t)ckpt_weight_bytes(e->vae->checkpoint), "sample_rate", e->vae->cfg.sampling_rate, "text_encoder",
+      "name", ENGINE_TEXT_ENCODER, "bytes", (json_int_t)ckpt_weight_bytes(e->text->checkpoint), "isa", tens_isa_name(),
+      "threads", pool_threads(e->threads));
+  char *text = about ? json_dumps(about, JSON_INDENT(2)) : NULL;
+  json_decref(about);
+  return text;
+}
+
+uint64_t engine_budget(const ace_engine *e) {
+  if (e->memory) return e->memory;
+  /* Most of what the kernel thinks it can give without swapping. */
+  const double share = 0.8;
+  const uint64_t unknown = (uint64_t)2 << 30;
+  FILE *f = fopen("/proc/meminfo", "r");
+  if (!f) return unknown;
+  char line[128];
+  unsigned long long kib = 0;
+  while (kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
+  fclose(f);
+  return kib ? (uint64_t)((double)kib * 1024 * share) : unknown;
+}

@@ -1,0 +1,75 @@
+/* tiny_parts.h - the parts of the miniature, written one after the other by tiny.c. Inside this room only. */
+#ifndef ACE_ENGINE_TINY_PARTS_H
+#define ACE_ENGINE_TINY_PARTS_H
+
+#include "engine/tiny.h"
+#include "formats/config.h"
+
+/* One run of tiny_make. */
+typedef struct tiny_job {
+  const char *folder;
+  const ace_callbacks *notify; /* may be NULL */
+  double from, to;             /* the present part's share of the whole job, 0..1 */
+  int step, steps;             /* which part this is */
+} tiny_job;
+
+/* Reports that `done` (0..1) of the present part is done; ACE_ECANCELED when the caller asks to stop. */
+ace_status tiny_progress(const tiny_job *job, double done, ace_error *err);
+/* "<folder>/<part>/<file>"; free() it. NULL, with `err` set, when out of memory. */
+char *tiny_path(const tiny_job *job, const char *part, const char *file, ace_error *err);
+ace_status tiny_write_text(const tiny_job *job, const char *part, const char *file, const char *text, ace_error *err);
+
+/* ---- configurations (tiny_configs.c) ---- */
+
+enum { TINY_CONFIG_SIZE = 2048, TINY_CODES = 5 * 5 * 4 * 4 /* audio codes: the product of the quantiser's levels */ };
+
+/* The text of each config.json. */
+void tiny_dit_text(char out[TINY_CONFIG_SIZE], bool turbo);
+void tiny_text_encoder_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text);
+void tiny_lm_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text, int end_of_turn);
+extern const char tiny_vae_text[];
+
+/* ---- weights (tiny_weights.c): <part>/model.safetensors, or diffusion_pytorch_model.safetensors ---- */
+
+ace_status tiny_write_dit(const tiny_job *job, const char *part, const dit_config *cfg, ace_error *err);
+ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_config *cfg, float embedding,
+                            ace_error *err);
+ace_status tiny_write_vae(const tiny_job *job, const char *part, const vae_config *cfg, ace_error *err);
+
+/* ---- silence (tiny_silence.c) ---- */
+
+enum { TINY_SILENCE_FRAMES = 1500 };
+
+/* What the autoencoder in <vae> makes of silence, as [64, TINY_SILENCE_FRAMES]; free() it. */
+float *tiny_silence(const tiny_job *job, const char *vae, ace_error *err);
+/* Writes it as <part>/silence_latent.pt. */
+ace_status tiny_write_silence(const tiny_job *job, const char *part, const float *silence, ace_error *err);
+
+/* ---- tokenizer (tiny_tokenizer.c, tiny_merges.c, tiny_corpus.c) ---- */
+
+enum { TINY_BYTES = 256, TINY_VOCABULARY = 768, TINY_TOKEN_SIZE = 64 };
+
+/* A learned vocabulary of byte-pair encoding: the bytes, then what merging makes of them. */
+typedef struct tiny_merges {
+  char token[TINY_VOCABULARY][TINY_TOKEN_SIZE]; /* in the printable alphabet, NUL-terminated */
+  int n_tokens;
+  int left[TINY_VOCABULARY], right[TINY_VOCABULARY]; /* rules, the first one learned first */
+  int n_rules;
+} tiny_merges;
+
+/* Texts to learn from; NULL behind the last. */
+extern const char *const tiny_corpus[];
+
+ace_status tiny_learn(tiny_merges *m, const char *const *corpus, ace_error *err);
+
+/* Ids that configurations and weights must know. */
+typedef struct tiny_ids {
+  int vocabulary, end_of_text, end_of_turn;
+} tiny_ids;
+
+/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json. A language model's tokenizer has the audio
+ * codes at its end; a text encoder's appends an end-of-text token to every text. */
+ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, bool language_model,
+                                tiny_ids *ids, ace_error *err);
+
+#endif
