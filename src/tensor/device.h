@@ -39,7 +39,6 @@ struct tens_device {
   void (*modulation)(tens_ctx *c, tens *y, const tens *table, const tens *rows);
   void (*sinusoid)(tens_ctx *c, tens *y, const tens *t, float scale);
   void (*concat)(tens_ctx *c, tens *y, int n, const tens *const *parts);
-  void (*join)(tens_ctx *c, tens *y, int n, const tens *const *parts); /* along dim 1 */
   void (*gather)(tens_ctx *c, tens *y, const tens *x, const tens *index);
   void (*prepend)(tens_ctx *c, tens *y, const tens *x, const tens *row);
   void (*resize)(tens_ctx *c, tens *y, const tens *x);

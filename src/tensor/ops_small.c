@@ -65,6 +65,33 @@ tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   return y;
 }
 
+/* ---- join: parts one behind the other in time, i.e. concat of each item's rows laid out flat ----------------------
+ */
+
+tens *op_join(tens_ctx *c, int n, const tens *const *parts) {
+  if (!op_begin(c)) return NULL;
+  if (n < 1 || n > 4) return tens_fail(c, ACE_EINVAL, "join: %d parts are outside 1..4", n);
+  tens flat[4];
+  const tens *flat_parts[4];
+  int64_t length = 0;
+  for (int i = 0; i < n; i++) {
+    const tens *x = parts[i];
+    if (!op_arg(c, "join", "part", x, OP_F32, 3, 3)) return NULL;
+    if (x->dim[0] != parts[0]->dim[0] || x->dim[2] != parts[0]->dim[2])
+      return tens_fail(c, ACE_EINVAL, "join: part %d %s does not fit part 0 %s", i, TENS_SHAPE(x),
+                       TENS_SHAPE(parts[0]));
+    flat[i] = (tens){.dtype = TENS_F32, .rank = 2, .dim = {x->dim[0], x->dim[1] * x->dim[2]}, .data = x->data};
+    flat_parts[i] = &flat[i];
+    length += x->dim[1];
+  }
+  int64_t batch = parts[0]->dim[0], width = parts[0]->dim[2];
+  tens *y = tens_new(c, TENS_F32, TENS_DIMS(batch, length, width));
+  if (!y || c->plan) return y;
+  tens rows = {.dtype = TENS_F32, .rank = 2, .dim = {batch, length * width}, .data = y->data};
+  c->device->concat(c, &rows, n, flat_parts);
+  return y;
+}
+
 /* ---- gather: chosen rows of each item --------------------------------------------------------------------------- */
 
 tens *op_gather(tens_ctx *c, const tens *x, const tens *index) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "golden.h"
@@ -40,6 +41,27 @@ static char *tokenizer_path(const golden *g, const json_t *set, const char *fiel
   return path;
 }
 
+/* The published tokenizer_config.json with the audio codes as added tokens, in a new temporary file. */
+static bool put_audio_config(const char *published, const json_t *codes, char *path, ace_error *err) {
+  json_t *config = json_parse_file(published, JSON_LIMIT, err);
+  if (!config) return false;
+  json_t *decoder = json_object_get(config, "added_tokens_decoder");
+  json_int_t first = json_integer_value(json_object_get(codes, "first_id"));
+  for (json_int_t i = 0; i < json_integer_value(json_object_get(codes, "count")); i++) {
+    char id[24], name[40];
+    snprintf(id, sizeof id, "%lld", (long long)(first + i));
+    snprintf(name, sizeof name, "<|audio_code_%lld|>", (long long)i);
+    json_object_set_new(decoder, id,
+                        json_pack("{s:s, s:O}", "content", name, "special", json_object_get(codes, "special")));
+  }
+  int fd = mkstemp(path);
+  bool ok = fd >= 0 && json_dumpfd(config, fd, JSON_COMPACT) == 0;
+  if (fd >= 0) close(fd);
+  if (!ok) ace_fail_errno(err, "%s: cannot write", path);
+  json_decref(config);
+  return ok;
+}
+
 /* A set names its files, or another set plus audio codes. */
 static bpe *open_set(const golden *g, const json_t *sets, const json_t *set, ace_error *err) {
   const json_t *codes = json_object_get(set, "audio_codes");
@@ -55,16 +77,13 @@ static bpe *open_set(const golden *g, const json_t *sets, const json_t *set, ace
   }
   char *vocab = tokenizer_path(g, base, "vocab"), *merges = tokenizer_path(g, base, "merges");
   char *added = tokenizer_path(g, base, "added"), *config = tokenizer_path(g, base, "config");
-  bpe *t = vocab && merges ? bpe_open_files(vocab, merges, added, config, err) : NULL;
+  char temporary[] = "/tmp/golden-check.XXXXXX";
+  bool with_codes = codes && config && put_audio_config(config, codes, temporary, err);
+  bpe *t = NULL;
+  if (vocab && merges && (!codes || with_codes))
+    t = bpe_open_files(vocab, merges, added, with_codes ? temporary : config, err);
+  if (with_codes) unlink(temporary);
   free(vocab), free(merges), free(added), free(config);
-  if (t && codes) {
-    int first = (int)json_integer_value(json_object_get(codes, "first_id"));
-    int count = (int)json_integer_value(json_object_get(codes, "count"));
-    if (bpe_add_audio_codes(t, first, count, err) != ACE_OK) {
-      bpe_close(t);
-      return NULL;
-    }
-  }
   return t;
 }
 
