@@ -28,7 +28,7 @@ tens_ctx *tens_open(const tens_options *options, ace_error *err) {
     ace_fail(err, ACE_ENOMEM, "tensor context: out of memory");
     return NULL;
   }
-  c->device = options->device ? options->device : tens_oracle();
+  c->device = options->device ? options->device : tens_cpu();
   c->threads = options->threads;
   c->workers = c->threads ? pool_threads(c->threads) : 1;
   c->plan = options->plan;
