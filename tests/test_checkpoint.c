@@ -130,6 +130,7 @@ static void test_refuses_bad_indexes(void **state) {
   refused_index("{\"weight_map\":{\"a\":\"s1.safetensors\\u0000x\"}}", ACE_EFORMAT,
                 "weight_map: tensor a: not a plain");
   refused_index("{\"weight_map\":{\"a\":\"s9.safetensors\"}}", ACE_ENOTFOUND, "file s9.safetensors is missing");
+  refused_index("{\"weight_map\":{\"a\\nb\":\"s1.safetensors\"}}", ACE_EFORMAT, "tensor a?b is not in s1.safetensors");
   refused_index("{\"weight_map\":{\"z\":\"s1.safetensors\"}}", ACE_EFORMAT, "tensor z is not in s1.safetensors");
 }
 

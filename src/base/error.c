@@ -20,12 +20,19 @@ const char *ace_status_name(ace_status status) {
   return "unknown";
 }
 
+/* A message is one line whatever the names from outside that it quotes. */
+static void keep_one_line(char *message) {
+  for (; *message; message++)
+    if ((unsigned char)*message < 0x20 || *message == 0x7f) *message = '?';
+}
+
 ace_status ace_fail(ace_error *err, ace_status status, const char *format, ...) {
   if (!err) return status;
   va_list args;
   va_start(args, format);
   vsnprintf(err->message, sizeof err->message, format, args);
   va_end(args);
+  keep_one_line(err->message);
   err->status = status;
   return status;
 }
@@ -42,6 +49,7 @@ ace_status ace_fail_errno(ace_error *err, const char *format, ...) {
   if (strerror_r(reason, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", reason);
   if (used >= 0 && (size_t)used < sizeof err->message)
     snprintf(err->message + used, sizeof err->message - (size_t)used, ": %s", text);
+  keep_one_line(err->message);
   err->status = status;
   return status;
 }

@@ -38,10 +38,9 @@ static ace_status open_config(ckpt *k, ace_error *err) {
   return ACE_OK;
 }
 
-static ace_status add_entry(ckpt *k, const st_tensor *t) {
+static void add_entry(ckpt *k, const st_tensor *t) {
   k->entries[k->n_entries++] = (ckpt_entry){.tensor = t};
   k->weight_bytes += (int64_t)t->size;
-  return ACE_OK;
 }
 
 static ace_status make_entries(ckpt *k, size_t n, ace_error *err) {
@@ -68,7 +67,7 @@ static ace_status open_single(ckpt *k, const char *path, const char *name, ace_e
   if (status != ACE_OK) return status;
   const st_file *f = k->files[0].weights;
   status = make_entries(k, (size_t)st_count(f), err);
-  for (int i = 0; i < st_count(f) && status == ACE_OK; i++) status = add_entry(k, st_at(f, i));
+  for (int i = 0; i < st_count(f) && status == ACE_OK; i++) add_entry(k, st_at(f, i));
   return status;
 }
 
@@ -113,7 +112,7 @@ static ace_status open_shards(ckpt *k, const char *path, ace_error *err) {
       else if (!t)
         status = ace_fail(err, ACE_EFORMAT, "%s: weight_map: tensor %.128s is not in %s", path, name,
                           json_string_value(value));
-      else status = add_entry(k, t);
+      else add_entry(k, t);
       if (status != ACE_OK) break;
     }
   }
