@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "golden.h"
 #include "models/audio_tokenizer.h"
 #include "models/condition.h"
@@ -77,9 +78,18 @@ static void check_greedy(golden_case *k, const qwen3 *m, const tens *prompt) {
   free(logits);
 }
 
+static bool has_checkpoint(const golden *g, const char *name) {
+  char *folder = golden_checkpoint(g, name);
+  bool there = folder && file_is_directory(folder);
+  free(folder);
+  return there;
+}
+
+/* The same weights under both namings of tensors, where both are there. */
 void check_lm_forward(golden_case *k) {
   static const char *const folders[] = {"acestep-5Hz-lm-0.6B", "acestep-5Hz-lm-1.7B"};
   for (int i = 0; i < 2; i++) {
+    if (i > 0 && !has_checkpoint(k->g, folders[i])) return;
     qwen3 *m = open_qwen3(k, folders[i]);
     if (!m) return;
     tens *ids = case_tensor(k, "in.ids");
