@@ -155,23 +155,11 @@ ace_status file_writer_add(file_writer *w, const void *data, size_t length, ace_
   return ACE_OK;
 }
 
-ace_status file_writer_put(file_writer *w, const void *data, size_t length, ace_error *err) {
-  const char *p = data;
-  while (length > 0) {
-    ssize_t n = write(w->fd, p, length);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ace_fail_errno(err, "%s: cannot write", w->path);
-    p += n;
-    length -= (size_t)n;
-  }
-  return ACE_OK;
-}
-
 ace_status file_write(const char *path, const void *data, size_t length, ace_error *err) {
   file_writer w;
   ace_status status = file_writer_open(&w, path, err);
   if (status != ACE_OK) return status;
-  status = file_writer_put(&w, data, length, err);
+  status = file_writer_add(&w, data, length, err);
   if (status == ACE_OK) return file_writer_commit(&w, err);
   file_writer_abort(&w);
   return status;

@@ -19,7 +19,7 @@ void file_map_close(file_map *m);
  *
  *   file_writer w;
  *   if (file_writer_open(&w, path, &err) == ACE_OK) {
- *     ... file_writer_put(&w, ...), or write to w.fd or w.temp_path ...
+ *     ... file_writer_add(&w, ...), or write to w.fd or w.temp_path ...
  *     file_writer_commit(&w, &err);   // fsync, rename, fsync the directory; or file_writer_abort(&w)
  *   }
  *
@@ -31,7 +31,6 @@ typedef struct file_writer {
 ace_status file_writer_open(file_writer *w, const char *path, ace_error *err);
 /* Appends to w.fd. After a failure the writer must still be aborted. */
 ace_status file_writer_add(file_writer *w, const void *data, size_t length, ace_error *err);
-ace_status file_writer_put(file_writer *w, const void *data, size_t length, ace_error *err);
 ace_status file_writer_commit(file_writer *w, ace_error *err);
 void file_writer_abort(file_writer *w);
 

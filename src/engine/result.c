@@ -120,7 +120,7 @@ ace_status ace_result_save(const ace_result *r, int item, const char *path, ace_
   if (!beside || !text) status = ace_fail(err, ACE_ENOMEM, "%s: out of memory", path);
   if (status == ACE_OK) status = file_writer_open(&w, beside, err);
   if (status == ACE_OK) {
-    status = file_writer_put(&w, text, strlen(text), err);
+    status = file_writer_add(&w, text, strlen(text), err);
     if (status == ACE_OK) status = write_audio(r, item, path, format, err);
     if (status == ACE_OK) status = file_writer_commit(&w, err);
     else file_writer_abort(&w);
