@@ -186,9 +186,10 @@ static void test_normalisation(void **state) {
   bpe *t = tiny();
   IDS(t, "\u00e9", 0, 268);
   IDS(t, "e\u0301", 0, 268);
-  IDS(t, "e\u0323\u0301", 0, 0xE1, 0xBA, 0xB9, 0xCC, 0x81); /* U+1EB9 U+0301 */
-  IDS(t, "e\u0301\u0323", 0, 0xE1, 0xBA, 0xB9, 0xCC, 0x81); /* marks are put in order first */
-  IDS(t, "\u1100\u1161", 0, 0xEA, 0xB0, 0x80);              /* Hangul */
+  IDS(t, "e\u0323\u0301", 0, 0xE1, 0xBA, 0xB9, 0xCC, 0x81);      /* U+1EB9 U+0301 */
+  IDS(t, "e\u0301\u0323", 0, 0xE1, 0xBA, 0xB9, 0xCC, 0x81);      /* marks are put in order first */
+  IDS(t, "\u1100\u1161", 0, 0xEA, 0xB0, 0x80);                   /* Hangul */
+  IDS(t, "\uac00\u11a7", 0, 0xEA, 0xB0, 0x80, 0xE1, 0x86, 0xA7); /* no final: nothing to compose, nothing to lose */
   IDS(t, "e<think>\u0301", BPE_ADDED, 'e', 301, 0xCC, 0x81);
   IDS(t, "n\u0303ormal", BPE_ADDED, 311); /* an added token that is looked for after normalisation */
   IDS(t, "\u00f1orma", BPE_ADDED, 0xC3, 0xB1, 261, 'm', 'a');
@@ -425,6 +426,7 @@ static void test_refused_files(void **state) {
       {"\"ignore_merges\":false", "\"end_of_word_suffix\":\"</w>\"", ACE_EUNSUPPORTED, "affixes"},
       {"\"a\":97", "\"a\":98", ACE_EFORMAT, "already another token's"},
       {"\"a\":97", "\"a\":97,\"a\":299", ACE_EFORMAT, "twice"},
+      {"\"a\":97", "\"\":97", ACE_EFORMAT, "byte alphabet"},
       {"\"a\":97", "\"\u4e2d\":97", ACE_EFORMAT, "byte alphabet"},
       {"\"a\":97", "\"abcdefgh\":97", ACE_EFORMAT, "rule 11"},
       {"\"X\":88", "\"XYZ\":88", ACE_EFORMAT, "byte 0x58"},
@@ -486,7 +488,9 @@ static void test_cut_files(void **state) {
 
 /* A folder of its own for a test, removed with its files by remove_folder. */
 static char *make_folder(void) {
-  char *folder = strdup("/tmp/acestep-test-bpe-XXXXXX");
+  const char *temporary = getenv("TMPDIR");
+  char *folder = file_join(temporary ? temporary : "/tmp", "acestep-test-bpe-XXXXXX");
+  assert_non_null(folder);
   assert_non_null(mkdtemp(folder));
   return folder;
 }

@@ -4,6 +4,7 @@
  * way is quadratic in the length of a run of marks, and texts come from anywhere.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 #include "text/bpe_table.h"
@@ -59,6 +60,21 @@ static bool order_marks(int32_t *c, size_t n) {
   return true;
 }
 
+/* Composes ordered characters and returns how many are left. utf8proc 2 takes U+11A7, which stands before the first
+ * Hangul final, for an empty final and drops it; nothing composes with it, so each part between two of them is done by
+ * itself. */
+static size_t compose_in_place(int32_t *c, size_t n) {
+  size_t left = 0;
+  for (size_t from = 0, to; from < n; from = to) {
+    for (to = from + 1; to < n && c[to] != 0x11A7;) to++;
+    utf8proc_ssize_t parts = utf8proc_normalize_utf32(c + from, (utf8proc_ssize_t)(to - from), NFC);
+    if (parts < 0 || (size_t)parts > to - from) parts = (utf8proc_ssize_t)(to - from);
+    memmove(c + left, c + from, (size_t)parts * sizeof *c);
+    left += (size_t)parts;
+  }
+  return left;
+}
+
 /* Decomposed, ordered and composed characters of the text; the caller frees. NULL when out of memory. */
 static int32_t *compose(const char *s, size_t n, size_t *count) {
   size_t used = 0, capacity = n + n / 2 + MOST_PARTS;
@@ -86,10 +102,7 @@ static int32_t *compose(const char *s, size_t n, size_t *count) {
     free(c);
     return NULL;
   }
-  if (c) {
-    utf8proc_ssize_t left = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)used, NFC);
-    *count = left < 0 ? 0 : (size_t)left;
-  }
+  if (c) *count = compose_in_place(c, used);
   return c;
 }
 

@@ -66,7 +66,7 @@ void bpe_close(bpe *t) {
 
 /* Room for `more` token bytes. */
 static bool reserve_bytes(bpe *t, size_t more) {
-  if (t->bytes_capacity - t->n_bytes >= more) return true;
+  if (t->bytes && t->bytes_capacity - t->n_bytes >= more) return true;
   size_t capacity = t->bytes_capacity ? t->bytes_capacity : 1 << 16;
   while (capacity - t->n_bytes < more) capacity *= 2;
   if (capacity >= BPE_UNUSED) return false;
