@@ -13,7 +13,7 @@ static ace_status unsupported(const json_scan *s, const char *field, const char 
   return ace_fail(s->err, ACE_EUNSUPPORTED, "%s: %s: %s", s->where, field, why);
 }
 
-/* Tries one value out of a closed list: takes it when the next value is null. */
+/* Takes the next value when it is null. */
 static bool take_null(json_scan *s) {
   if (scan_peek(s) != 'n' || s->end - s->at < 4 || memcmp(s->at, "null", 4) != 0) return false;
   s->at += 4;
