@@ -386,7 +386,7 @@ static void silu_equals_the_oracle(void **state) {
 
 static tens *moved_rows_case(tens_ctx *c, int variant) {
   seed s = (seed)variant;
-  int op = choose(&variant, 8);
+  int op = choose(&variant, 9);
   int64_t H = widths[choose(&variant, WIDTHS)], S = 11;
   tens *x = noise(c, &s, -1, 1, TENS_DIMS(3, S, H)), *y = noise(c, &s, -1, 1, TENS_DIMS(3, S, H));
   switch (op) {
@@ -397,12 +397,13 @@ static tens *moved_rows_case(tens_ctx *c, int variant) {
     case 4: return op_prepend(c, x, noise(c, &s, -1, 1, TENS_DIMS(H)));
     case 5: return op_resize(c, x, S + 4);
     case 6: return op_resize(c, x, 1);
+    case 7: return op_join(c, 3, (const tens *[]){x, noise(c, &s, -1, 1, TENS_DIMS(3, 2, H)), y});
     default: return op_outer_add(c, noise(c, &s, -1, 1, TENS_DIMS(17, H)), noise(c, &s, -1, 1, TENS_DIMS(5, H)));
   }
 }
 
 static void moved_rows_equal_the_oracle(void **state) {
-  compare(moved_rows_case, 8 * WIDTHS, 0);
+  compare(moved_rows_case, 9 * WIDTHS, 0);
 }
 
 static tens *sinusoid_case(tens_ctx *c, int variant) {

@@ -242,6 +242,7 @@ static void small_operations(void **state) {
   EXPECT(op_concat(c, 3, (const tens *[]){a, OF(c, TENS_DIMS(2, 1), 7, 8), b}), 1, 2, 7, 10, 20, 3, 4, 8, 30, 40);
   tens *x = OF(c, TENS_DIMS(2, 2, 1), 1, 2, 3, 4);
   EXPECT(op_gather(c, x, INTS(c, TENS_DIMS(2, 3), 1, -1, 0, 0, 0, 1)), 2, 0, 1, 3, 3, 4);
+  EXPECT(op_join(c, 2, (const tens *[]){x, OF(c, TENS_DIMS(2, 1, 1), 8, 9)}), 1, 2, 8, 3, 4, 9);
   EXPECT(op_prepend(c, x, OF(c, TENS_DIMS(1), 9)), 9, 1, 2, 9, 3, 4);
   EXPECT(op_resize(c, x, 3), 1, 2, 0, 3, 4, 0);
   EXPECT(op_resize(c, x, 1), 1, 3);

@@ -172,6 +172,11 @@ static void small_ones(tens_ctx *c) {
   REFUSED("concat", op_concat(c, 2, (const tens *[]){F(2, 3, 4), F(6, 4)}));
   REFUSED("concat", op_concat(c, 0, (const tens *[]){F(2, 3, 4)}));
   REFUSED("concat", op_concat(c, 5, (const tens *[]){F(1), F(1), F(1), F(1), F(1)}));
+  ACCEPTED(op_join(c, 2, (const tens *[]){F(2, 3, 4), F(2, 9, 4)}));
+  REFUSED("join", op_join(c, 2, (const tens *[]){F(2, 3, 4), F(1, 3, 4)}));
+  REFUSED("join", op_join(c, 2, (const tens *[]){F(2, 3, 4), F(2, 3, 5)}));
+  REFUSED("join", op_join(c, 2, (const tens *[]){F(2, 3, 4), F(2, 12)}));
+  REFUSED("join", op_join(c, 0, (const tens *[]){F(2, 3, 4)}));
   ACCEPTED(op_gather(c, F(2, 3, 4), I(2, 9)));
   REFUSED("gather", op_gather(c, F(2, 3, 4), I(3, 2)));
   REFUSED("gather", op_gather(c, F(2, 3, 4), F(2, 9)));

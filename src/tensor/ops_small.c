@@ -65,8 +65,7 @@ tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   return y;
 }
 
-/* ---- join: parts one behind the other in time, i.e. concat of each item's rows laid out flat ----------------------
- */
+/* ---- join: parts one behind the other in time, i.e. concat of each item's rows laid out flat -------------------- */
 
 tens *op_join(tens_ctx *c, int n, const tens *const *parts) {
   if (!op_begin(c)) return NULL;
