@@ -200,6 +200,10 @@ int ckpt_tensor_count(const ckpt *k) {
   return k->n_entries;
 }
 
+const st_tensor *ckpt_at(const ckpt *k, int i) {
+  return k->entries[i].tensor;
+}
+
 int64_t ckpt_weight_bytes(const ckpt *k) {
   return k->weight_bytes;
 }

@@ -5,8 +5,8 @@
  *   tens w = ckpt_matrix(&r, 2048, 1024, "layers.%d.self_attn.q_proj.weight", i);
  *   if (r.failed) ...                       // checked once; the first failure sticks and names file, tensor, shapes
  *
- * Weights stay in the memory-mapped file in their own type (BF16 or F32) wherever that type and alignment allow; F16 and
- * everything that must be rearranged is converted once into memory that the checkpoint owns.
+ * Weights stay in the memory-mapped file in their own type (BF16 or F32) wherever that type and alignment allow; F16
+ * and everything that must be rearranged is converted once into memory that the checkpoint owns.
  */
 #ifndef ACE_CHECKPOINT_H
 #define ACE_CHECKPOINT_H
@@ -17,8 +17,8 @@
 
 typedef struct ckpt ckpt;
 
-/* Opens model.safetensors, else the shards of model.safetensors.index.json (file names without any '/', inside the folder),
- * else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. */
+/* Opens model.safetensors, else the shards of model.safetensors.index.json (file names without any '/', inside the
+ * folder), else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. */
 ckpt *ckpt_open(const char *folder, ace_error *err);
 void ckpt_close(ckpt *k);
 
@@ -28,6 +28,8 @@ const char *ckpt_config_path(const ckpt *k);
 /* NULL if absent. */
 const st_tensor *ckpt_find(const ckpt *k, const char *name);
 int ckpt_tensor_count(const ckpt *k);
+/* In the order of names, i below ckpt_tensor_count. */
+const st_tensor *ckpt_at(const ckpt *k, int i);
 int64_t ckpt_weight_bytes(const ckpt *k);
 /* Memory that lives as long as the checkpoint, 64-byte aligned, for rearranged weights. NULL when out of memory. */
 void *ckpt_alloc(ckpt *k, size_t bytes);
@@ -47,6 +49,6 @@ tens ckpt_tensor(ckpt_reader *r, int rank, const int64_t *dim, const char *name,
 /* Same, always F32 (vectors, tables, norms and biases). */
 tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
 #define ckpt_matrix(r, rows, columns, ...) ckpt_tensor(r, 2, (int64_t[]){rows, columns}, __VA_ARGS__)
-#define ckpt_vector(r, length, ...) ckpt_tensor_f32(r, 1, (int64_t[]){length}, __VA_ARGS__)
+#define ckpt_vector(r, length, ...)        ckpt_tensor_f32(r, 1, (int64_t[]){length}, __VA_ARGS__)
 
 #endif

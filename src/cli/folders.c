@@ -1,0 +1,58 @@
+#include "cli/folders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static const char local_models[] = "checkpoints";
+
+static const char *variable(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+/* A part of the data folder; NULL when there is no home. */
+static char *data_folder(const char *part) {
+  const char *own = variable("ACESTEP_HOME"), *xdg = variable("XDG_DATA_HOME"), *home = variable("HOME");
+  char *data = own                  ? strdup(own)
+               : xdg && *xdg == '/' ? file_join(xdg, "acestep")
+               : home               ? file_join(home, ".local/share/acestep")
+                                    : NULL;
+  char *path = data ? file_join(data, part) : NULL;
+  free(data);
+  return path;
+}
+
+char *folder_cache(void) {
+  return data_folder("cache");
+}
+
+static char *must_exist(const char *path, const char *origin, ace_error *err) {
+  char *copy = file_is_directory(path) ? strdup(path) : NULL;
+  if (!copy)
+    ace_fail(err, ACE_ENOTFOUND,
+             "%s: %s is not a folder; acestep make-tiny DIR makes a small untrained set of "
+             "models",
+             origin, path);
+  return copy;
+}
+
+char *folder_models(const char *given, ace_error *err) {
+  if (given) return must_exist(given, "--models", err);
+  const char *set = variable("ACESTEP_CHECKPOINTS_DIR");
+  if (set) return must_exist(set, "$ACESTEP_CHECKPOINTS_DIR", err);
+  char *own = data_folder("models");
+  if (own && file_is_directory(own)) return own;
+  if (file_is_directory(local_models)) {
+    free(own);
+    return strdup(local_models);
+  }
+  ace_fail(err, ACE_ENOTFOUND,
+           "no models: $ACESTEP_CHECKPOINTS_DIR is not set, there is no %s%s./%s; give --models DIR with the folders "
+           "acestep-v15-turbo, vae and Qwen3-Embedding-0.6B of ACE-Step/Ace-Step1.5 (Hugging Face), or try the program "
+           "with an untrained set: acestep make-tiny DIR",
+           own ? own : "", own ? " and no " : "", local_models);
+  free(own);
+  return NULL;
+}

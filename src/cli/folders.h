@@ -1,0 +1,14 @@
+/* folders.h - where models and the program's own data lie on this machine. */
+#ifndef ACE_CLI_FOLDERS_H
+#define ACE_CLI_FOLDERS_H
+
+#include "base/error.h"
+
+/* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints. The message
+ * of a failure says where it looked and how to come by models. free() the result. */
+char *folder_models(const char *given, ace_error *err);
+/* "cache" in the data folder; NULL when there is no home. free() it. The data folder is $ACESTEP_HOME, else
+ * $XDG_DATA_HOME/acestep, else ~/.local/share/acestep. */
+char *folder_cache(void);
+
+#endif

@@ -1,0 +1,214 @@
+/* acestep generate - from words to finished songs. Everything that can be known to fail is checked before models are
+ * opened; what was written is taken away again when the user stops the run. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/folders.h"
+#include "cli/output.h"
+#include "cli/saved.h"
+#include "cli/signals.h"
+#include "cli/song_request.h"
+#include "engine/engine.h"
+#include "tensor/cpu/isa.h"
+
+static const cli_flag flags[] = {
+    {"output", 'o', "FILE",
+     "Where the song goes; the extension decides the format (wav, flac, mp3, opus). A folder, or "
+     "no -o: a name made of caption and seed"},
+    {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"},
+    {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"},
+    {"lyrics", 0, "FILE", "Words to sing, from a text file; -: standard input"},
+    {"lyrics-text", 0, "TEXT", "Words to sing, given right here"},
+    {"caption-file", 0, "FILE", "The caption, from a text file; -: standard input"},
+    {"from", 0, "FILE", "Make a song again from the JSON beside it; flags change what it says"},
+    {"strict", 0, NULL, "With --from: refuse to run when models or machine differ from those of the saved song"},
+    {"threads", 0, "N", "Threads to compute with (default: all CPUs); the result does not depend on it"},
+    {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"},
+    {"json", 0, NULL, "Events as JSON on standard output, one object a line"},
+    {"quiet", 'q', NULL, "No progress and no warnings"},
+    {0}};
+
+/* One run; everything in it is owned. */
+typedef struct job {
+  ace_request *request;
+  saved from;
+  output out;
+  char *models, *cache;
+  ace_engine *engine;
+  ace_result *result;
+  char *written[REQ_BATCH_MAX]; /* files of this run that were not there before */
+  int n_written;
+} job;
+
+static void job_free(job *j) {
+  ace_result_free(j->result);
+  ace_engine_close(j->engine);
+  ace_request_free(j->request);
+  saved_free(&j->from);
+  output_free(&j->out);
+  free(j->models), free(j->cache);
+  for (int i = 0; i < j->n_written; i++) free(j->written[i]);
+}
+
+static ace_status engine_options(const args *a, job *j, report *r, ace_engine_options *o, ace_error *err) {
+  const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
+  enum { THREADS_MOST = 1024 };
+  j->cache = folder_cache();
+  *o = (ace_engine_options){.model = *j->request->model ? j->request->model : NULL,
+                            .vae = args_value(a, "vae"),
+                            .cache = j->cache,
+                            .notify = report_callbacks(r)};
+  ace_status status = ACE_OK;
+  if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->threads, err);
+  if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->memory, err);
+  return status;
+}
+
+/* ---- a saved song's models ----------------------------------------------------------------------------------------
+ */
+
+typedef struct differences {
+  report *report;
+  ace_error *err; /* receives the first when it is an error */
+  int n;
+} differences;
+
+static void on_difference(void *user, const char *line) {
+  differences *d = user;
+  if (d->n++ == 0 && d->err) ace_fail(d->err, ACE_EINVAL, "--strict: %s", line);
+  if (!d->err) report_warning(d->report, "%s", line);
+}
+
+static ace_status compare_models(const args *a, job *j, report *r, ace_error *err) {
+  if (!j->from.result) return ACE_OK;
+  report_phase(r);
+  ace_callbacks notify = report_callbacks(r);
+  json_t *models = engine_hashes(j->engine, &notify, err);
+  if (!models) return err->status;
+  bool strict = args_on(a, "strict");
+  differences d = {r, strict ? err : NULL, 0};
+  saved_compare(&j->from, models, tens_isa_name(), on_difference, &d);
+  json_decref(models);
+  return strict && d.n ? err->status : ACE_OK;
+}
+
+/* ---- saving -------------------------------------------------------------------------------------------------------
+ */
+
+static ace_status save_item(job *j, int item, report *r, ace_error *err) {
+  ace_audio audio = ace_result_audio(j->result, item);
+  char *path = output_path(&j->out, item, audio.seed), *json = path ? output_json_path(path) : NULL;
+  ace_status status = json ? ACE_OK : ace_fail(err, ACE_ENOMEM, "output: no name left for the song");
+  bool is_new = json && access(path, F_OK) != 0;
+  if (status == ACE_OK) status = ace_result_save(j->result, item, path, err);
+  if (status == ACE_OK) {
+    char *before = strdup(path);
+    output_merge(&j->out, audio.seed, &path);
+    is_new = is_new && before && strcmp(before, path) == 0;
+    free(before);
+    free(json);
+    json = output_json_path(path);
+  }
+  if (status == ACE_OK && is_new) j->written[j->n_written++] = strdup(path);
+  if (status == ACE_OK)
+    report_file(r, path, json ? json : "", audio.seed, (double)audio.frames / (double)audio.sample_rate);
+  free(path);
+  free(json);
+  return status;
+}
+
+static void take_away(job *j) {
+  for (int i = 0; i < j->n_written; i++) {
+    char *json = j->written[i] ? output_json_path(j->written[i]) : NULL;
+    if (j->written[i]) unlink(j->written[i]);
+    if (json) unlink(json);
+    free(json);
+  }
+}
+
+static ace_status save_all(job *j, report *r, ace_error *err) {
+  int n = ace_result_count(j->result);
+  for (int i = 0; i < n; i++) {
+    if (signals_caught()) {
+      take_away(j);
+      return ace_fail(err, ACE_ECANCELED, "cancelled");
+    }
+    ace_status status = save_item(j, i, r, err);
+    if (status != ACE_OK) return status;
+  }
+  return ACE_OK;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------
+ */
+
+static void on_advice(void *user, const char *line) {
+  report_warning(user, "%s", line);
+}
+
+static void say_summary(job *j, report *r) {
+  char sound[TERM_TIME_SIZE], took[TERM_TIME_SIZE];
+  ace_audio audio = ace_result_audio(j->result, 0);
+  int n = ace_result_count(j->result);
+  double seconds = (double)audio.frames / (double)audio.sample_rate;
+  term_time(seconds, sound);
+  term_time(term_now() - r->started, took);
+  if (n == 1) report_note(r, "%s of sound, seed %u, in %s", sound, (unsigned)audio.seed, took);
+  else report_note(r, "%d songs of %s in %s", n, sound, took);
+}
+
+static ace_status prepare(const args *a, job *j, report *r, ace_engine_options *o, ace_error *err) {
+  ace_status status = song_request(a, &j->request, &j->from, err);
+  if (status == ACE_OK) status = engine_options(a, j, r, o, err);
+  if (status == ACE_OK)
+    status = output_plan(&j->out, args_value(a, "output"), args_gives(a, "audio_format"), j->request, err);
+  if (status == ACE_OK && !(j->models = folder_models(args_value(a, "models"), err))) status = err->status;
+  return status;
+}
+
+static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
+  ace_engine_options options;
+  ace_status status = prepare(a, j, r, &options, err);
+  if (status != ACE_OK) return status;
+  j->engine = ace_engine_open(j->models, &options, err);
+  if (!j->engine) return err->status;
+  req_advise(j->request, engine_family(j->engine), on_advice, r);
+  status = compare_models(a, j, r, err);
+  if (status != ACE_OK) return status;
+  report_phase(r);
+  ace_callbacks notify = report_callbacks(r);
+  j->result = ace_generate(j->engine, j->request, &notify, err);
+  if (!j->result) return err->status;
+  status = save_all(j, r, err);
+  if (status != ACE_OK) return status;
+  say_summary(j, r);
+  report_done(r);
+  return ACE_OK;
+}
+
+static int run(const args *a, report *r) {
+  ace_error err = {0};
+  job j = {0};
+  ace_status status = generate(a, &j, r, &err);
+  job_free(&j);
+  return status == ACE_OK ? CLI_OK : report_failure(r, &err);
+}
+
+const cli_command cmd_generate = {
+    .name = "generate",
+    .operands = "[CAPTION | -]",
+    .summary = "make songs from words",
+    .flags = flags,
+    .parameters = true,
+    .most_operands = 1,
+    .notes =
+        "--batch is short for --batch-size, --steps for --inference-steps; --no-NAME turns a switch off.\n"
+        "Every song gets a file NAME.json beside it with all that made it; --from NAME.json makes it again.\n"
+        "\n"
+        "  acestep generate \"jazz trio in a smoky bar\" --duration 60 -o jazz.flac\n"
+        "  acestep generate \"slow blues, female voice\" --lyrics words.txt --seed 7 --batch 2 -o blues.mp3\n"
+        "  acestep generate --from blues-1.json -o again.mp3",
+    .run = run,
+};

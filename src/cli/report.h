@@ -1,0 +1,43 @@
+/* report.h - what a command says while it works: for people (paths on stdout, everything else on stderr) or, with
+ * --json, one JSON object a line on stdout.
+ *
+ *   {"event": "progress", "stage": "diffuse", "fraction": 0.42, "seconds_left": 65.2, "step": 3, "steps": 8}
+ *   {"event": "file", "path": "song.flac", "json": "song.json", "seed": 7, "seconds": 30.0}
+ *   {"event": "done", "files": 1, "seconds": 12.3}
+ *   {"event": "error", "status": "invalid", "message": "duration: ..."}
+ *   {"event": "warning" or "log", "message": "..."}
+ */
+#ifndef ACE_CLI_REPORT_H
+#define ACE_CLI_REPORT_H
+
+#include "base/error.h"
+#include "cli/terminal.h"
+
+typedef struct report {
+  bool json, quiet;
+  terminal term;
+  double started;
+  int files;
+  double shown;      /* fraction of the present phase, never falling */
+  double last_event; /* seconds, of the last progress event */
+  char last_stage[24];
+  int last_step;
+} report;
+
+void report_open(report *r, bool json, bool quiet);
+/* Progress starts at nothing again: the next part of the work counts on its own. */
+void report_phase(report *r);
+/* Callbacks for the library; they end a call when a signal has come. Valid as long as `r`. */
+ace_callbacks report_callbacks(report *r);
+
+/* Something the user should know but that stops nothing. */
+void report_warning(report *r, const char *format, ...) ACE_PRINTF(2, 3);
+/* Progress in words, on stderr, unless quiet. */
+void report_note(report *r, const char *format, ...) ACE_PRINTF(2, 3);
+/* A finished song. */
+void report_file(report *r, const char *path, const char *json_path, uint32_t seed, double seconds);
+void report_done(report *r);
+/* Says what went wrong and returns the exit code that fits. */
+int report_failure(report *r, const ace_error *err);
+
+#endif
