@@ -47,7 +47,8 @@ tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps
  * cosine and sine are formed in double, then rounded to F32. */
 typedef struct op_rope {
   double theta;
-  int first; /* position of row 0 */
+  int first;         /* position of row 0 */
+  const tens *start; /* I32 [B]: added to `first` for each item; NULL: nothing is */
 } op_rope;
 
 /* x [B, S, heads*D], w [D]: RMS norm over each head's D values, then rotation. rope NULL: no rotation. */
@@ -71,6 +72,24 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
 /* The probabilities themselves for n chosen query heads: [B, n, Sq, Sk]. For lyric alignment; memory grows with Sq*Sk.
  */
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
+
+/* ---- attention to keys and values that stay from call to call -------------------------------------------------------
+ */
+
+/* A cache in pages of `page` positions, dealt to sequences by number (Kwon et al. 2023): sequences of any length share
+ * one block of memory, and a common beginning is stored once. The pages belong to the caller. */
+typedef struct op_cache {
+  tens *k, *v;        /* [pages, page, kv_heads*D], F32 or BF16 (values are rounded when they are stored) */
+  const tens *table;  /* I32 [R, most]: the pages of each row's sequence in order; a row of pages may be shared as long
+                         as no call stores into it */
+  const tens *length; /* I32 [R]: positions that are there before the call */
+} op_cache;
+
+/* k, v [R, S, kv_heads*D] become positions length[r]..length[r]+S-1 of each row's sequence. */
+bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
+/* q [R, S, heads*D], stored positions length[r].. included -> [R, S, heads*D]: query i of row r sees positions
+ * 0..length[r]+i. */
+tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads, int kv_heads);
 
 /* ---- convolution over time: x [B, T, C] ------------------------------------------------------------------------- */
 

@@ -47,6 +47,8 @@ tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const o
   if (rope && (!(rope->theta > 0) || rope->first < 0))
     return tens_fail(c, ACE_EINVAL, "head_norm: rope theta %g must be positive and first %d not negative", rope->theta,
                      rope->first);
+  if (rope && rope->start && !op_shaped(c, "head_norm", "start", rope->start, OP_I32, TENS_DIMS(x->dim[0])))
+    return NULL;
   tens *y = op_new_last(c, TENS_F32, x, x->dim[2]);
   if (y && !c->plan) c->device->head_norm(c, y, x, w, eps, rope);
   return y;

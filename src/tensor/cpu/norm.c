@@ -81,10 +81,12 @@ static void norm_positions(void *arg, int64_t first, int64_t count, int worker) 
     int64_t n = cpu_min(ROPE_PIECE, half - at);
     rope_rates(j, t, at, n);
     for (int64_t s = first; s < first + count; s++) {
-      rope_angles(t, (double)(j->rope->first + s), n);
-      for (int64_t b = 0; b < j->items; b++)
+      for (int64_t b = 0; b < j->items; b++) {
+        const int32_t *start = j->rope->start ? tens_i32(j->rope->start) : NULL;
+        if (b == 0 || start) rope_angles(t, (double)(j->rope->first + s) + (start ? start[b] : 0), n);
         for (int64_t h = 0; h < j->heads; h++)
           j->m->rotate(j->y + (b * j->length + s) * row + h * j->width + at, half, t->cosine, t->sine, n);
+      }
     }
   }
 }

@@ -11,6 +11,8 @@ const tens_device *tens_oracle(void) {
       .head_norm = oracle_head_norm,
       .attention = oracle_attention,
       .attention_probs = oracle_attention_probs,
+      .cache_store = oracle_cache_store,
+      .attention_cached = oracle_attention_cached,
       .conv1d = oracle_conv1d,
       .conv1d_transposed = oracle_conv1d_transposed,
       .snake = oracle_snake_op,

@@ -36,6 +36,7 @@ void oracle_head_norm(tens_ctx *c, tens *y, const tens *x, const tens *w, float 
       continue;
     }
     double position = (double)(rope->first + i / heads % S);
+    if (rope->start) position += tens_i32(rope->start)[i / heads / S];
     for (int64_t j = 0; j < half; j++) {
       double angle = position * pow(rope->theta, -2.0 * (double)j / (double)D);
       float cosine = (float)cos(angle), sine = (float)sin(angle);

@@ -34,6 +34,8 @@ void oracle_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
 void oracle_silu_op(tens_ctx *c, tens *y, const tens *x);
 void oracle_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
 void oracle_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
+void oracle_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
+void oracle_attention_cached(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads, int kv_heads);
 void oracle_concat(tens_ctx *c, tens *y, int n, const tens *const *parts);
 void oracle_gather(tens_ctx *c, tens *y, const tens *x, const tens *index);
 void oracle_prepend(tens_ctx *c, tens *y, const tens *x, const tens *row);
