@@ -2,12 +2,15 @@
  * micro_impl.h.
  *
  * Queries lie across vector lanes: the block is kept transposed as [depth][queries], so that a key's score with all
- * queries is a broadcast product, and maximum, exp and sum need no step across lanes. Keys come in blocks that begin at
- * multiples of CPU_KEY_BLOCK. A query's result depends on its own position and on the keys alone: blocks that it
+ * queries is a broadcast product, and maximum, exp and sum need no step across lanes. Keys come in blocks that end at
+ * multiples of CPU_KEY_BLOCK. A query's result depends on its own position and on the keys alone: keys that it
  * may not see add exact zeros, whether another query of the block needs them or not.
  */
 
-enum { QUERIES = MICRO_VECTORS * LANES };
+enum {
+  QUERIES = MICRO_VECTORS * LANES,
+  TOGETHER = MICRO_ROWS > 4 ? 8 : 4 /* keys scored at once */
+};
 
 #define SCORE_FLOOR (-1e30f) /* the running maximum before any key */
 
@@ -112,7 +115,6 @@ VEC_INLINE void add_values(const attend_state *s, int64_t query, int64_t d, int6
 
 static void attend_keys(attend_state *s, int64_t key, int64_t n) {
   int64_t j = 0;
-  enum { TOGETHER = MICRO_ROWS > 4 ? 8 : 4 };
   for (; j + TOGETHER <= n; j += TOGETHER) score_keys(s, key + j, s->p + j * QUERIES, TOGETHER);
   for (; j < n; j++) score_keys(s, key + j, s->p + j * QUERIES, 1);
   if (partly_hidden(s->a, key, n))
@@ -143,8 +145,13 @@ static void attend(const cpu_attend *a) {
   if (a->window >= 0 && a->first > a->window) begin = a->first - a->window;
   if (a->window >= 0 && end - after > a->window) end = after + a->window;
   if (a->causal && end > after) end = after;
-  for (int64_t key = begin - begin % CPU_KEY_BLOCK; key < end; key += CPU_KEY_BLOCK)
-    attend_keys(&s, key, a->keys - key < CPU_KEY_BLOCK ? a->keys - key : CPU_KEY_BLOCK);
+  begin -= begin % TOGETHER;
+  for (int64_t key = begin, next; key < end; key = next) {
+    next = (key / CPU_KEY_BLOCK + 1) * CPU_KEY_BLOCK;
+    int64_t last = (end + TOGETHER - 1) / TOGETHER * TOGETHER;
+    if (next > last) next = last;
+    attend_keys(&s, key, (next < a->keys ? next : a->keys) - key);
+  }
   float sum[QUERIES];
   for (int i = 0; i < MICRO_VECTORS; i++) vec_store(sum + i * LANES, s.sum[i]);
   for (int64_t i = 0; i < a->count; i++) {

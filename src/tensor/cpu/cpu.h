@@ -38,6 +38,8 @@ void cpu_fsq_codes(tens_ctx *c, tens *codes, const tens *index, const int *level
 void cpu_mix(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);
 void cpu_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float limit);
 void cpu_blend(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+void cpu_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p);
+void cpu_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
 void cpu_dwt(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
 void cpu_idwt(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
 

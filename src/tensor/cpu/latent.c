@@ -61,6 +61,103 @@ void cpu_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float li
   }
 }
 
+/* ---- apg: blocks of channels, so that a row's values are read together while each channel's sums keep their order -- */
+
+enum { BLOCK = 16 };
+
+typedef struct guide_job {
+  float *dst, *running;
+  const float *x, *cond, *uncond;
+  int64_t T, C, blocks;
+  const op_apg *apg;
+  const op_adg *adg;
+} guide_job;
+
+/* Channels at..at+n-1 of one item, frame by frame j->C further on. */
+static void apg_block(const guide_job *j, int64_t at, int64_t n) {
+  double dd[BLOCK] = {0}, vv[BLOCK] = {0}, dv[BLOCK] = {0};
+  float momentum = (float)j->apg->momentum;
+  for (int64_t t = 0; t < j->T; t++) {
+    const float *cond = j->cond + at + t * j->C, *uncond = j->uncond + at + t * j->C;
+    float *running = j->running + at + t * j->C;
+    for (int64_t i = 0; i < n; i++) {
+      float v = cond[i], d = (v - uncond[i]) + momentum * running[i];
+      running[i] = d;
+      dd[i] += (double)d * d;
+      vv[i] += (double)v * v;
+      dv[i] += (double)d * v;
+    }
+  }
+  double step[BLOCK], back[BLOCK]; /* dst = cond + step * running - back * cond */
+  for (int64_t i = 0; i < n; i++) {
+    double length = fmax(sqrt(vv[i]), 1e-12);
+    step[i] = (j->apg->scale - 1) * fmin(1, j->apg->threshold / sqrt(dd[i]));
+    back[i] = (1 - j->apg->parallel) * step[i] * dv[i] / length / length;
+  }
+  for (int64_t t = 0; t < j->T; t++) {
+    const float *cond = j->cond + at + t * j->C, *running = j->running + at + t * j->C;
+    float *dst = j->dst + at + t * j->C;
+    for (int64_t i = 0; i < n; i++) dst[i] = (float)(cond[i] + (step[i] * running[i] - back[i] * cond[i]));
+  }
+}
+
+static void apg_blocks(void *arg, int64_t first, int64_t count, int worker) {
+  const guide_job *j = arg;
+  for (int64_t r = first; r < first + count; r++) {
+    int64_t b = r / j->blocks, from = r % j->blocks * BLOCK;
+    apg_block(j, b * j->T * j->C + from, cpu_min(BLOCK, j->C - from));
+  }
+}
+
+void cpu_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p) {
+  guide_job j = {.dst = tens_f32(dst),
+                 .running = tens_f32(running),
+                 .cond = tens_f32(cond),
+                 .uncond = tens_f32(uncond),
+                 .T = dst->dim[1],
+                 .C = dst->dim[2],
+                 .blocks = cpu_ceil(dst->dim[2], BLOCK),
+                 .apg = p};
+  cpu_for(c, dst->dim[0] * j.blocks, j.T * BLOCK, apg_blocks, &j);
+}
+
+/* ---- adg: frame by frame ---------------------------------------------------------------------------------------- */
+
+static void adg_row(const guide_job *j, int64_t at) {
+  const float *x = j->x + at, *cond = j->cond + at, *uncond = j->uncond + at;
+  float t = j->adg->t, *dst = j->dst + at;
+  double aa = 0, bb = 0, ab = 0;
+  for (int64_t i = 0; i < j->C; i++) {
+    float a = x[i] - t * cond[i], b = x[i] - t * uncond[i];
+    aa += (double)a * a;
+    bb += (double)b * b;
+    ab += (double)a * b;
+  }
+  const double edge = 1 - 1e-6; /* keeps the sine below away from 0 */
+  double angle = acos(fmin(fmax(ab / (sqrt(aa) * sqrt(bb)), -edge), edge));
+  double turn = fmin(fmax(j->adg->weight * angle, -j->adg->clip), j->adg->clip);
+  double stay = cos(turn), go = sin(turn) / sin(angle), along = (ab - bb) / (bb + 1e-8);
+  for (int64_t i = 0; i < j->C; i++) {
+    float a = x[i] - t * cond[i], b = x[i] - t * uncond[i];
+    dst[i] = (float)((x[i] - (stay * a + go * ((double)a - b - along * b))) / t);
+  }
+}
+
+static void adg_rows(void *arg, int64_t first, int64_t count, int worker) {
+  const guide_job *j = arg;
+  for (int64_t r = first; r < first + count; r++) adg_row(j, r * j->C);
+}
+
+void cpu_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p) {
+  guide_job j = {.dst = tens_f32(dst),
+                 .x = tens_f32(x),
+                 .cond = tens_f32(cond),
+                 .uncond = tens_f32(uncond),
+                 .C = dst->dim[2],
+                 .adg = p};
+  cpu_for(c, dst->dim[0] * dst->dim[1], 4 * j.C, adg_rows, &j);
+}
+
 /* ---- wavelets: one coefficient meets `taps` frames, two frames further for each
  * ----------------------------------------------- */
 

@@ -25,8 +25,9 @@ typedef struct cpu_tile {
   const float *x;
   int64_t x_row, x_segment; /* floats from row to row and from segment to segment */
   const void *w[CPU_COLUMNS];
-  int64_t w_segment; /* elements */
-  const void *tail;  /* [segments][CPU_COLUMNS][2 * lanes] of w's type, or NULL when nothing is left */
+  int64_t w_segment;             /* elements */
+  const void *next[CPU_COLUMNS]; /* weights to ask memory for meanwhile, as long as these; or NULL */
+  const void *tail;              /* [segments][CPU_COLUMNS][2 * lanes] of w's type, or NULL when nothing is left */
   int64_t segments, steps;
   float *c; /* [rows][c_row] */
   int64_t c_row;

@@ -16,31 +16,35 @@
 /* Each of rows * CPU_COLUMNS sums runs through k in vectors and is added up across lanes at the end. */
 typedef vf sums[CPU_MAX_ROWS][CPU_COLUMNS];
 
-VEC_INLINE void accumulate(sums sum, int rows, const float *x, int64_t x_row, const vf *w) {
-  vf v[CPU_MAX_ROWS];
-  for (int i = 0; i < rows; i++) v[i] = vec_load(x + i * x_row);
-  for (int j = 0; j < CPU_COLUMNS; j++)
-    for (int i = 0; i < rows; i++) sum[i][j] = vec_fma(v[i], w[j], sum[i][j]);
+VEC_INLINE void load_rows(vf *v, int rows, const float *x, int64_t x_row) {
+  for (int i = 0; i < rows; i++) v[i] = vec_keep(vec_load(x + i * x_row));
+}
+
+VEC_INLINE void add_products(sums sum, int rows, const vf *v, vf w, int j) {
+  for (int i = 0; i < rows; i++) sum[i][j] = vec_keep(vec_fma(v[i], w, sum[i][j]));
 }
 
 VEC_INLINE void step_f32(sums sum, int rows, const float *x, int64_t x_row, const float *const *w) {
   for (int half = 0; half < 2; half++) {
-    vf wide[CPU_COLUMNS];
-    for (int j = 0; j < CPU_COLUMNS; j++) wide[j] = vec_load(w[j] + half * LANES);
-    accumulate(sum, rows, x + half * LANES, x_row, wide);
+    vf v[CPU_MAX_ROWS];
+    load_rows(v, rows, x + half * LANES, x_row);
+    for (int j = 0; j < CPU_COLUMNS; j++) {
+      vf value = vec_load(w[j] + half * LANES);
+      add_products(sum, rows, v, LANES == 16 ? vec_keep(value) : value, j);
+    }
   }
 }
 
 /* A vector of pairs: the first of each pair, in the low bits, is widened by a shift, the second by a mask. */
 VEC_INLINE void step_bf16(sums sum, int rows, const float *x, int64_t x_row, const uint16_t *const *w) {
   for (int half = 0; half < 2; half++) {
-    vf wide[CPU_COLUMNS];
+    vf v[CPU_MAX_ROWS];
+    load_rows(v, rows, x + half * LANES, x_row);
     for (int j = 0; j < CPU_COLUMNS; j++) {
       vu pairs;
       memcpy(&pairs, w[j], sizeof pairs);
-      wide[j] = half ? (vf)(pairs & 0xffff0000u) : (vf)(pairs << 16);
+      add_products(sum, rows, v, vec_keep(half ? (vf)(pairs & 0xffff0000u) : (vf)(pairs << 16)), j);
     }
-    accumulate(sum, rows, x + half * LANES, x_row, wide);
   }
 }
 
@@ -52,14 +56,22 @@ VEC_INLINE void store_sums(const cpu_tile *t, sums sum, int rows) {
   }
 }
 
+/* Few rows use weights faster than memory brings them. */
+VEC_INLINE void fetch_next(const cpu_tile *t, int rows, int64_t at, int64_t bytes) {
+  for (int j = 0; rows < MICRO_ROWS && t->next[0] && j < CPU_COLUMNS; j++)
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch((const uint8_t *)t->next[j] + at + i, 0, 2);
+}
+
 #define TILE(TYPE, ELEMENT)                                                                                   \
   VEC_INLINE void tile_##TYPE(const cpu_tile *t, int rows) {                                                  \
+    enum { STEP_BYTES = STEP * sizeof(ELEMENT) };                                                             \
     vf sum[CPU_MAX_ROWS][CPU_COLUMNS] = {{{0}}};                                                              \
     for (int64_t s = 0; s < t->segments; s++) {                                                               \
       const float *x = t->x + s * t->x_segment;                                                               \
       const ELEMENT *w[CPU_COLUMNS];                                                                          \
       for (int j = 0; j < CPU_COLUMNS; j++) w[j] = (const ELEMENT *)t->w[j] + s * t->w_segment;               \
       for (int64_t k = 0; k < t->steps; k++) {                                                                \
+        fetch_next(t, rows, k *STEP_BYTES, STEP_BYTES);                                                       \
         step_##TYPE(sum, rows, x, t->x_row, w);                                                               \
         x += STEP;                                                                                            \
         for (int j = 0; j < CPU_COLUMNS; j++) w[j] += STEP;                                                   \

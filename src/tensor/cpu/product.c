@@ -13,15 +13,16 @@
 #include <string.h>
 
 enum {
-  PIECE = 2048,          /* values of an input row taken at once */
+  PIECE = 1024,          /* values of an input row taken at once */
   X_FLOATS = 136 * 1024, /* packed input rows: 544 KB */
   C_FLOATS = 56 * 1024,  /* sums: 224 KB */
   MAX_TAPS = 64,         /* taken at once; the tails of their weights are 32 KB */
   TAIL_BYTES = MAX_TAPS * CPU_COLUMNS * 2 * CPU_MAX_LANES * 4,
+  PANEL_BYTES = 128 * 1024, /* copied weights */
   MAX_ROWS = 240,
   MAX_COLUMNS = 256 /* of a chunk */
 };
-_Static_assert((X_FLOATS + C_FLOATS) * 4 + TAIL_BYTES <= TENS_WORKER_SCRATCH, "scratch");
+_Static_assert((X_FLOATS + C_FLOATS) * 4 + TAIL_BYTES + PANEL_BYTES <= TENS_WORKER_SCRATCH, "scratch");
 
 typedef struct plan {
   const product *p;
@@ -30,6 +31,7 @@ typedef struct plan {
   bool gathered;                     /* all taps of a row are packed side by side, as one */
   int64_t width, taps;               /* as the tiles see them: gathered, taps are part of the width */
   int64_t row_floats;                /* from packed row to packed row */
+  int64_t line_floats;               /* for run_lines: the packed rows of a chunk */
   int64_t group;                     /* taps at once */
   int64_t span;                      /* input rows that a group reaches over, less one */
   int64_t rows, columns;             /* of a chunk */
@@ -61,6 +63,7 @@ static plan make_plan(const cpu_micro *m, tens_ctx *c, const product *p) {
   a.row_blocks = cpu_ceil(p->out_rows, a.rows);
   a.rows = round_up(cpu_ceil(p->out_rows, a.row_blocks), a.rows < m->rows ? 1 : m->rows);
   a.row_blocks = cpu_ceil(p->out_rows, a.rows);
+  a.line_floats = ((a.rows - 1) * (a.gathered ? 1 : p->stride) + 1) * a.row_floats;
   a.columns = cpu_min(MAX_COLUMNS, C_FLOATS / (p->w_up ? 2 : 1) / a.rows / CPU_COLUMNS * CPU_COLUMNS);
   int64_t wanted = 4 * tens_workers(c);
   while (a.columns > 32 && p->items * a.row_blocks * cpu_ceil(p->columns, a.columns) < wanted)
@@ -76,17 +79,19 @@ typedef struct chunk {
   const plan *a;
   int64_t item, row, rows, column, columns;
   float *x, *c, *c_up;
-  void *tail;
+  uint8_t *tail, *panel;
 } chunk;
 
 /* One group of taps over one piece of the width. */
 typedef struct part {
+  float *x;          /* packed */
   int64_t at, width; /* of the input row */
   int64_t tap, taps;
+  bool lines; /* of run_lines */
 } part;
 
 /* Every tap of output row r side by side. */
-static void pack_gathered(const chunk *k) {
+static void pack_gathered(const chunk *k, const part *q) {
   const product *p = k->a->p;
   float line[PIECE];
   for (int64_t r = 0; r < k->rows; r++) {
@@ -96,7 +101,7 @@ static void pack_gathered(const chunk *k) {
       if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)p->width * sizeof *out);
       else memcpy(out, p->x + (k->item * p->in_rows + at) * p->width, (size_t)p->width * sizeof *out);
     }
-    k->a->m->pack(k->x + r * k->a->row_floats, line, k->a->width, p->bf16);
+    k->a->m->pack(q->x + r * k->a->row_floats, line, k->a->width, p->bf16);
   }
 }
 
@@ -112,7 +117,7 @@ static void pack_rows(const chunk *k, const part *q) {
   int64_t reach = p->dilation < 0 ? -p->dilation : p->dilation, first = first_input(k, q);
   int64_t rows = (k->rows - 1) * p->stride + (q->taps - 1) * reach + 1;
   for (int64_t r = 0; r < rows; r++) {
-    float *out = k->x + r * k->a->row_floats;
+    float *out = q->x + r * k->a->row_floats;
     int64_t at = first + r;
     if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)round_up(q->width, 2 * k->a->m->lanes) * sizeof *out);
     else k->a->m->pack(out, p->x + (k->item * p->in_rows + at) * p->width + q->at, q->width, p->bf16);
@@ -123,10 +128,27 @@ static const uint8_t *weight_at(const product *p, const void *w, int64_t element
   return (const uint8_t *)w + element * (p->bf16 ? 2 : 4);
 }
 
+/* Weights that many tiles meet are copied: aligned, padded to whole steps, their rows side by side, wherever a file put
+ * them. Reading across cache lines in every tile would cost more. False when they do not fit. */
+static bool copy_panel(const chunk *k, const part *q, cpu_tile *t) {
+  int64_t size = k->a->p->bf16 ? 2 : 4, padded = round_up(q->width, 2 * k->a->m->lanes);
+  if (q->taps * padded * CPU_COLUMNS * size > PANEL_BYTES) return false;
+  uint8_t *out = k->panel;
+  for (int64_t s = 0; s < q->taps; s++)
+    for (int j = 0; j < CPU_COLUMNS; j++, out += padded * size) {
+      memcpy(out, (const uint8_t *)t->w[j] + s * t->w_segment * size, (size_t)(q->width * size));
+      memset(out + q->width * size, 0, (size_t)((padded - q->width) * size));
+    }
+  for (int j = 0; j < CPU_COLUMNS; j++) t->w[j] = k->panel + j * padded * size;
+  t->w_segment = CPU_COLUMNS * padded;
+  t->steps = padded / (2 * k->a->m->lanes);
+  t->tail = NULL;
+  return true;
+}
+
 /* What is left of each row of weights after whole steps, padded with zeros. */
 static void copy_tails(const chunk *k, const part *q, cpu_tile *t) {
-  const product *p = k->a->p;
-  int64_t step = 2 * k->a->m->lanes, size = p->bf16 ? 2 : 4, left = q->width - t->steps * step;
+  int64_t step = 2 * k->a->m->lanes, size = k->a->p->bf16 ? 2 : 4, left = q->width - t->steps * step;
   t->tail = left ? k->tail : NULL;
   if (!left) return;
   uint8_t *out = k->tail;
@@ -134,6 +156,12 @@ static void copy_tails(const chunk *k, const part *q, cpu_tile *t) {
   for (int64_t s = 0; s < q->taps; s++)
     for (int j = 0; j < CPU_COLUMNS; j++, out += step * size)
       memcpy(out, (const uint8_t *)t->w[j] + (s * t->w_segment + t->steps * step) * size, (size_t)(left * size));
+}
+
+static void column_pointers(const chunk *k, const part *q, const void *w, int64_t n, const void **out) {
+  const product *p = k->a->p;
+  for (int j = 0; j < CPU_COLUMNS; j++) /* past the last column: the last again, its sums unused */
+    out[j] = weight_at(p, w, cpu_min(k->column + n + j, p->columns - 1) * p->w_column + q->tap * p->w_tap + q->at);
 }
 
 /* Asks for the part of the next columns' weights that tile number `tile` of `tiles` should bring nearer. */
@@ -144,36 +172,38 @@ static void fetch_ahead(const chunk *k, const part *q, const void *const *next, 
     for (int64_t i = from; i < to; i++) __builtin_prefetch((const uint8_t *)next[j] + i * 64, 0, 2);
 }
 
-static void column_pointers(const chunk *k, const part *q, const void *w, int64_t n, const void **out) {
-  const product *p = k->a->p;
-  for (int j = 0; j < CPU_COLUMNS; j++) /* past the last column: the last again, its sums unused */
-    out[j] = weight_at(p, w, cpu_min(k->column + n + j, p->columns - 1) * p->w_column + q->tap * p->w_tap + q->at);
+/* What run_lines reads after columns n..: the rest of the same weights, then the next columns. */
+static void next_line(const chunk *k, const part *q, const void *w, int64_t n, const void **out) {
+  part next = *q;
+  next.at = q->at + PIECE < k->a->width ? q->at + PIECE : 0;
+  column_pointers(k, &next, w, next.at ? n : n + CPU_COLUMNS, out);
 }
 
-/* All products of the packed rows with the chunk's columns of w. */
-static void run_tiles(const chunk *k, const part *q, const void *w, float *c, bool add) {
+/* All products of a part's packed rows with columns begin..end-1 of w. */
+static void run_tiles(const chunk *k, const part *q, const void *w, float *c, int64_t begin, int64_t end) {
   const plan *a = k->a;
   const product *p = a->p;
   int64_t reach = a->gathered ? 0 : p->dilation, stride = a->gathered ? 1 : p->stride;
-  const float *x = k->x + (reach < 0 ? -reach * (q->taps - 1) * a->row_floats : 0);
+  const float *x = q->x + (reach < 0 ? -reach * (q->taps - 1) * a->row_floats : 0);
   cpu_tile t = {.x_row = stride * a->row_floats,
                 .x_segment = reach * a->row_floats,
-                .w_segment = p->w_tap,
                 .segments = q->taps,
-                .steps = q->width / (2 * a->m->lanes),
                 .c_row = a->columns,
-                .add = add};
+                .add = q->at || q->tap};
   int64_t tiles = cpu_ceil(k->rows, a->m->rows);
-  for (int64_t n = 0; n < k->columns; n += CPU_COLUMNS) {
+  for (int64_t n = begin; n < end; n += CPU_COLUMNS) {
     const void *next[CPU_COLUMNS];
     column_pointers(k, q, w, n, t.w);
     column_pointers(k, q, w, n + CPU_COLUMNS, next);
-    copy_tails(k, q, &t);
+    t.w_segment = p->w_tap;
+    t.steps = q->width / (2 * a->m->lanes);
+    if (q->lines) next_line(k, q, w, n, t.next);
+    if (tiles == 1 || !copy_panel(k, q, &t)) copy_tails(k, q, &t);
     for (int64_t i = 0; i < tiles; i++) {
       int64_t rows = cpu_min(a->m->rows, k->rows - i * a->m->rows);
       t.x = x + i * a->m->rows * t.x_row;
       t.c = c + i * a->m->rows * t.c_row + n;
-      if (a->taps == 1) fetch_ahead(k, q, next, i, tiles);
+      if (a->taps == 1 && !q->lines) fetch_ahead(k, q, next, i, tiles);
       (p->bf16 ? a->m->tile_bf16 : a->m->tile_f32)[rows - 1](&t);
     }
   }
@@ -203,6 +233,38 @@ static void finish_chunk(const chunk *k) {
     }
 }
 
+static void run_columns(const chunk *k, const part *q, int64_t begin, int64_t end) {
+  run_tiles(k, q, k->a->p->w, k->c, begin, end);
+  if (k->a->p->w_up) run_tiles(k, q, k->a->p->w_up, k->c_up, begin, end);
+}
+
+static void pack_part(const chunk *k, const part *q) {
+  if (k->a->gathered) pack_gathered(k, q);
+  else pack_rows(k, q);
+}
+
+/* Part after part, each with all columns. */
+static void run_blocks(const chunk *k) {
+  const plan *a = k->a;
+  for (int64_t at = 0; at < a->width; at += PIECE)
+    for (int64_t tap = 0; tap < a->taps; tap += a->group) {
+      part q = {k->x, at, cpu_min(PIECE, a->width - at), tap, cpu_min(a->group, a->taps - tap), false};
+      pack_part(k, &q);
+      run_columns(k, &q, 0, k->columns);
+    }
+}
+
+/* The same for the few rows of one tile: bound by memory, so the weights are read in the order in which they lie. */
+static void run_lines(const chunk *k) {
+  const plan *a = k->a;
+  for (int64_t n = 0; n < k->columns; n += CPU_COLUMNS)
+    for (int64_t at = 0; at < a->width; at += PIECE) {
+      part q = {k->x + at / PIECE * a->line_floats, at, cpu_min(PIECE, a->width - at), 0, 1, true};
+      if (n == 0) pack_part(k, &q);
+      run_columns(k, &q, n, n + CPU_COLUMNS);
+    }
+}
+
 static void run_chunk(void *arg, int number, int worker) {
   const plan *a = arg;
   const product *p = a->p;
@@ -214,15 +276,10 @@ static void run_chunk(void *arg, int number, int worker) {
   k.x = tens_worker_scratch(a->c, worker);
   k.c = k.x + X_FLOATS;
   k.c_up = k.c + C_FLOATS / 2;
-  k.tail = k.c + C_FLOATS;
-  for (int64_t at = 0; at < a->width; at += PIECE)
-    for (int64_t tap = 0; tap < a->taps; tap += a->group) {
-      part q = {.at = at, .width = cpu_min(PIECE, a->width - at), .tap = tap, .taps = cpu_min(a->group, a->taps - tap)};
-      if (a->gathered) pack_gathered(&k);
-      else pack_rows(&k, &q);
-      run_tiles(&k, &q, p->w, k.c, at || tap);
-      if (p->w_up) run_tiles(&k, &q, p->w_up, k.c_up, at || tap);
-    }
+  k.tail = (uint8_t *)(k.c + C_FLOATS);
+  k.panel = k.tail + TAIL_BYTES;
+  if (k.rows <= a->m->rows && a->taps == 1 && a->line_floats * cpu_ceil(a->width, PIECE) <= X_FLOATS) run_lines(&k);
+  else run_blocks(&k);
   finish_chunk(&k);
 }
 

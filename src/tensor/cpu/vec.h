@@ -60,6 +60,18 @@ VEC_INLINE vf vec_all(float x) {
   return x - (vf){0};
 }
 
+/* Keeps a value in a register, where the compiler would rather load it again for each use. */
+VEC_INLINE vf vec_keep(vf v) {
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+  return v;
+}
+
 /* ---- what the extensions lack ---------------------------------------------------------------------------------------
  */
 

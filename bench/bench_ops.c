@@ -1,0 +1,271 @@
+/* bench_ops.c - how fast the CPU device's products, attention and convolutions are, beside what the machine can do.
+ *
+ *   bench_ops                  the best instruction set, 1 thread and all threads
+ *   bench_ops avx2 1           one instruction set (or "all"), one number of threads
+ *
+ * Each number is the best of several runs, in 1e9 floating-point operations a second (a multiply-add is two) and as a
+ * share of the fused multiply-add rate measured in the same run with the same instruction set and threads. Products of
+ * one row are bound by memory: their weights rotate through more memory than caches hold, and the table gives their
+ * bytes a second beside the rate of a plain read. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/half.h"
+#include "tensor/cpu/isa.h"
+#include "tensor/ops.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { RUNS = 7, CHAINS = 12, PEAK_STEPS = 2000000 };
+
+/* Seconds; of this process's own time on the processor when it is alone, so that others on the machine count less. */
+static double now(bool alone) {
+  struct timespec t;
+  clock_gettime(alone ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what the machine can do
+ * ----------------------------------------------------------------------------------------- */
+
+/* CHAINS independent running multiply-adds; a value that depends on all of them comes back. */
+static float peak_plain(void) {
+  typedef float v4 __attribute__((vector_size(16)));
+  v4 s[CHAINS], x = {0.5f, 0.5f, 0.5f, 0.5f}, sum = {0};
+  for (int i = 0; i < CHAINS; i++) s[i] = x * (float)i;
+  for (int k = 0; k < PEAK_STEPS; k++)
+    for (int i = 0; i < CHAINS; i++) s[i] = s[i] * x + x;
+  for (int i = 0; i < CHAINS; i++) sum += s[i];
+  return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static float peak_avx2(void) {
+  __m256 s[CHAINS], x = _mm256_set1_ps(0.5f), sum = _mm256_setzero_ps();
+  for (int i = 0; i < CHAINS; i++) s[i] = _mm256_set1_ps((float)i);
+  for (int k = 0; k < PEAK_STEPS; k++)
+    for (int i = 0; i < CHAINS; i++) s[i] = _mm256_fmadd_ps(s[i], x, x);
+  for (int i = 0; i < CHAINS; i++) sum = _mm256_add_ps(sum, s[i]);
+  return _mm256_cvtss_f32(sum);
+}
+
+__attribute__((target("avx512f"))) static float peak_avx512(void) {
+  __m512 s[CHAINS], x = _mm512_set1_ps(0.5f), sum = _mm512_setzero_ps();
+  for (int i = 0; i < CHAINS; i++) s[i] = _mm512_set1_ps((float)i);
+  for (int k = 0; k < PEAK_STEPS; k++)
+    for (int i = 0; i < CHAINS; i++) s[i] = _mm512_fmadd_ps(s[i], x, x);
+  for (int i = 0; i < CHAINS; i++) sum = _mm512_add_ps(sum, s[i]);
+  return _mm512_cvtss_f32(sum);
+}
+#endif
+
+typedef struct probe {
+  float (*peak)(void);
+  int lanes;
+  const uint64_t *memory;
+  size_t words; /* a chunk */
+  float sink[256];
+} probe;
+
+static void peak_chunk(void *arg, int chunk, int worker) {
+  probe *p = arg;
+  p->sink[worker] += p->peak();
+}
+
+static void read_chunk(void *arg, int chunk, int worker) {
+  probe *p = arg;
+  uint64_t sum = 0;
+  const uint64_t *m = p->memory + (size_t)chunk * p->words;
+  for (size_t i = 0; i < p->words; i++) sum += m[i];
+  p->sink[worker] += (float)sum;
+}
+
+static probe probe_for(const char *isa) {
+#if defined(__x86_64__)
+  if (!strcmp(isa, "avx512")) return (probe){.peak = peak_avx512, .lanes = 16};
+  if (!strcmp(isa, "avx2")) return (probe){.peak = peak_avx2, .lanes = 8};
+#endif
+  return (probe){.peak = peak_plain, .lanes = 4};
+}
+
+static double best_of(pool *threads, int chunks, pool_fn fn, probe *p) {
+  double best = 1e9;
+  for (int r = 0; r < RUNS; r++) {
+    double begin = now(pool_threads(threads) == 1);
+    pool_run(threads, chunks, fn, p);
+    double took = now(pool_threads(threads) == 1) - begin;
+    if (took < best) best = took;
+  }
+  return best;
+}
+
+/* ---- what the device does
+ * ----------------------------------------------------------------------------------------------- */
+
+typedef struct bench {
+  tens_ctx *c;
+  bool alone;        /* one thread */
+  double peak, read; /* GF/s, GB/s */
+  float *values;     /* VALUES random numbers, for every F32 input */
+  uint16_t *halves;  /* the same memory as BF16 weights */
+} bench;
+
+enum { VALUES = 64 << 20 };
+
+static tens f32_of(bench *b, int rank, const int64_t *dim) {
+  tens t = {.dtype = TENS_F32, .rank = rank, .data = b->values};
+  memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
+  return t;
+}
+
+typedef struct work {
+  enum { LINEAR, ATTENTION, CONV } kind;
+  tens x, w, k;
+  op_attn attn;
+  op_conv conv;
+  double flops, bytes; /* bytes: of weights, 0 when computation binds */
+} work;
+
+static void run_once(bench *b, const work *w, int turn) {
+  tens weights = w->w;
+  int64_t size = tens_count(&w->w) * (int64_t)tens_size_of(w->w.dtype);
+  if (w->bytes > 0) weights.data = (uint8_t *)b->values + turn % ((int64_t)VALUES * 4 / size) * size;
+  tens_mark mark = tens_here(b->c);
+  if (w->kind == LINEAR) op_linear(b->c, &w->x, &weights, NULL);
+  if (w->kind == ATTENTION) op_attention(b->c, &w->x, &w->k, &w->k, &w->attn);
+  if (w->kind == CONV) op_conv1d(b->c, &w->x, &w->w, &w->conv);
+  tens_release(b->c, mark);
+}
+
+static void measure(bench *b, const char *what, const work *w) {
+  double best = 1e9;
+  int turns = w->bytes > 0 ? 16 : 1, turn = 0;
+  for (int r = 0; r < RUNS; r++) {
+    double begin = now(b->alone);
+    for (int i = 0; i < turns; i++) run_once(b, w, turn++);
+    double took = (now(b->alone) - begin) / turns;
+    if (took < best) best = took;
+  }
+  double rate = w->flops / best * 1e-9;
+  printf("  %-34s %9.3f ms %8.1f GF/s %5.0f %%", what, best * 1e3, rate, 100 * rate / b->peak);
+  if (w->bytes > 0)
+    printf("   %5.1f GB/s %5.0f %% of a read", w->bytes / best * 1e-9, 100 * w->bytes / best * 1e-9 / b->read);
+  putchar('\n');
+  fflush(stdout);
+}
+
+static void bench_linear(bench *b, int64_t M, int64_t K, int64_t N, tens_dtype dtype) {
+  work w = {.kind = LINEAR, .x = f32_of(b, TENS_DIMS(M, K)), .w = f32_of(b, TENS_DIMS(N, K))};
+  w.w.dtype = dtype;
+  if (dtype == TENS_BF16) w.w.data = b->halves;
+  w.flops = 2.0 * (double)(M * K * N);
+  w.bytes = M == 1 ? (double)(K * N) * (double)tens_size_of(dtype) : 0;
+  char what[64];
+  snprintf(what, sizeof what, "linear M=%d K=%d N=%d %s", (int)M, (int)K, (int)N, dtype == TENS_F32 ? "f32" : "bf16");
+  measure(b, what, &w);
+}
+
+static void bench_attention(bench *b, int64_t S, int window) {
+  enum { HEADS = 16, KV_HEADS = 8, D = 128 };
+  work w = {
+      .kind = ATTENTION, .x = f32_of(b, TENS_DIMS(1, S, HEADS * D)), .k = f32_of(b, TENS_DIMS(1, S, KV_HEADS * D))};
+  w.attn = (op_attn){.heads = HEADS, .kv_heads = KV_HEADS, .window = window};
+  double seen = 0;
+  for (int64_t i = 0; i < S; i++)
+    for (int64_t j = 0; j < S; j++) seen += window < 0 || (i > j ? i - j : j - i) <= window;
+  w.flops = 4.0 * HEADS * D * seen;
+  char what[64];
+  snprintf(what, sizeof what, "attention S=%d %s", (int)S, window < 0 ? "full" : "window 128");
+  measure(b, what, &w);
+}
+
+static void bench_conv(bench *b, int64_t C, int64_t O, int64_t taps, int64_t T) {
+  work w = {.kind = CONV, .x = f32_of(b, TENS_DIMS(1, T, C)), .w = f32_of(b, TENS_DIMS(O, taps, C))};
+  w.conv = (op_conv){.stride = 1, .pad = (int)taps / 2, .dilation = 1};
+  w.flops = 2.0 * (double)(C * O * taps * T);
+  char what[64];
+  snprintf(what, sizeof what, "conv C=%d O=%d k=%d T=%d", (int)C, (int)O, (int)taps, (int)T);
+  measure(b, what, &w);
+}
+
+static void bench_all(bench *b) {
+  static const int64_t rows[] = {1, 125, 375, 1500}, shapes[][2] = {{2048, 2048}, {2048, 6144}, {6144, 2048}};
+  for (int s = 0; s < 3; s++)
+    for (int r = 0; r < 4; r++) {
+      bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_BF16);
+      bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_F32);
+    }
+  for (int64_t S = 375; S <= 1500; S *= 4) {
+    bench_attention(b, S, -1);
+    bench_attention(b, S, 128);
+  }
+  bench_conv(b, 128, 128, 7, 48000);
+  bench_conv(b, 1024, 1024, 7, 500);
+  bench_conv(b, 128, 2, 7, 48000);
+  bench_conv(b, 2, 128, 7, 48000);
+}
+
+/* ---- the program
+ * --------------------------------------------------------------------------------------------------------- */
+
+static bool bench_isa(const char *isa, int threads, float *values, uint16_t *halves) {
+  ace_error err = {0};
+  pool *p = pool_new(threads, &err);
+  tens_options options = {.device = tens_cpu_isa(isa), .threads = p, .capacity = (size_t)512 << 20};
+  bench b = {.c = p ? tens_open(&options, &err) : NULL, .alone = threads == 1, .values = values, .halves = halves};
+  if (b.c) {
+    probe m = probe_for(isa);
+    threads = pool_threads(p);
+    b.peak = (double)threads * 2.0 * m.lanes * CHAINS * PEAK_STEPS / best_of(p, threads, peak_chunk, &m) * 1e-9;
+    m.memory = (const uint64_t *)(const void *)values;
+    m.words = (size_t)1 << 17; /* 1 MiB */
+    b.read = VALUES * 4.0 / best_of(p, VALUES * 4 / (1 << 20), read_chunk, &m) * 1e-9;
+    printf("%s, %d thread%s: multiply-add %.1f GF/s, read %.1f GB/s\n", isa, threads, threads > 1 ? "s" : "", b.peak,
+           b.read);
+    bench_all(&b);
+    if (tens_error(b.c, &err) != ACE_OK) fprintf(stderr, "bench_ops: %s\n", err.message);
+  } else fprintf(stderr, "bench_ops: %s\n", err.message);
+  tens_close(b.c);
+  pool_free(p);
+  return err.status == ACE_OK;
+}
+
+/* Random numbers in -1..1, as floats and, where weights are BF16, as pairs of such. */
+static bool make_values(float **values, uint16_t **halves) {
+  enum { HALVES = 13 << 20 };
+  *values = malloc((size_t)VALUES * sizeof **values);
+  *halves = malloc((size_t)HALVES * sizeof **halves);
+  if (!*values || !*halves) return false;
+  uint32_t state = 1;
+  for (size_t i = 0; i < VALUES; i++) {
+    state = state * 1664525u + 1013904223u;
+    (*values)[i] = (float)(state >> 8) * 0x1p-23f - 1;
+  }
+  for (size_t i = 0; i < HALVES; i++) (*halves)[i] = f32_to_bf16((*values)[i]);
+  return true;
+}
+
+int main(int argc, char **argv) {
+  const char *isa = argc > 1 ? argv[1] : tens_isa_name();
+  int threads = argc > 2 ? atoi(argv[2]) : 0;
+  float *values = NULL;
+  uint16_t *halves = NULL;
+  bool fine = make_values(&values, &halves);
+  if (!fine) fprintf(stderr, "bench_ops: out of memory\n");
+  for (int i = 0; fine && tens_isa_at(i); i++) {
+    if (strcmp(isa, "all") && strcmp(isa, tens_isa_at(i))) continue;
+    if (!tens_cpu_isa(tens_isa_at(i))) {
+      printf("%s: not on this machine\n", tens_isa_at(i));
+      continue;
+    }
+    if (threads == 0) fine = bench_isa(tens_isa_at(i), 1, values, halves);
+    if (fine && (threads != 0 || pool_cpus() > 1)) fine = bench_isa(tens_isa_at(i), threads, values, halves);
+  }
+  free(values);
+  free(halves);
+  return fine ? 0 : 1;
+}
