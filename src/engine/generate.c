@@ -15,13 +15,10 @@ static double now(void) {
 }
 
 /* Refuses what is understood but not built, so that nothing is silently left out. */
-static ace_status check_supported(const ace_engine *e, const ace_request *r, ace_error *err) {
+static ace_status check_supported(const ace_request *r, ace_error *err) {
   if (r->task_type != REQ_TASK_TEXT2MUSIC)
     return ace_fail(err, ACE_EUNSUPPORTED, "task_type: %s is not available yet; text2music is",
                     req_task_name(r->task_type));
-  if (engine_family(e) != REQ_MODEL_TURBO && r->guidance_scale > 1)
-    return ace_fail(err, ACE_EUNSUPPORTED,
-                    "guidance_scale: guidance of base and SFT models is not available yet; use a turbo model, or 1");
   if (r->thinking == REQ_ON)
     return ace_fail(err, ACE_EUNSUPPORTED, "thinking: the language model is not available yet; leave thinking off");
   if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
@@ -94,7 +91,9 @@ static ace_status run(ace_engine *e, ace_result *result, const ace_callbacks *no
   audio_buffer_free(&reference);
   if (status != ACE_OK) return status;
   for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
-  json_t *hashes = engine_hashes(e, notify, err);
+  /* Hashing reports no progress of its own: the job's has reached the end. */
+  ace_callbacks quiet = {.cancelled = notify ? notify->cancelled : NULL, .user = notify ? notify->user : NULL};
+  json_t *hashes = engine_hashes(e, &quiet, err);
   if (!hashes) return err->status;
   result->about = describe(e, hashes, result->items, now() - started);
   return result->about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "result: out of memory");
@@ -104,7 +103,7 @@ ace_result *ace_generate(ace_engine *engine, const ace_request *request, const a
   ace_error own;
   if (!err) err = &own;
   if (ace_request_validate(request, err) != ACE_OK || req_check_model(request, engine_family(engine), err) != ACE_OK ||
-      check_supported(engine, request, err) != ACE_OK)
+      check_supported(request, err) != ACE_OK)
     return NULL;
   ace_result *result = calloc(1, sizeof *result);
   if (result) result->request = ace_request_copy(request);

@@ -49,7 +49,7 @@ void tiny_dit_text(char out[TINY_CONFIG_SIZE], bool turbo) {
       "  \"rope_theta\": 1000000,\n"
       "  \"sliding_window\": 128,\n"
       "  \"text_hidden_dim\": 48,\n"
-      "  \"timbre_fix_frame\": 750,\n"
+      "  \"timbre_fix_frame\": 75,\n"
       "  \"timbre_hidden_dim\": 64,\n"
       "  \"timestep_mu\": -0.4,\n"
       "  \"timestep_sigma\": 1.0,\n"
