@@ -1,10 +1,10 @@
 /* device.h - what a device implements: one function an operation, called with checked shapes and an allocated result.
  *
- * Rules for a device. Its functions get checked, non-empty shapes and a result that overlaps no input (but `mix` and
- * `blend`, whose dst may be an input). They cannot fail. They take temporary memory only from tens_worker_scratch, a
- * block for each worker of the pool that was reserved when the context opened, and allocate nothing in the context, so
- * that memory can be planned without asking the device. Work is spread with tens_parallel. A device is a constant
- * table: it has no state.
+ * Rules for a device. Its functions get checked, non-empty shapes and a result that overlaps no input (but `mix`,
+ * `blend`, `apg` and `adg`, whose dst may be an input). They cannot fail. They take temporary memory only from
+ * tens_worker_scratch, a block for each worker of the pool that was reserved when the context opened, and allocate
+ * nothing in the context, so that memory can be planned without asking the device. Work is spread with tens_parallel. A
+ * device is a constant table: it has no state.
  */
 #ifndef ACE_DEVICE_H
 #define ACE_DEVICE_H
@@ -51,6 +51,8 @@ struct tens_device {
   void (*mix)(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);
   void (*norm_clamp)(tens_ctx *c, tens *y, const tens *v, const tens *x, float limit);
   void (*blend)(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+  void (*apg)(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p);
+  void (*adg)(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
   void (*dwt)(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
   void (*idwt)(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
 };

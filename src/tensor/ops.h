@@ -154,6 +154,32 @@ bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const 
 tens *op_norm_clamp(tens_ctx *c, const tens *v, const tens *x, float limit);
 /* mask [B, T]: dst = mask*a + (1-mask)*b, the mask's row spread over channels. dst may be a or b. */
 bool op_blend_into(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+/* Adaptive projected guidance (Sadat et al. 2024). */
+typedef struct op_apg {
+  double scale;     /* 1: the conditional velocity */
+  double momentum;  /* of the running difference */
+  double threshold; /* the difference of a channel is held below this norm; > 0 */
+  double parallel;  /* share of its part along the conditional velocity that stays */
+} op_apg;
+
+/* cond, uncond, running and dst [B, T, C]; dst may be cond. Sums run over time, each channel on its own, in double:
+ *   running = (cond - uncond) + momentum * running          running is 0 before a song's first call
+ *   d   = running * min(1, threshold / ‖running‖),  e = cond / max(‖cond‖, 1e-12),  along = (d·e) e
+ *   dst = cond + (scale - 1) (d - along + parallel * along) */
+bool op_apg_into(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p);
+
+/* Angle-domain guidance (Jin et al. 2025): the predicted music is turned, not stretched. */
+typedef struct op_adg {
+  float t;       /* level of noise, > 0 */
+  double weight; /* of the angle between both predictions */
+  double clip;   /* largest angle to turn by, radians */
+} op_adg;
+
+/* x, cond, uncond and dst [B, T, C]; dst may be cond. Sums run over the channels of one frame, angles in double:
+ *   a = x - t cond,  b = x - t uncond,  angle = acos(a·b / (‖a‖ ‖b‖)), the cosine held within ±(1 - 1e-6)
+ *   across = (a - b) - ((a - b)·b / (b·b + 1e-8)) b,  turn = weight * angle held within ±clip
+ *   dst = (x - (cos(turn) a + sin(turn) / sin(angle) across)) / t */
+bool op_adg_into(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
 /* One level of the wavelet transform over time with zero padding (as PyWavelets mode "zero"): x [B, T, C] -> low and
  * high [B, Nc, C], Nc = (T + taps - 1) / 2. lo, hi: `taps` decomposition filter values. */
 bool op_dwt(tens_ctx *c, const tens *x, const float *lo, const float *hi, int taps, tens **low, tens **high);

@@ -35,6 +35,30 @@ bool op_blend_into(tens_ctx *c, tens *dst, const tens *mask, const tens *a, cons
   return true;
 }
 
+/* ---- apg, adg: classifier-free guidance without its oversaturation ---------------------------------------------- */
+
+/* Velocities [B, T, C] of one shape. */
+static bool velocities_fit(tens_ctx *c, const char *op, const tens *dst, const tens *cond, const tens *uncond) {
+  return op_begin(c) && op_arg(c, op, "dst", dst, OP_F32, 3, 3) &&
+         op_shaped(c, op, "cond", cond, OP_F32, 3, dst->dim) && op_shaped(c, op, "uncond", uncond, OP_F32, 3, dst->dim);
+}
+
+bool op_apg_into(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p) {
+  if (!velocities_fit(c, "apg", dst, cond, uncond) || !op_shaped(c, "apg", "running", running, OP_F32, 3, dst->dim))
+    return false;
+  if (!(p->threshold > 0)) return tens_fail(c, ACE_EINVAL, "apg: threshold %g is not positive", p->threshold);
+  if (!c->plan) c->device->apg(c, dst, running, cond, uncond, p);
+  return true;
+}
+
+bool op_adg_into(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p) {
+  if (!velocities_fit(c, "adg", dst, cond, uncond) || !op_shaped(c, "adg", "x", x, OP_F32, 3, dst->dim)) return false;
+  if (!(p->t > 0)) return tens_fail(c, ACE_EINVAL, "adg: level %g is not positive", (double)p->t);
+  if (!(p->clip >= 0)) return tens_fail(c, ACE_EINVAL, "adg: largest angle %g is negative", p->clip);
+  if (!c->plan) c->device->adg(c, dst, x, cond, uncond, p);
+  return true;
+}
+
 /* ---- dwt, idwt: wavelet analysis and synthesis (Mallat 1989), zero padding -------------------------------------- */
 
 enum { MAX_TAPS = 256 };

@@ -75,6 +75,8 @@
       .mix = cpu_mix,                                                                                                \
       .norm_clamp = cpu_norm_clamp,                                                                                  \
       .blend = cpu_blend,                                                                                            \
+      .apg = cpu_apg,                                                                                                \
+      .adg = cpu_adg,                                                                                                \
       .dwt = cpu_dwt,                                                                                                \
       .idwt = cpu_idwt,                                                                                              \
   };

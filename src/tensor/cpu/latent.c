@@ -61,7 +61,7 @@ void cpu_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float li
   }
 }
 
-/* ---- apg: blocks of channels, so that a row's values are read together while each channel's sums keep their order -- */
+/* ---- apg: blocks of channels are read row by row, yet each channel's sums keep their order ---------------------- */
 
 enum { BLOCK = 16 };
 

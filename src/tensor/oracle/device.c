@@ -31,6 +31,8 @@ const tens_device *tens_oracle(void) {
       .mix = oracle_mix,
       .norm_clamp = oracle_norm_clamp,
       .blend = oracle_blend,
+      .apg = oracle_apg,
+      .adg = oracle_adg,
       .dwt = oracle_dwt,
       .idwt = oracle_idwt,
   };

@@ -36,6 +36,50 @@ void oracle_blend(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const
   }
 }
 
+void oracle_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p) {
+  int64_t T = dst->dim[1], C = dst->dim[2];
+  for (int64_t b = 0; b < dst->dim[0]; b++)
+    for (int64_t i = 0; i < C; i++) {
+      double dd = 0, vv = 0, dv = 0;
+      for (int64_t t = 0; t < T; t++) {
+        int64_t at = (b * T + t) * C + i;
+        float *d = &tens_f32(running)[at], v = tens_f32(cond)[at];
+        *d = (v - tens_f32(uncond)[at]) + (float)p->momentum * *d;
+        dd += (double)*d * *d;
+        vv += (double)v * v;
+        dv += (double)*d * v;
+      }
+      double keep = fmin(1, p->threshold / sqrt(dd)), length = fmax(sqrt(vv), 1e-12);
+      for (int64_t t = 0; t < T; t++) {
+        int64_t at = (b * T + t) * C + i;
+        double v = tens_f32(cond)[at], d = keep * tens_f32(running)[at], along = keep * dv / length * v / length;
+        tens_f32(dst)[at] = (float)(v + (p->scale - 1) * (d - along + p->parallel * along));
+      }
+    }
+}
+
+/* The predictions a and b are rounded to float before anything is made of them. */
+void oracle_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p) {
+  int64_t C = dst->dim[2];
+  for (int64_t row = 0; row < oracle_rows(dst); row++) {
+    double aa = 0, bb = 0, ab = 0;
+    for (int64_t i = row * C; i < (row + 1) * C; i++) {
+      float a = tens_f32(x)[i] - p->t * tens_f32(cond)[i], b = tens_f32(x)[i] - p->t * tens_f32(uncond)[i];
+      aa += (double)a * a;
+      bb += (double)b * b;
+      ab += (double)a * b;
+    }
+    const double edge = 1 - 1e-6;
+    double angle = acos(fmin(fmax(ab / (sqrt(aa) * sqrt(bb)), -edge), edge));
+    double turn = fmin(fmax(p->weight * angle, -p->clip), p->clip);
+    for (int64_t i = row * C; i < (row + 1) * C; i++) {
+      float a = tens_f32(x)[i] - p->t * tens_f32(cond)[i], b = tens_f32(x)[i] - p->t * tens_f32(uncond)[i];
+      double across = ((double)a - b) - (ab - bb) / (bb + 1e-8) * b;
+      tens_f32(dst)[i] = (float)((tens_f32(x)[i] - (cos(turn) * a + sin(turn) / sin(angle) * across)) / p->t);
+    }
+  }
+}
+
 /* low[k] = Σ_m lo[taps-1-m] padded[2k+m], padded = taps-2 zeros, x, zeros. */
 void oracle_dwt(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps) {
   int64_t T = x->dim[1], C = x->dim[2], count = low->dim[1];

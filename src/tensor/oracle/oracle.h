@@ -47,6 +47,8 @@ void oracle_fsq_codes(tens_ctx *c, tens *codes, const tens *index, const int *le
 void oracle_mix(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y);
 void oracle_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float limit);
 void oracle_blend(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const tens *b);
+void oracle_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens *uncond, const op_apg *p);
+void oracle_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
 void oracle_dwt(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
 void oracle_idwt(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
 
