@@ -6,6 +6,29 @@
 
 #include "render/schedule.h"
 
+/* The schedule behind what cover noise dropped. */
+typedef struct span {
+  const float *levels;
+  int n_levels, steps;
+  float start; /* level that the run starts from */
+} span;
+
+static span span_of(const sampler_params *p) {
+  float start = 1;
+  int dropped = schedule_truncate_for_cover(p->levels, p->n_levels, !p->turbo, p->cover_noise, &start);
+  int n = p->n_levels - dropped;
+  return (span){.levels = p->levels + dropped, .n_levels = n, .steps = p->turbo ? n : n - 1, .start = start};
+}
+
+static float level_at(const span *s, int step) {
+  return step < s->n_levels ? s->levels[step] : 0.0f;
+}
+
+/* Turbo's last step goes straight to the music, whatever the method. */
+static bool finishes(const sampler_params *p, const span *s, int step) {
+  return p->turbo && step + 1 == s->steps;
+}
+
 /* The run: tensors that live from step to step, all [B, T, 64]. */
 typedef struct sampler {
   tens_ctx *c;
@@ -13,8 +36,9 @@ typedef struct sampler {
   const sampler_params *p;
   const sampler_input *in;
   const sampler_condition *condition;
-  const float *levels; /* behind what cover noise dropped */
-  int n_levels, steps;
+  span span;
+  bool guided; /* at some level */
+  guidance guidance;
   tens *x, *previous, *noise, *repaint_mask;
   bool has_previous;
 } sampler;
@@ -23,18 +47,30 @@ static bool copy_into(tens_ctx *c, tens *dst, const tens *src) {
   return op_mix_into(c, dst, 1.0f, src, 0.0f, NULL);
 }
 
-static float level_after(const sampler *s, int step) {
-  return step + 1 < s->n_levels ? s->levels[step + 1] : 0.0f;
-}
-
-/* v(x, t), held in norm. */
-static tens *velocity(sampler *s, const tens *x, float t) {
+/* v(x, t) as the model gives it. */
+static tens *evaluate(sampler *s, const dit_condition *attend, const tens *x, float t) {
   int64_t batch = x->dim[0];
   tens *time = tens_new(s->c, TENS_F32, TENS_DIMS(batch));
   if (!time) return NULL;
   if (!tens_planning(s->c))
     for (int64_t b = 0; b < batch; b++) tens_f32(time)[b] = t;
-  tens *v = dit_velocity(s->c, s->m, &s->condition->attend, s->condition->context, x, time, time);
+  return dit_velocity(s->c, s->m, attend, s->condition->context, x, time, time);
+}
+
+/* Moves v away from the velocity without a condition. A plan takes the memory of it at every level. */
+static bool guide(sampler *s, tens *v, const tens *x, float t, bool correction) {
+  if (!s->guided || !(tens_planning(s->c) || guidance_applies(&s->p->guidance, t))) return v != NULL;
+  tens_mark mark = tens_here(s->c);
+  tens *none = evaluate(s, &s->guidance.none, x, t);
+  bool ok = guidance_into(s->c, &s->guidance, v, none, x, t, correction);
+  tens_release(s->c, mark);
+  return ok;
+}
+
+/* v(x, t), guided and held in norm. `correction`: Heun's second evaluation of a step. */
+static tens *velocity(sampler *s, const tens *x, float t, bool correction) {
+  tens *v = evaluate(s, &s->condition->attend, x, t);
+  if (!guide(s, v, x, t, correction)) return NULL;
   return s->p->norm_threshold > 0 ? op_norm_clamp(s->c, v, x, (float)s->p->norm_threshold) : v;
 }
 
@@ -50,7 +86,7 @@ static bool advance(sampler *s, tens *v, float t, float next) {
   if (s->p->heun) {
     tens *ahead = tens_new(s->c, TENS_F32, v->rank, v->dim);
     if (!ahead || !op_mix_into(s->c, ahead, 1.0f, s->x, -(t - next), v)) return false;
-    tens *v2 = velocity(s, ahead, next);
+    tens *v2 = velocity(s, ahead, next, true);
     if (!smooth(s, v2, v) || !op_mix_into(s->c, v, 0.5f, v, 0.5f, v2)) return false;
   }
   return op_mix_into(s->c, s->x, 1.0f, s->x, -(t - next), v);
@@ -58,7 +94,7 @@ static bool advance(sampler *s, tens *v, float t, float next) {
 
 /* Predicts the music, then puts fresh noise of level `next` on it. */
 static bool renoise(sampler *s, const tens *v, int step, float t) {
-  float next = s->p->turbo ? level_after(s, step) : (float)(1.0 - (double)(step + 1) / s->steps);
+  float next = s->p->turbo ? level_at(&s->span, step + 1) : (float)(1.0 - (double)(step + 1) / s->span.steps);
   tens *fresh = tens_new(s->c, TENS_F32, v->rank, v->dim);
   if (!fresh) return false;
   if (!tens_planning(s->c)) s->in->renoise(s->in->user, step, tens_f32(fresh), tens_count(fresh));
@@ -74,10 +110,10 @@ static bool inject(sampler *s, float next) {
 
 static bool take_step(sampler *s, int step) {
   tens_ctx *c = s->c;
-  float t = s->levels[step], next = level_after(s, step);
-  bool finish = s->p->turbo && step + 1 == s->steps; /* turbo jumps to the music */
+  float t = level_at(&s->span, step), next = level_at(&s->span, step + 1);
+  bool finish = finishes(s->p, &s->span, step);
   tens_mark mark = tens_here(c);
-  tens *v = velocity(s, s->x, t);
+  tens *v = velocity(s, s->x, t, false);
   if (!smooth(s, v, s->has_previous ? s->previous : NULL)) return false;
   tens *estimate = NULL;
   if (s->p->dcw.mode != DCW_OFF) {
@@ -89,7 +125,7 @@ static bool take_step(sampler *s, int step) {
                         : advance(s, v, t, next);
   if (ok && estimate) ok = dcw_correct(c, &s->p->dcw, s->x, estimate, t);
   if (ok && s->previous) ok = s->has_previous = copy_into(c, s->previous, v);
-  int injected = (int)nearbyint(s->p->inject_ratio * s->steps); /* halves to even */
+  int injected = (int)nearbyint(s->p->inject_ratio * s->span.steps); /* halves to even */
   if (ok && s->repaint_mask && step < injected && !finish) ok = inject(s, next);
   tens_release(c, mark);
   return ok;
@@ -121,17 +157,16 @@ static bool blend_boundary(sampler *s) {
 static bool start(sampler *s) {
   const tens *noise = s->in->noise;
   if (!noise) return false;
-  float t0 = 1;
-  int dropped = schedule_truncate_for_cover(s->p->levels, s->p->n_levels, !s->p->turbo, s->p->cover_noise, &t0);
-  s->levels = s->p->levels + dropped;
-  s->n_levels = s->p->n_levels - dropped;
-  s->steps = s->p->turbo ? s->n_levels : s->n_levels - 1;
+  s->span = span_of(s->p);
   s->noise = (tens *)noise;
   s->x = tens_new(s->c, TENS_F32, noise->rank, noise->dim);
   if (s->p->ema_factor > 0) s->previous = tens_new(s->c, TENS_F32, noise->rank, noise->dim);
   if (s->in->repaint_mask)
     s->repaint_mask = tens_from(s->c, TENS_F32, TENS_DIMS(noise->dim[0], noise->dim[1]), s->in->repaint_mask);
-  if (s->steps < 1) return tens_fail(s->c, ACE_EINVAL, "sampler: an empty schedule");
+  if (s->span.steps < 1) return tens_fail(s->c, ACE_EINVAL, "sampler: an empty schedule");
+  for (int step = 0; step < s->span.steps; step++) s->guided |= sampler_step_work(s->p, step).unconditional > 0;
+  if (s->guided && !guidance_open(s->c, s->m, &s->p->guidance, noise, &s->guidance)) return false;
+  float t0 = s->span.start;
   return s->p->cover_noise > 0 ? op_mix_into(s->c, s->x, t0, noise, 1.0f - t0, s->in->source)
                                : copy_into(s->c, s->x, noise);
 }
@@ -144,20 +179,26 @@ tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double v
 }
 
 int sampler_steps(const sampler_params *p) {
-  float t0;
-  int dropped = schedule_truncate_for_cover(p->levels, p->n_levels, !p->turbo, p->cover_noise, &t0);
-  return p->n_levels - dropped - (p->turbo ? 0 : 1);
+  return span_of(p).steps;
+}
+
+sampler_work sampler_step_work(const sampler_params *p, int step) {
+  span s = span_of(p);
+  bool two = p->heun && !p->sde && !finishes(p, &s, step);
+  return (sampler_work){.conditional = 1 + two,
+                        .unconditional = guidance_applies(&p->guidance, level_at(&s, step)) +
+                                         (two && guidance_applies(&p->guidance, level_at(&s, step + 1)))};
 }
 
 tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, const sampler_input *in) {
   sampler s = {.c = c, .m = m, .p = p, .in = in, .condition = in->first};
   if (!start(&s)) return NULL;
-  int covered = (int)(s.steps * p->cover_strength);
-  int walked = tens_planning(c) ? 1 : s.steps;
+  int covered = (int)(s.span.steps * p->cover_strength);
+  int walked = tens_planning(c) ? 1 : s.span.steps;
   for (int step = 0; step < walked; step++) {
     if (step >= covered && in->then) s.condition = in->then;
     if (!take_step(&s, step)) return NULL;
-    if (in->stepped) in->stepped(in->user, step + 1, s.steps);
+    if (in->stepped) in->stepped(in->user, step + 1, s.span.steps);
   }
   if (s.repaint_mask && p->crossfade > 0 && !blend_boundary(&s)) return NULL;
   return s.x;

@@ -1,14 +1,15 @@
 /* sampler.h - from noise to latents: the ordinary differential equation dx/dt = v(x, t) of the flow, integrated from t
  * = 1 to t = 0 over a given schedule by Euler's or Heun's method, or re-noised after each step (SDE).
  *
- * Order inside a step: velocity, norm clamp, smoothing, update, wavelet correction, repaint injection; the boundary
- * blend of a repaint comes after the loop.
+ * Order inside a step: velocity, guidance, norm clamp, smoothing, update, wavelet correction, repaint injection; the
+ * boundary blend of a repaint comes after the loop.
  */
 #ifndef ACE_RENDER_SAMPLER_H
 #define ACE_RENDER_SAMPLER_H
 
 #include "models/dit.h"
 #include "render/dcw.h"
+#include "render/guidance.h"
 
 /* What the model is told for some of the steps. */
 typedef struct sampler_condition {
@@ -20,9 +21,10 @@ typedef struct sampler_params {
   bool turbo;          /* the schedule has no final 0 and the last step goes straight to the music */
   const float *levels; /* schedule.h */
   int n_levels;
-  bool sde, heun;        /* sde wins over heun */
-  double norm_threshold; /* ‖v‖ is held below this times ‖x‖; 0: off */
-  double ema_factor;     /* share of the previous step's velocity; 0: off */
+  guidance_params guidance; /* of base and SFT models; a turbo model has learnt it */
+  bool sde, heun;           /* sde wins over heun */
+  double norm_threshold;    /* ‖v‖ is held below this times ‖x‖; 0: off */
+  double ema_factor;        /* share of the previous step's velocity; 0: off */
   dcw_params dcw;
   double cover_strength; /* share of the steps under `first`; the others run under `then` */
   double cover_noise;    /* start from the source instead of noise alone; 0: off */
@@ -49,6 +51,12 @@ tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double v
 
 /* Steps that the parameters will take (cover noise drops some). */
 int sampler_steps(const sampler_params *p);
+
+/* Evaluations of the model in a step, for weighing progress: those under the condition, and their twins without. */
+typedef struct sampler_work {
+  int conditional, unconditional;
+} sampler_work;
+sampler_work sampler_step_work(const sampler_params *p, int step);
 
 /* -> latents [B, T, 64], NULL after a failure. When planning, one step is walked through. */
 tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, const sampler_input *in);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "models/audio_tokenizer.h"
-#include "models/cost.h"
 #include "render/prepare.h"
 #include "render/song_inner.h"
 
@@ -86,7 +85,9 @@ typedef struct sampling {
   song_noise *drawn;
   int first, group;
   progress *p;
-  double step_work;
+  const song_models *m;
+  const song_inputs *in;
+  const sampler_params *params;
 } sampling;
 
 static void draw_step_noise(void *user, int step, float *out, int64_t n) {
@@ -97,7 +98,7 @@ static void draw_step_noise(void *user, int step, float *out, int64_t n) {
 
 static void step_done(void *user, int step, int steps) {
   sampling *s = user;
-  if (s->p) progress_advance(s->p, s->step_work);
+  if (s->p) progress_advance(s->p, s->group * song_step_work(s->m, s->in, s->params, step - 1));
 }
 
 static tens *start_noise(tens_ctx *c, const song_job *job, const song_inputs *in, const song_noise *drawn, int first,
@@ -118,12 +119,7 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   if (!make_condition(c, m, &shared, &in->text, in->n_codes > 0, group, &main)) return NULL;
   if (two && !make_condition(c, m, &shared, &in->other_text, false, group, &other)) return NULL;
   sampler_params params = song_sampler_params(job, in);
-  int64_t condition = (int64_t)(in->lyric.n + in->text.n) + 1;
-  sampling s = {.drawn = drawn,
-                .first = first,
-                .group = group,
-                .p = p,
-                .step_work = group * cost_velocity(&m->dit->cfg, in->frames, condition) * (params.heun ? 2 : 1)};
+  sampling s = {.drawn = drawn, .first = first, .group = group, .p = p, .m = m, .in = in, .params = &params};
   sampler_input input = {.first = &main,
                          .then = two ? &other : NULL,
                          .noise = start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),

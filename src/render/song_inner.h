@@ -37,7 +37,8 @@ typedef struct song_noise {
 tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,
                    int first, int group, progress *p);
 
-/* Parts of song_work. */
+/* Parts of song_work; a step's is that of one item. */
+double song_step_work(const song_models *m, const song_inputs *in, const sampler_params *p, int step);
 double song_condition_work(const song_models *m, const song_inputs *in);
 double song_reference_work(const song_models *m, const song_job *job);
 

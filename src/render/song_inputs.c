@@ -111,6 +111,10 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
       .turbo = job->family == REQ_MODEL_TURBO,
       .levels = in->levels,
       .n_levels = in->n_levels,
+      .guidance = {.scale = r->guidance_scale,
+                   .adg = r->use_adg,
+                   .start = r->cfg_interval_start,
+                   .end = r->cfg_interval_end},
       .sde = r->infer_method == REQ_METHOD_SDE,
       .heun = r->sampler_mode == REQ_SAMPLER_HEUN,
       .norm_threshold = r->velocity_norm_threshold,
@@ -118,6 +122,7 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
       .cover_strength = in->n_codes > 0 ? r->audio_cover_strength : 1,
       .cover_noise = in->n_codes > 0 ? r->cover_noise_strength : 0,
   };
+  if (p.turbo) p.guidance.scale = 1;
   if (req_dcw(r, job->family))
     p.dcw = (dcw_params){.mode = modes[r->dcw_mode],
                          .scaler = r->dcw_scaler,

@@ -67,14 +67,20 @@ double song_work(const song_models *m, const song_job *job) {
   double work = 0;
   if (song_inputs_make(m, job, &in, NULL) == ACE_OK) {
     sampler_params p = song_sampler_params(job, &in);
-    int64_t condition = (int64_t)(in.lyric.n + in.text.n) + 1;
-    work = song_condition_work(m, &in) +
-           job->items * (song_reference_work(m, job) +
-                         sampler_steps(&p) * (p.heun ? 2 : 1) * cost_velocity(&m->dit->cfg, in.frames, condition) +
-                         (double)in.frames * cost_vae_decode(&m->vae->cfg));
+    double item = song_reference_work(m, job) + (double)in.frames * cost_vae_decode(&m->vae->cfg);
+    for (int step = 0; step < sampler_steps(&p); step++) item += song_step_work(m, &in, &p, step);
+    work = song_condition_work(m, &in) + job->items * item;
   }
   song_inputs_free(&in);
   return work;
+}
+
+double song_step_work(const song_models *m, const song_inputs *in, const sampler_params *p, int step) {
+  const dit_config *cfg = &m->dit->cfg;
+  sampler_work w = sampler_step_work(p, step);
+  int64_t condition = (int64_t)(in->lyric.n + in->text.n) + 1;
+  return w.conditional * cost_velocity(cfg, in->frames, condition) +
+         w.unconditional * cost_velocity(cfg, in->frames, 1);
 }
 
 double song_condition_work(const song_models *m, const song_inputs *in) {

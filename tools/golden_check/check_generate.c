@@ -117,6 +117,26 @@ static bool prepare_second(golden_case *k, const acestep_dit *m, const prepare_i
   return ok;
 }
 
+static guidance_params read_guidance(const golden_case *k) {
+  const double usual = 7;
+  return (guidance_params){.scale = case_number(k, "diffusion_guidance_scale", usual),
+                           .adg = case_flag(k, "use_adg", false),
+                           .start = case_number(k, "cfg_interval_start", 0),
+                           .end = case_number(k, "cfg_interval_end", 1)};
+}
+
+/* The schedule of the case, in `levels`. */
+static int read_levels(golden_case *k, bool turbo, float levels[SCHEDULE_CAPACITY]) {
+  int64_t n_custom = 0;
+  const float *custom = case_has(k, "in.timesteps") ? case_floats(k, "in.timesteps", &n_custom) : NULL;
+  if (turbo)
+    return schedule_turbo(levels, SCHEDULE_CAPACITY, case_number(k, "shift", 3.0),
+                          (int)case_number(k, "infer_steps", 0), custom, (int)n_custom);
+  const double usual = 30;
+  return schedule_base(levels, SCHEDULE_CAPACITY, case_number(k, "shift", 1.0),
+                       (int)case_number(k, "infer_steps", usual), custom, (int)n_custom);
+}
+
 static void sample(golden_case *k, const acestep_dit *m) {
   tens_ctx *c = k->g->c;
   sampler_condition first, then;
@@ -125,15 +145,14 @@ static void sample(golden_case *k, const acestep_dit *m) {
   if (!prepare_one(k, m, &in, &first) || (cover_strength < 1 && !prepare_second(k, m, &in, &then))) return;
 
   float levels[SCHEDULE_CAPACITY];
-  int64_t n_custom = 0;
-  const float *custom = case_has(k, "in.timesteps") ? case_floats(k, "in.timesteps", &n_custom) : NULL;
-  int n = schedule_turbo(levels, SCHEDULE_CAPACITY, case_number(k, "shift", 3.0), (int)case_number(k, "infer_steps", 0),
-                         custom, (int)n_custom);
+  bool turbo = strncmp(k->name, "generate_base", strlen("generate_base")) != 0;
+  int n = read_levels(k, turbo, levels);
   bool repaint = case_has(k, "in.repaint_mask");
   sampler_params p = {
-      .turbo = true,
+      .turbo = turbo,
       .levels = levels,
       .n_levels = n,
+      .guidance = turbo ? (guidance_params){0} : read_guidance(k),
       .sde = strcmp(case_word(k, "infer_method", "ode"), "sde") == 0,
       .heun = strcmp(case_word(k, "sampler_mode", "euler"), "heun") == 0,
       .norm_threshold = case_number(k, "velocity_norm_threshold", 0),

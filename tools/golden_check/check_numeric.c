@@ -1,4 +1,5 @@
-/* Random numbers, schedules and wavelets: parameters stand in the tensors' names. */
+/* Random numbers, schedules, wavelets and guidance: parameters stand in the tensors' names. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,5 +162,60 @@ void check_dwt(golden_case *k) {
     tens *low = NULL, *high = NULL;
     op_dwt(k->g->c, swap(k->g->c, case_tensor(k, input)), w->dec_lo, w->dec_hi, w->taps, &low, &high);
     case_compare(k, name, swap(k->g->c, strcmp(band, "low") == 0 ? low : high));
+  }
+}
+
+/* A numbered tensor such as "in.cond_0". */
+static tens *numbered(golden_case *k, const char *name, int number) {
+  char full[32];
+  snprintf(full, sizeof full, "%s_%d", name, number);
+  return case_tensor(k, full);
+}
+
+static tens *zeros_like(tens_ctx *c, const tens *x) {
+  tens *y = x ? tens_new(c, TENS_F32, x->rank, x->dim) : NULL;
+  if (y) memset(y->data, 0, (size_t)tens_count(y) * sizeof(float));
+  return y;
+}
+
+/* Consecutive calls with one running difference; then, on the last inputs, the plain rule, and one call of scale 3
+ * without momentum that keeps half of the parallel part. */
+void check_apg(golden_case *k) {
+  tens_ctx *c = k->g->c;
+  op_apg p = {.scale = case_number(k, "guidance_scale", 0),
+              .momentum = case_number(k, "momentum", 0),
+              .threshold = case_number(k, "norm_threshold", 0),
+              .parallel = case_number(k, "eta", 0)};
+  tens *running = zeros_like(c, case_tensor(k, "in.cond_0"));
+  tens *guided = zeros_like(c, running), *cond = numbered(k, "in.cond", 3), *none = numbered(k, "in.uncond", 3);
+  for (int i = 0; i < 4; i++) {
+    char name[32];
+    bool ok = op_apg_into(c, guided, running, numbered(k, "in.cond", i), numbered(k, "in.uncond", i), &p);
+    snprintf(name, sizeof name, "out.guided_%d", i);
+    case_compare(k, name, ok ? guided : NULL);
+    snprintf(name, sizeof name, "mid.running_%d", i);
+    case_compare(k, name, ok ? running : NULL);
+  }
+  float scale = (float)p.scale;
+  case_compare(k, "out.cfg_forward_7", op_mix_into(c, guided, scale, cond, 1 - scale, none) ? guided : NULL);
+  p = (op_apg){.scale = 3, .threshold = p.threshold, .parallel = 0.5};
+  bool ok = op_apg_into(c, guided, zeros_like(c, running), cond, none, &p);
+  case_compare(k, "out.no_momentum_eta0.5", ok ? guided : NULL);
+}
+
+/* "out.sigma<t>_g<scale>" and "out.noclip_sigma<t>_g<scale>"; the variant "wnorm" is not used by any model. */
+void check_adg(golden_case *k) {
+  tens_ctx *c = k->g->c;
+  tens *x = case_tensor(k, "in.latents"), *cond = case_tensor(k, "in.cond"), *none = case_tensor(k, "in.uncond");
+  for (int i = 0; i < st_count(k->file); i++) {
+    const char *name = st_at(k->file, i)->name;
+    double scale;
+    op_adg p = {.clip = 3.14 / 6};
+    bool free_angle = sscanf(name, "out.noclip_sigma%f_g%lf", &p.t, &scale) == 2;
+    if (free_angle) p.clip = INFINITY;
+    else if (sscanf(name, "out.sigma%f_g%lf", &p.t, &scale) != 2) continue;
+    p.weight = fmax(scale - 1, 0) + 1e-3;
+    tens *y = zeros_like(c, x);
+    case_compare(k, name, op_adg_into(c, y, x, cond, none, &p) ? y : NULL);
   }
 }

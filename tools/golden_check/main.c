@@ -32,15 +32,14 @@ static const struct {
     {"vae_tiled_decode", check_vae_tiled_decode, 1e-4, NULL},
     {"vae_tiled_encode", check_vae_tiled_encode, 1e-4, NULL},
     {"prepare", check_prepare, 1e-4, NULL},
-    {"generate_base", NULL, 0, "guidance of base models is not built yet"},
     {"generate", check_generate, 1e-3, NULL},
     {"e2e", check_e2e, 1e-3, NULL},
     {"torch_rng", check_rng, 3e-6, NULL},
     {"schedules", check_schedules, 1e-7, NULL},
     {"dcw", check_dcw, 1e-5, NULL},
     {"dwt", check_dwt, 1e-6, NULL},
-    {"apg", NULL, 0, "guidance of base models is not built yet"},
-    {"adg", NULL, 0, "guidance of base models is not built yet"},
+    {"apg", check_apg, 1e-5, NULL},
+    {"adg", check_adg, 1e-3, NULL},
     {"train", NULL, 0, "training is not built yet"},
 };
 
