@@ -56,14 +56,18 @@ tens *attn_self(tens_ctx *c, const attn_weights *w, const block_config *cfg, con
   return op_attention(c, q, k, v, &a);
 }
 
+tens *block_mlp(tens_ctx *c, tens_mark mark, const block_weights *w, const block_config *cfg, tens *y) {
+  tens *n = op_rms_norm(c, y, &w->post_norm, cfg->eps);
+  tens *wide = op_swiglu(c, n, &w->mlp.gate, &w->mlp.up);
+  return tens_keep(c, mark, op_linear(c, wide, &w->mlp.down, &(op_epilogue){.residual = y}));
+}
+
 tens *block_forward(tens_ctx *c, const block_weights *w, const block_config *cfg, const tens *x, block_mask mask) {
   tens_mark start = tens_here(c);
   tens *n = op_rms_norm(c, x, &w->input_norm, cfg->eps);
   tens *mixed = attn_self(c, &w->attn, cfg, n, mask);
   tens *y = tens_keep(c, start, op_linear(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
-  n = op_rms_norm(c, y, &w->post_norm, cfg->eps);
-  tens *wide = op_swiglu(c, n, &w->mlp.gate, &w->mlp.up);
-  return tens_keep(c, start, op_linear(c, wide, &w->mlp.down, &(op_epilogue){.residual = y}));
+  return block_mlp(c, start, w, cfg, y);
 }
 
 tens *block_stack(tens_ctx *c, tens_mark mark, const block_weights *layers, int n, const block_config *cfg, tens *x,

@@ -46,6 +46,9 @@ block_weights *block_load_stack(ckpt_reader *r, const block_config *cfg, int n, 
 /* Self-attention of already normalised n [B, S, H] without the output projection: [B, S, heads*D]. */
 tens *attn_self(tens_ctx *c, const attn_weights *w, const block_config *cfg, const tens *n, block_mask mask);
 
+/* The second half of a block: y + mlp(norm(y)). Made since `mark`, it replaces y there. */
+tens *block_mlp(tens_ctx *c, tens_mark mark, const block_weights *w, const block_config *cfg, tens *y);
+
 /* x [B, S, H] -> [B, S, H]. */
 tens *block_forward(tens_ctx *c, const block_weights *w, const block_config *cfg, const tens *x, block_mask mask);
 

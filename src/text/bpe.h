@@ -64,6 +64,8 @@ typedef struct bpe_stream {
 ace_status bpe_stream_push(bpe_stream *s, int32_t id, char **out, size_t *length);
 ace_status bpe_stream_flush(bpe_stream *s, char **out, size_t *length);
 
+/* Appends one id. */
+ace_status bpe_ids_add(bpe_ids *ids, int32_t id, ace_error *err);
 void bpe_ids_free(bpe_ids *ids);
 
 #endif

@@ -43,17 +43,20 @@ static ace_status no_memory(encoder *e) {
   return ace_fail(e->err, ACE_ENOMEM, "tokenizer: out of memory");
 }
 
-static ace_status put(encoder *e, int32_t id) {
-  bpe_ids *out = e->out;
+ace_status bpe_ids_add(bpe_ids *out, int32_t id, ace_error *err) {
   if (out->n == out->capacity) {
     size_t capacity = out->capacity ? out->capacity * 2 : 64;
     int32_t *grown = realloc(out->id, capacity * sizeof *grown);
-    if (!grown) return no_memory(e);
+    if (!grown) return ace_fail(err, ACE_ENOMEM, "tokenizer: out of memory");
     out->id = grown;
     out->capacity = capacity;
   }
   out->id[out->n++] = id;
   return ACE_OK;
+}
+
+static ace_status put(encoder *e, int32_t id) {
+  return bpe_ids_add(e->out, id, e->err);
 }
 
 /* ---- merging ---- */

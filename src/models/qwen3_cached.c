@@ -1,0 +1,56 @@
+#include "models/qwen3_cached.h"
+
+static int64_t kv_width(const qwen3 *m) {
+  return (int64_t)m->cfg.block.kv_heads * m->cfg.block.head_dim;
+}
+
+bool qwen3_cache_make(tens_ctx *c, const qwen3 *m, tens_dtype dtype, int64_t pages, qwen3_cache *out) {
+  *out = (qwen3_cache){0};
+  for (int i = 0; i < m->cfg.layers; i++) {
+    out->k[i] = tens_new(c, dtype, TENS_DIMS(pages, QWEN3_PAGE, kv_width(m)));
+    out->v[i] = tens_new(c, dtype, TENS_DIMS(pages, QWEN3_PAGE, kv_width(m)));
+  }
+  return tens_status(c) == ACE_OK;
+}
+
+size_t qwen3_cache_bytes(const qwen3 *m, tens_dtype dtype, int64_t pages) {
+  return 2 * (size_t)m->cfg.layers * (size_t)(pages * QWEN3_PAGE * kv_width(m)) * tens_size_of(dtype);
+}
+
+static tens *layer_extend(tens_ctx *c, const block_weights *w, const block_config *cfg, const op_cache *cache,
+                          const tens *x) {
+  tens_mark start = tens_here(c);
+  op_rope rope = {.theta = cfg->rope_theta, .start = cache->length};
+  tens *n = op_rms_norm(c, x, &w->input_norm, cfg->eps);
+  tens *q = op_head_norm(c, op_linear(c, n, &w->attn.q, NULL), &w->attn.q_norm, cfg->eps, &rope);
+  tens *k = op_head_norm(c, op_linear(c, n, &w->attn.k, NULL), &w->attn.k_norm, cfg->eps, &rope);
+  tens *v = op_linear(c, n, &w->attn.v, NULL);
+  if (!op_cache_store(c, cache, k, v)) return NULL;
+  tens *mixed = op_attention_cached(c, q, cache, cfg->heads, cfg->kv_heads);
+  tens *y = tens_keep(c, start, op_linear(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
+  return block_mlp(c, start, w, cfg, y);
+}
+
+tens *qwen3_extend(tens_ctx *c, const qwen3 *m, const qwen3_cache *cache, const tens *ids) {
+  tens_mark start = tens_here(c);
+  tens *x = op_embedding(c, &m->embed, ids);
+  for (int i = 0; i < m->cfg.layers; i++) {
+    op_cache layer = {cache->k[i], cache->v[i], cache->table, cache->length};
+    x = tens_keep(c, start, layer_extend(c, &m->layers[i], &m->cfg.block, &layer, x));
+  }
+  return tens_keep(c, start, op_rms_norm(c, x, &m->norm, m->cfg.block.eps));
+}
+
+tens *qwen3_logits_of(tens_ctx *c, const qwen3 *m, const tens *hidden, const tens *ids) {
+  return op_linear(c, hidden, op_embedding(c, &m->head, ids), NULL);
+}
+
+tens *qwen3_logits_range(tens_ctx *c, const qwen3 *m, const tens *hidden, int64_t first, int64_t count) {
+  if (first < 0 || count < 1 || first + count > m->head.dim[0])
+    return tens_fail(c, ACE_EINVAL, "language model: ids %lld..%lld are outside its vocabulary of %lld",
+                     (long long)first, (long long)(first + count - 1), (long long)m->head.dim[0]);
+  tens rows = m->head;
+  rows.dim[0] = count;
+  rows.data = (uint8_t *)m->head.data + (size_t)(first * m->head.dim[1]) * tens_size_of(m->head.dtype);
+  return op_linear(c, hidden, &rows, NULL);
+}

@@ -1,0 +1,432 @@
+#include "planner/lm.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  MOST_ROWS = 2 * PLAN_MOST_ITEMS,
+  MOST_RUN = 64,    /* tokens without a choice in one pass */
+  PREFILL = 256,    /* prompt positions in one pass */
+  MOST_PAGES = 1024 /* of one row */
+};
+
+/* ---- opening --------------------------------------------------------------------------------------------------------
+ */
+
+plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err) {
+  plan_lm *lm = calloc(1, sizeof *lm);
+  if (!lm) {
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    return NULL;
+  }
+  lm->tokenizer = bpe_open(folder, err);
+  if (lm->tokenizer) lm->model = qwen3_open(folder, err);
+  if (lm->model && bpe_vocab_size(lm->tokenizer) > lm->model->cfg.vocab) {
+    ace_fail(err, ACE_EFORMAT, "%s: the tokenizer has %d tokens, the model only %d", folder,
+             bpe_vocab_size(lm->tokenizer), lm->model->cfg.vocab);
+  } else if (lm->model) {
+    lm->grammar =
+        plan_grammar_new(lm->tokenizer, &(plan_grammar_config){.codes = codes, .rows = lm->model->cfg.vocab}, err);
+  }
+  if (lm->grammar) return lm;
+  plan_lm_close(lm);
+  return NULL;
+}
+
+void plan_lm_close(plan_lm *lm) {
+  if (!lm) return;
+  plan_grammar_free(lm->grammar);
+  qwen3_close(lm->model);
+  bpe_close(lm->tokenizer);
+  free(lm);
+}
+
+void plan_output_free(plan_output *out) {
+  for (int i = 0; i < PLAN_MOST_ITEMS; i++) bpe_ids_free(&out->item[i]);
+  *out = (plan_output){0};
+}
+
+/* ---- rows: sequences in the cache
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct lm_row {
+  int32_t page[MOST_PAGES];
+  int pages, length; /* positions stored */
+} lm_row;
+
+typedef struct lm_item {
+  plan_grammar_state state;
+  int32_t next[MOST_RUN]; /* tokens to feed: the chosen one and what follows without a choice */
+  int n_next, steps;
+  bool done;
+} lm_item;
+
+typedef struct lm_run {
+  const plan_lm *lm;
+  const plan_job *job;
+  const plan_how *how;
+  tens_ctx *c;
+  qwen3_cache cache;
+  bool guided;
+  int items, free_page, pages;
+  lm_item *item;   /* [items] */
+  lm_row *row;     /* [items], then as many unconditional ones */
+  float *logits;   /* [2 * items][vocab] */
+  float *scratch;  /* [vocab] */
+  tens_mark start; /* behind the cache */
+  plan_output *out;
+} lm_run;
+
+static int pages_for(size_t positions) {
+  return (int)((positions + QWEN3_PAGE - 1) / QWEN3_PAGE);
+}
+
+/* Feeds n tokens to each of `rows` rows: hidden states [rows, n, H]. */
+static tens *feed(lm_run *r, int rows, lm_row *const *row, const int32_t *ids, int n) {
+  int32_t table[MOST_ROWS * MOST_PAGES], length[MOST_ROWS];
+  int most = 1;
+  for (int i = 0; i < rows; i++) {
+    while (row[i]->pages < pages_for((size_t)(row[i]->length + n)) && row[i]->pages < MOST_PAGES)
+      row[i]->page[row[i]->pages++] = r->free_page++;
+    if (row[i]->pages > most) most = row[i]->pages;
+    length[i] = row[i]->length;
+  }
+  memset(table, 0, sizeof table[0] * (size_t)(rows * most));
+  for (int i = 0; i < rows; i++) memcpy(table + i * most, row[i]->page, sizeof table[0] * (size_t)row[i]->pages);
+  r->cache.table = tens_from(r->c, TENS_I32, TENS_DIMS(rows, most), table);
+  r->cache.length = tens_from(r->c, TENS_I32, TENS_DIMS(rows), length);
+  tens *hidden = qwen3_extend(r->c, r->lm->model, &r->cache, tens_from(r->c, TENS_I32, TENS_DIMS(rows, n), ids));
+  for (int i = 0; i < rows; i++) row[i]->length += n;
+  r->out->passes++;
+  return hidden;
+}
+
+/* The last position of each row: [rows, 1, H]. */
+static tens *last_position(lm_run *r, const tens *hidden) {
+  if (!hidden) return NULL;
+  int32_t last[MOST_ROWS];
+  for (int64_t i = 0; i < hidden->dim[0]; i++) last[i] = (int32_t)hidden->dim[1] - 1;
+  return op_gather(r->c, hidden, tens_from(r->c, TENS_I32, TENS_DIMS(hidden->dim[0], 1), last));
+}
+
+/* Stores a prompt for `rows` rows. Whole pages but the last are computed once and shared; the rest goes into pages of
+ * each row. -> last hidden states [rows, 1, H]. */
+static tens *prefill(lm_run *r, lm_row *rows, int n_rows, const bpe_ids *prompt) {
+  int shared = (int)((prompt->n - 1) / QWEN3_PAGE * QWEN3_PAGE);
+  lm_row *row[MOST_ROWS] = {&rows[0]};
+  for (int at = 0, n; at < shared; at += n) {
+    n = shared - at < PREFILL ? shared - at : PREFILL;
+    tens_mark mark = tens_here(r->c);
+    if (!feed(r, 1, row, prompt->id + at, n)) return NULL;
+    tens_release(r->c, mark);
+  }
+  for (int i = 1; i < n_rows; i++) {
+    rows[i] = rows[0];
+    row[i] = &rows[i];
+  }
+  int rest = (int)prompt->n - shared;
+  int32_t ids[PLAN_MOST_ITEMS * QWEN3_PAGE];
+  for (int i = 0; i < n_rows; i++) memcpy(ids + i * rest, prompt->id + shared, sizeof *ids * (size_t)rest);
+  return last_position(r, feed(r, n_rows, row, ids, rest));
+}
+
+/* ---- logits: only those that the grammar can choose among
+ * ------------------------------------------------------------ */
+
+/* Writes the logits of hidden [R, 1, H] to each row's place, [at, at + n). */
+static bool put_logits(lm_run *r, const tens *logits, const int *to, int64_t at) {
+  if (!logits) return false;
+  int64_t n = logits->dim[2], vocab = r->lm->model->cfg.vocab;
+  for (int64_t i = 0; i < logits->dim[0]; i++)
+    memcpy(r->logits + to[i] * vocab + at, tens_f32(logits) + i * n, (size_t)n * sizeof(float));
+  return true;
+}
+
+/* For the rows in `to`, all of which may choose what `a` says. The logits of a list stand in its order from 0; those of
+ * codes stand at their ids; the end token's at its own id. */
+static bool compute_logits(lm_run *r, const tens *hidden, const int *to, const plan_allowed *a) {
+  const qwen3 *m = r->lm->model;
+  tens_mark mark = tens_here(r->c);
+  bool ok;
+  if (a->kind == PLAN_ALLOW_FEW || a->kind == PLAN_ALLOW_BEST) {
+    ok = put_logits(r, qwen3_logits_of(r->c, m, hidden, tens_from(r->c, TENS_I32, TENS_DIMS(a->n), a->id)), to, 0);
+  } else if (a->kind == PLAN_ALLOW_CODES) {
+    ok = put_logits(r, qwen3_logits_range(r->c, m, hidden, a->first, a->last - a->first + 1), to, a->first);
+    if (ok && a->end >= 0) ok = put_logits(r, qwen3_logits_range(r->c, m, hidden, a->end, 1), to, a->end);
+  } else {
+    ok = put_logits(r, qwen3_logits(r->c, m, hidden), to, 0);
+  }
+  tens_release(r->c, mark);
+  return ok;
+}
+
+/* logits = u + scale (c - u) over [from, from + n) of an item's two rows. */
+static void guide(lm_run *r, int item, int64_t from, int64_t n) {
+  int64_t vocab = r->lm->model->cfg.vocab;
+  float *c = r->logits + item * vocab + from, scale = (float)r->job->guidance;
+  const float *u = r->logits + (r->items + item) * vocab + from;
+  for (int64_t i = 0; i < n; i++) c[i] = u[i] + scale * (c[i] - u[i]);
+}
+
+/* ---- choosing
+ * --------------------------------------------------------------------------------------------------------- */
+
+static int32_t draw(lm_run *r, int item, float *logits, int n) {
+  plan_draw_key key = {r->job->seeds[item], (uint32_t)r->job->settings->phase, (uint32_t)r->item[item].steps};
+  return plan_draw(&r->job->sampling, key, logits, n, r->scratch);
+}
+
+/* Codes and perhaps the end token: moved together, the end token last. */
+static int32_t draw_code(lm_run *r, int item, const plan_allowed *a) {
+  float *x = r->logits + (int64_t)item * r->lm->model->cfg.vocab;
+  int n = a->last - a->first + 1;
+  if (r->guided) {
+    guide(r, item, a->first, n);
+    if (a->end >= 0) guide(r, item, a->end, 1);
+  }
+  float end = a->end >= 0 ? x[a->end] : 0;
+  memmove(x, x + a->first, (size_t)n * sizeof *x);
+  if (a->end >= 0) x[n] = end;
+  int chosen = draw(r, item, x, n + (a->end >= 0));
+  return chosen == n ? a->end : a->first + chosen;
+}
+
+static int32_t choose(lm_run *r, int item, plan_allowed *a) {
+  int vocab = r->lm->model->cfg.vocab;
+  float *x = r->logits + (int64_t)item * vocab;
+  if (a->kind == PLAN_ALLOW_CODES) return draw_code(r, item, a);
+  bool listed = a->kind == PLAN_ALLOW_FEW || a->kind == PLAN_ALLOW_BEST;
+  if (r->guided) guide(r, item, 0, listed ? a->n : vocab);
+  if (a->kind == PLAN_ALLOW_BEST) {
+    int best = 0;
+    for (int i = 1; i < a->n; i++)
+      if (x[i] > x[best] || isnan(x[best])) best = i;
+    return a->id[best];
+  }
+  if (listed) return a->id[draw(r, item, x, a->n)];
+  plan_grammar_mask(r->lm->grammar, &r->item[item].state, x);
+  return draw(r, item, x, vocab);
+}
+
+/* Takes a token and what follows it without a choice; notes what must be fed to the model next. */
+static ace_status take(lm_run *r, int item, int32_t token, ace_error *err) {
+  lm_item *it = &r->item[item];
+  const plan_grammar *g = r->lm->grammar;
+  it->n_next = 0;
+  for (int32_t forced[MOST_RUN]; !it->done;) {
+    ace_status status = plan_grammar_accept(g, &it->state, token, err);
+    if (status != ACE_OK) return status;
+    it->steps++;
+    it->done = token == plan_grammar_end(g) || plan_grammar_done(&it->state) || it->steps >= r->job->most;
+    if (token != plan_grammar_end(g)) status = bpe_ids_add(&r->out->item[item], token, err);
+    if (status != ACE_OK) return status;
+    it->next[it->n_next++] = token;
+    /* Runs of several rows would have different lengths: only a lone row takes them at once. */
+    bool lone = r->items == 1 && !r->guided && it->n_next < MOST_RUN;
+    if (it->done || !lone || plan_grammar_forced(g, &it->state, forced, 1) == 0) break;
+    token = forced[0];
+  }
+  return ACE_OK;
+}
+
+/* Decides for one item whose hidden state is in; `hidden` holds its rows. */
+static ace_status decide(lm_run *r, int item, const tens *const hidden[2], const int *place, ace_error *err) {
+  lm_item *it = &r->item[item];
+  plan_allowed a;
+  plan_grammar_allowed(r->lm->grammar, &it->state, NULL, &a);
+  if (a.kind == PLAN_ALLOW_NONE) {
+    it->done = true;
+    return ACE_OK;
+  }
+  if (a.kind == PLAN_ALLOW_ONE) return take(r, item, a.id[0], err);
+  for (int side = 0; side <= r->guided; side++) {
+    int to = side * r->items + item;
+    int64_t width = hidden[side]->dim[2];
+    tens row = {
+        .dtype = TENS_F32, .rank = 3, .dim = {1, 1, width}, .data = tens_f32(hidden[side]) + place[item] * width};
+    if (!compute_logits(r, &row, &to, &a)) return tens_error(r->c, err);
+  }
+  return take(r, item, choose(r, item, &a), err);
+}
+
+/* ---- the loop
+ * --------------------------------------------------------------------------------------------------------- */
+
+static int active_items(const lm_run *r, int *list) {
+  int n = 0;
+  for (int i = 0; i < r->items; i++)
+    if (!r->item[i].done) list[n++] = i;
+  return n;
+}
+
+/* Codes of all active items are chosen from one product: they read the same rows of the table. */
+static bool all_choose_codes(lm_run *r, const int *list, int n, plan_allowed *a) {
+  for (int i = 0; i < n; i++) {
+    plan_allowed own;
+    plan_grammar_allowed(r->lm->grammar, &r->item[list[i]].state, NULL, &own);
+    if (own.kind != PLAN_ALLOW_CODES || (i > 0 && own.end != a->end)) return false;
+    *a = own;
+  }
+  return n > 0;
+}
+
+/* hidden[0], hidden[1]: last states of the active items' conditional and unconditional rows. */
+static ace_status decide_all(lm_run *r, const int *list, int n, const tens *const hidden[2], ace_error *err) {
+  plan_allowed a;
+  ace_status status = ACE_OK;
+  if (all_choose_codes(r, list, n, &a)) {
+    for (int side = 0; side <= r->guided; side++) {
+      int to[PLAN_MOST_ITEMS];
+      for (int i = 0; i < n; i++) to[i] = side * r->items + list[i];
+      if (!compute_logits(r, hidden[side], to, &a)) return tens_error(r->c, err);
+    }
+    for (int i = 0; i < n && status == ACE_OK; i++) status = take(r, list[i], draw_code(r, list[i], &a), err);
+    return status;
+  }
+  int place[PLAN_MOST_ITEMS] = {0};
+  for (int i = 0; i < n; i++) place[list[i]] = i;
+  for (int i = 0; i < n && status == ACE_OK; i++) status = decide(r, list[i], hidden, place, err);
+  return status;
+}
+
+static void report(const lm_run *r) {
+  int longest = 0;
+  for (int i = 0; i < r->items; i++)
+    if (r->item[i].steps > longest) longest = r->item[i].steps;
+  int expected = r->item[0].state.target > 0 ? r->item[0].state.target : 0;
+  if (r->how->step) r->how->step(r->how->user, longest, expected);
+}
+
+/* Feeds what was taken to the rows of the active items and gives their last states: all rows in one pass. */
+static ace_status advance(lm_run *r, const int *list, int n, const tens *out[2], ace_error *err) {
+  lm_row *row[MOST_ROWS];
+  int32_t ids[MOST_ROWS * MOST_RUN];
+  int each = r->item[list[0]].n_next, sides = 1 + r->guided;
+  for (int side = 0; side < sides; side++)
+    for (int i = 0; i < n; i++) {
+      row[side * n + i] = &r->row[side * r->items + list[i]];
+      memcpy(ids + (side * n + i) * each, r->item[list[i]].next, sizeof *ids * (size_t)each);
+    }
+  tens *last = last_position(r, feed(r, sides * n, row, ids, each));
+  if (!last) return tens_error(r->c, err);
+  for (int side = 0; side < sides; side++) out[side] = tens_rows(r->c, last, side * n, n);
+  return ACE_OK;
+}
+
+static ace_status run_loop(lm_run *r, const bpe_ids prompt[2], ace_error *err) {
+  int list[PLAN_MOST_ITEMS], n = active_items(r, list);
+  const tens *hidden[2] = {prefill(r, r->row, r->items, &prompt[0])};
+  if (r->guided) hidden[1] = prefill(r, r->row + r->items, r->items, &prompt[1]);
+  if (!hidden[0] || (r->guided && !hidden[1])) return tens_error(r->c, err);
+  for (;;) {
+    ace_status status = decide_all(r, list, n, hidden, err);
+    if (status != ACE_OK) return status;
+    report(r);
+    n = active_items(r, list);
+    if (n == 0) return ACE_OK;
+    tens_release(r->c, r->start);
+    status = advance(r, list, n, hidden, err);
+    if (status != ACE_OK) return status;
+  }
+}
+
+/* ---- memory
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static int job_pages(int items, bool guided, size_t prompt, size_t unconditional, int most) {
+  int pages = items * (pages_for(prompt + (size_t)most) + 1);
+  return pages + (guided ? items * (pages_for(unconditional + (size_t)most) + 1) : 0);
+}
+
+size_t plan_lm_memory(const plan_lm *lm, tens_dtype cache, int items, bool guided, size_t prompt, size_t unconditional,
+                      int most) {
+  tens_ctx *c = tens_open(&(tens_options){.plan = true}, NULL);
+  if (!c) return SIZE_MAX;
+  int rows = items * (1 + guided);
+  qwen3_cache pages;
+  size_t bytes = SIZE_MAX;
+  if (qwen3_cache_make(c, lm->model, cache, job_pages(items, guided, prompt, unconditional, most), &pages)) {
+    const struct { int rows, n; } passes[] = {{1, PREFILL}, {items, QWEN3_PAGE}, {rows, 1}, {1, MOST_RUN}};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+      tens_mark mark = tens_here(c);
+      pages.table = tens_new(c, TENS_I32, TENS_DIMS(passes[i].rows, MOST_PAGES));
+      pages.length = tens_new(c, TENS_I32, TENS_DIMS(passes[i].rows));
+      tens *ids = tens_new(c, TENS_I32, TENS_DIMS(passes[i].rows, passes[i].n));
+      tens *hidden = qwen3_extend(c, lm->model, &pages, ids);
+      tens *last = op_gather(c, hidden, tens_new(c, TENS_I32, TENS_DIMS(passes[i].rows, 1)));
+      qwen3_logits(c, lm->model, last);
+      tens_release(c, mark);
+    }
+    if (tens_status(c) == ACE_OK) bytes = tens_peak(c) + (1 << 20); /* both prompts' last states, small tensors */
+  }
+  tens_close(c);
+  return bytes;
+}
+
+/* ---- one job
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static ace_status check_job(const plan_lm *lm, const plan_job *job, const bpe_ids prompt[2], int *most,
+                            ace_error *err) {
+  if (job->items < 1 || job->items > PLAN_MOST_ITEMS)
+    return ace_fail(err, ACE_EINVAL, "language model: %d items are outside 1..%d", job->items, (int)PLAN_MOST_ITEMS);
+  size_t longest = prompt[0].n > prompt[1].n ? prompt[0].n : prompt[1].n;
+  size_t limit = (size_t)MOST_PAGES * QWEN3_PAGE;
+  if (lm->model->cfg.max_positions > 0 && (size_t)lm->model->cfg.max_positions < limit)
+    limit = (size_t)lm->model->cfg.max_positions;
+  if (longest + 1 > limit)
+    return ace_fail(err, ACE_EINVAL, "language model: a prompt of %zu tokens leaves no room in its %zu positions",
+                    longest, limit);
+  *most = longest + (size_t)job->most > limit ? (int)(limit - longest) : job->most;
+  return ACE_OK;
+}
+
+static ace_status run_items(lm_run *r, const bpe_ids prompt[2], ace_error *err) {
+  for (int i = 0; i < r->items; i++) {
+    ace_status status = plan_grammar_begin(r->lm->grammar, r->job->settings, r->job->limits, &r->item[i].state, err);
+    if (status != ACE_OK) return status;
+  }
+  int pages = job_pages(r->items, r->guided, prompt[0].n, prompt[1].n, r->job->most);
+  if (!qwen3_cache_make(r->c, r->lm->model, r->how->cache, pages, &r->cache)) return tens_error(r->c, err);
+  r->start = tens_here(r->c);
+  return run_loop(r, prompt, err);
+}
+
+static ace_status run_job(const plan_lm *lm, const plan_job *job, const plan_how *how, const bpe_ids prompt[2],
+                          plan_output *out, ace_error *err) {
+  lm_run r = {.lm = lm, .job = job, .how = how, .items = job->items, .guided = prompt[1].n > 0, .out = out};
+  int rows = r.items * (1 + r.guided), vocab = lm->model->cfg.vocab;
+  size_t bytes = plan_lm_memory(lm, how->cache, r.items, r.guided, prompt[0].n, prompt[1].n, job->most);
+  if (bytes > how->memory)
+    return ace_fail(err, ACE_ENOMEM, "language model: %d items need %zu MiB of working memory, %zu MiB are allowed",
+                    r.items, (bytes >> 20) + 1, how->memory >> 20);
+  r.c = tens_open(
+      &(tens_options){.threads = how->threads, .capacity = bytes, .cancelled = how->cancelled, .user = how->user}, err);
+  if (!r.c) return ACE_ENOMEM;
+  r.item = calloc((size_t)r.items, sizeof *r.item);
+  r.row = calloc((size_t)rows, sizeof *r.row);
+  r.logits = malloc((size_t)rows * (size_t)vocab * sizeof *r.logits);
+  r.scratch = malloc((size_t)vocab * sizeof *r.scratch);
+  ace_status status = r.item && r.row && r.logits && r.scratch
+                          ? run_items(&r, prompt, err)
+                          : ace_fail(err, ACE_ENOMEM, "language model: out of memory");
+  free(r.item), free(r.row), free(r.logits), free(r.scratch);
+  tens_close(r.c);
+  return status;
+}
+
+ace_status plan_lm_run(const plan_lm *lm, const plan_job *job, const plan_how *how, plan_output *out, ace_error *err) {
+  *out = (plan_output){.items = job->items};
+  bool guided = job->unconditional && job->guidance > 1;
+  bpe_ids prompt[2] = {{0}};
+  plan_job own = *job;
+  ace_status status = plan_prompt_encode(job->prompt, lm->tokenizer, &prompt[0], err);
+  if (status == ACE_OK && guided) status = plan_prompt_encode(job->unconditional, lm->tokenizer, &prompt[1], err);
+  if (status == ACE_OK) status = check_job(lm, job, prompt, &own.most, err);
+  if (status == ACE_OK) status = run_job(lm, &own, how, prompt, out, err);
+  bpe_ids_free(&prompt[0]);
+  bpe_ids_free(&prompt[1]);
+  if (status != ACE_OK) plan_output_free(out);
+  return status;
+}
