@@ -128,6 +128,7 @@ static void run_root(golden *g, const char *root) {
   tens_reset(g->c);
   check_tokenizer_vectors(g);
   check_dit_prompts(g);
+  check_fsm(g);
 }
 
 /* Visits every golden folder at or below `path`. */
