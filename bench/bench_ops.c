@@ -29,8 +29,7 @@ static double now(bool alone) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- what the machine can do
- * ----------------------------------------------------------------------------------------- */
+/* ---- what the machine can do ------------------------------------------------------------------------------------- */
 
 /* CHAINS independent running multiply-adds; a value that depends on all of them comes back. */
 static float peak_plain(void) {
@@ -103,8 +102,7 @@ static double best_of(pool *threads, int chunks, pool_fn fn, probe *p) {
   return best;
 }
 
-/* ---- what the device does
- * ----------------------------------------------------------------------------------------------- */
+/* ---- what the device does ---------------------------------------------------------------------------------------- */
 
 typedef struct bench {
   tens_ctx *c;
@@ -209,8 +207,7 @@ static void bench_all(bench *b) {
   bench_conv(b, 2, 128, 7, 48000);
 }
 
-/* ---- the program
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 static bool bench_isa(const char *isa, int threads, float *values, uint16_t *halves) {
   ace_error err = {0};

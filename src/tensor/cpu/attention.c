@@ -22,8 +22,7 @@ static int64_t key_head(const attention_job *j, int64_t head) {
   return head / (j->a->heads / j->a->kv_heads);
 }
 
-/* ---- attention
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 static void attend_block(void *arg, int number, int worker) {
   const attention_job *j = arg;
@@ -62,8 +61,7 @@ void cpu_attention(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, cons
   tens_parallel(c, (int)(q->dim[0] * a->heads * j.blocks), attend_block, &j);
 }
 
-/* ---- attention_probs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- attention_probs --------------------------------------------------------------------------------------------- */
 
 static bool sees(const attention_job *j, int64_t b, int64_t i, int64_t key) {
   int64_t distance = i > key ? i - key : key - i;

@@ -29,8 +29,7 @@ static int64_t position_at(const op_cache *cache, int64_t r, int64_t t) {
   return (number * page + t % page) * cache->k->dim[2];
 }
 
-/* ---- cache_store ----------------------------------------------------------------------------------------------------
- */
+/* ---- cache_store ------------------------------------------------------------------------------------------------- */
 
 static void store_row(tens *x, int64_t at, const float *row, int64_t n) {
   if (x->dtype == TENS_BF16) {
@@ -56,8 +55,7 @@ void cpu_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const te
   cpu_for(c, k->dim[0] * k->dim[1], 2 * k->dim[2], store_positions, &j);
 }
 
-/* ---- attention_cached -----------------------------------------------------------------------------------------------
- */
+/* ---- attention_cached -------------------------------------------------------------------------------------------- */
 
 /* n positions from t of one key head as floats [n][depth]; they lie in one page. */
 static const float *head_rows(const cache_job *j, const tens *x, int64_t r, int64_t t, int64_t head, int64_t n,

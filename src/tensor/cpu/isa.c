@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- devices: the operations of cpu.h bound to a table of vector loops
- * ----------------------------------------------- */
+/* ---- devices: the operations of cpu.h bound to a table of vector loops ------------------------------------------- */
 
 /* A device function has no argument that could name its instruction set, so each set gets its own. */
 #define CPU_DEVICE(ISA)                                                                                              \
@@ -87,8 +86,7 @@ CPU_DEVICE(avx2)
 CPU_DEVICE(avx512)
 #endif
 
-/* ---- the choice
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the choice -------------------------------------------------------------------------------------------------- */
 
 /* These also ask whether the operating system keeps the wide registers. */
 static bool has_plain(void) {

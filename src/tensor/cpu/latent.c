@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- mix, blend
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- mix, blend -------------------------------------------------------------------------------------------------- */
 
 typedef struct mix_job {
   float *dst;
@@ -43,8 +42,7 @@ void cpu_blend(tens_ctx *c, tens *dst, const tens *mask, const tens *a, const te
   cpu_for(c, dst->dim[0] * dst->dim[1], j.width, blend_rows, &j);
 }
 
-/* ---- norm_clamp
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- norm_clamp -------------------------------------------------------------------------------------------------- */
 
 static double norm(const float *x, int64_t n) {
   double sum = 0;
@@ -61,7 +59,7 @@ void cpu_norm_clamp(tens_ctx *c, tens *y, const tens *v, const tens *x, float li
   }
 }
 
-/* ---- apg: blocks of channels are read row by row, yet each channel's sums keep their order ---------------------- */
+/* ---- apg: blocks of channels are read row by row, yet each channel's sums keep their order ----------------------- */
 
 enum { BLOCK = 16 };
 
@@ -121,7 +119,7 @@ void cpu_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const tens
   cpu_for(c, dst->dim[0] * j.blocks, j.T * BLOCK, apg_blocks, &j);
 }
 
-/* ---- adg: frame by frame ---------------------------------------------------------------------------------------- */
+/* ---- adg: frame by frame ----------------------------------------------------------------------------------------- */
 
 static void adg_row(const guide_job *j, int64_t at) {
   const float *x = j->x + at, *cond = j->cond + at, *uncond = j->uncond + at;
@@ -158,8 +156,7 @@ void cpu_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens
   cpu_for(c, dst->dim[0] * dst->dim[1], 4 * j.C, adg_rows, &j);
 }
 
-/* ---- wavelets: one coefficient meets `taps` frames, two frames further for each
- * ----------------------------------------------- */
+/* ---- wavelets: one coefficient meets `taps` frames, two frames further for each ---------------------------------- */
 
 typedef struct wavelet_job {
   float *y, *low, *high;

@@ -9,8 +9,7 @@ static const float *values(const tens *x) {
   return x ? tens_f32(x) : NULL;
 }
 
-/* ---- linear, swiglu: x [..., K], w [N, K]
- * ------------------------------------------------------------------------------ */
+/* ---- linear, swiglu: x [..., K], w [N, K] ------------------------------------------------------------------------ */
 
 static product linear_product(tens *y, const tens *x, const tens *w) {
   int64_t K = w->dim[1], N = w->dim[0], M = tens_count(x) / K;
@@ -54,8 +53,7 @@ void cpu_swiglu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const t
   product_run(m, c, &p);
 }
 
-/* ---- convolutions: x [B, T, C]
- * ------------------------------------------------------------------------------------------ */
+/* ---- convolutions: x [B, T, C] ----------------------------------------------------------------------------------- */
 
 static cpu_finish conv_finish(const op_conv *p) {
   return (cpu_finish){.bias = values(p->bias),
@@ -115,8 +113,7 @@ void cpu_conv1d_transposed(const cpu_micro *m, tens_ctx *c, tens *y, const tens 
   product_run(m, c, &p);
 }
 
-/* ---- embedding
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids) {
   int64_t n = tens_count(ids), H = table->dim[1];

@@ -70,6 +70,9 @@ typedef struct cpu_micro {
   /* n values of x into whole steps of 2 vectors, zeros after them; `split`, for BF16 weights, puts the even-numbered
    * values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
   void (*pack)(float *out, const float *x, int64_t n, bool split);
+  /* n BF16 weights, whole steps, widened into the order of `pack`, for tile_f32 to give what tile_bf16 would. NULL
+   * where widening in every tile costs less than more bytes in the first-level cache. */
+  void (*widen)(float *out, const uint16_t *w, int64_t n);
   void (*finish)(float *y, const float *c, int64_t n, const cpu_finish *f); /* y may be c */
   /* y = w * x / sqrt(mean(x²) + eps) [* (1 + scale) + shift]; y may be x */
   void (*rms_norm)(float *y, const float *x, const float *w, int64_t n, float eps, const float *scale,

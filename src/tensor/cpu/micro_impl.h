@@ -10,8 +10,7 @@
 
 #define STEP (2 * LANES)
 
-/* ---- tiles of products ---------------------------------------------------------------------------------------------
- */
+/* ---- tiles of products ------------------------------------------------------------------------------------------- */
 
 /* Each of rows * CPU_COLUMNS sums runs through k in vectors and is added up across lanes at the end. */
 typedef vf sums[CPU_MAX_ROWS][CPU_COLUMNS];
@@ -35,16 +34,18 @@ VEC_INLINE void step_f32(sums sum, int rows, const float *x, int64_t x_row, cons
   }
 }
 
-/* A vector of pairs: the first of each pair, in the low bits, is widened by a shift, the second by a mask. */
+/* Half a step of BF16: of each pair the first, in the low bits, is widened by a shift, the second by a mask. */
+VEC_INLINE vf widen_half(const uint16_t *w, int half) {
+  vu pairs;
+  memcpy(&pairs, w, sizeof pairs);
+  return half ? (vf)(pairs & 0xffff0000u) : (vf)(pairs << 16);
+}
+
 VEC_INLINE void step_bf16(sums sum, int rows, const float *x, int64_t x_row, const uint16_t *const *w) {
   for (int half = 0; half < 2; half++) {
     vf v[CPU_MAX_ROWS];
     load_rows(v, rows, x + half * LANES, x_row);
-    for (int j = 0; j < CPU_COLUMNS; j++) {
-      vu pairs;
-      memcpy(&pairs, w[j], sizeof pairs);
-      add_products(sum, rows, v, vec_keep(half ? (vf)(pairs & 0xffff0000u) : (vf)(pairs << 16)), j);
-    }
+    for (int j = 0; j < CPU_COLUMNS; j++) add_products(sum, rows, v, vec_keep(widen_half(w[j], half)), j);
   }
 }
 
@@ -130,8 +131,16 @@ static void pack(float *out, const float *x, int64_t n, bool split) {
   }
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------ */
+#if !defined(__AVX512F__)
+static void widen(float *out, const uint16_t *w, int64_t n) {
+  for (; n > 0; n -= STEP, w += STEP, out += STEP) {
+    vec_store(out, widen_half(w, 0));
+    vec_store(out + LANES, widen_half(w, 1));
+  }
+}
+#endif
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* Loads LANES values, or the n that are left. */
 VEC_INLINE vf load(const float *p, int64_t i, int64_t n) {
@@ -202,13 +211,11 @@ static void softmax(float *x, int64_t n) {
   for (int64_t i = 0; i < n; i += LANES) store(x, load(x, i, n) / all, i, n);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 #include "tensor/cpu/attend_impl.h"
 
-/* ---- the table
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 const cpu_micro MICRO_TABLE = {
     .name = MICRO_NAME,
@@ -229,6 +236,9 @@ const cpu_micro MICRO_TABLE = {
     .tile_bf16 = {tile_bf16_1, tile_bf16_2},
 #endif
     .pack = pack,
+#if !defined(__AVX512F__)
+    .widen = widen,
+#endif
     .finish = finish,
     .rms_norm = rms_norm,
     .rotate = rotate,

@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- rms_norm: x [..., H]; scale, shift [B, H] or NULL
- * ------------------------------------------------------------------ */
+/* ---- rms_norm: x [..., H]; scale, shift [B, H] or NULL ----------------------------------------------------------- */
 
 typedef struct norm_job {
   const cpu_micro *m;
@@ -43,8 +42,7 @@ void cpu_rms_norm(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const
   cpu_for(c, rows, H, norm_rows, &j);
 }
 
-/* ---- head_norm: x [B, S, heads*D]
- * ------------------------------------------------------------------------------------------ */
+/* ---- head_norm: x [B, S, heads*D] -------------------------------------------------------------------------------- */
 
 /* Where a worker keeps theta^(-2j/D) and the cosines and sines of one position. Heads too wide for its scratch are
  * rotated in pieces. */
@@ -107,8 +105,7 @@ void cpu_head_norm(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, cons
   cpu_for(c, x->dim[1], x->dim[0] * x->dim[2] + (rope ? 16 * w->dim[0] : 0), norm_positions, &j);
 }
 
-/* ---- silu, snake
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- silu, snake ------------------------------------------------------------------------------------------------- */
 
 typedef struct row_job {
   const cpu_micro *m;

@@ -72,8 +72,7 @@ static plan make_plan(const cpu_micro *m, tens_ctx *c, const product *p) {
   return a;
 }
 
-/* ---- a chunk
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- a chunk ----------------------------------------------------------------------------------------------------- */
 
 typedef struct chunk {
   const plan *a;
@@ -128,18 +127,31 @@ static const uint8_t *weight_at(const product *p, const void *w, int64_t element
   return (const uint8_t *)w + element * (p->bf16 ? 2 : 4);
 }
 
+/* A row of weights with zeros up to whole steps, as it is or widened. */
+static void copy_row(const chunk *k, uint8_t *out, const uint8_t *w, int64_t width, int64_t padded, bool widen) {
+  int64_t size = k->a->p->bf16 ? 2 : 4, step = 2 * k->a->m->lanes, whole = width - width % step;
+  uint16_t last[2 * CPU_MAX_LANES] = {0};
+  if (!widen) {
+    memcpy(out, w, (size_t)(width * size));
+    memset(out + width * size, 0, (size_t)((padded - width) * size));
+    return;
+  }
+  float *wide = (float *)(void *)out;
+  k->a->m->widen(wide, (const uint16_t *)(const void *)w, whole);
+  memcpy(last, w + whole * size, (size_t)((width - whole) * size));
+  if (whole < width) k->a->m->widen(wide + whole, last, step);
+}
+
 /* Weights that many tiles meet are copied: aligned, padded to whole steps, their rows side by side, wherever a file put
  * them. Reading across cache lines in every tile would cost more. False when they do not fit. */
-static bool copy_panel(const chunk *k, const part *q, cpu_tile *t) {
-  int64_t size = k->a->p->bf16 ? 2 : 4, padded = round_up(q->width, 2 * k->a->m->lanes);
-  if (q->taps * padded * CPU_COLUMNS * size > PANEL_BYTES) return false;
+static bool copy_panel(const chunk *k, const part *q, cpu_tile *t, bool widen) {
+  int64_t size = k->a->p->bf16 ? 2 : 4, to = widen ? 4 : size, padded = round_up(q->width, 2 * k->a->m->lanes);
+  if (q->taps * padded * CPU_COLUMNS * to > PANEL_BYTES) return false;
   uint8_t *out = k->panel;
   for (int64_t s = 0; s < q->taps; s++)
-    for (int j = 0; j < CPU_COLUMNS; j++, out += padded * size) {
-      memcpy(out, (const uint8_t *)t->w[j] + s * t->w_segment * size, (size_t)(q->width * size));
-      memset(out + q->width * size, 0, (size_t)((padded - q->width) * size));
-    }
-  for (int j = 0; j < CPU_COLUMNS; j++) t->w[j] = k->panel + j * padded * size;
+    for (int j = 0; j < CPU_COLUMNS; j++, out += padded * to)
+      copy_row(k, out, (const uint8_t *)t->w[j] + s * t->w_segment * size, q->width, padded, widen);
+  for (int j = 0; j < CPU_COLUMNS; j++) t->w[j] = k->panel + j * padded * to;
   t->w_segment = CPU_COLUMNS * padded;
   t->steps = padded / (2 * k->a->m->lanes);
   t->tail = NULL;
@@ -198,13 +210,15 @@ static void run_tiles(const chunk *k, const part *q, const void *w, float *c, in
     t.w_segment = p->w_tap;
     t.steps = q->width / (2 * a->m->lanes);
     if (q->lines) next_line(k, q, w, n, t.next);
-    if (tiles == 1 || !copy_panel(k, q, &t)) copy_tails(k, q, &t);
+    bool widen = p->bf16 && a->m->widen, copied = tiles > 1 && copy_panel(k, q, &t, widen);
+    if (!copied) copy_tails(k, q, &t);
+    void (*const *tile)(const cpu_tile *) = p->bf16 && !(copied && widen) ? a->m->tile_bf16 : a->m->tile_f32;
     for (int64_t i = 0; i < tiles; i++) {
       int64_t rows = cpu_min(a->m->rows, k->rows - i * a->m->rows);
       t.x = x + i * a->m->rows * t.x_row;
       t.c = c + i * a->m->rows * t.c_row + n;
       if (a->taps == 1 && !q->lines) fetch_ahead(k, q, next, i, tiles);
-      (p->bf16 ? a->m->tile_bf16 : a->m->tile_f32)[rows - 1](&t);
+      tile[rows - 1](&t);
     }
   }
 }

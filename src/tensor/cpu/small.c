@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- add
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- add --------------------------------------------------------------------------------------------------------- */
 
 typedef struct add_job {
   float *y;
@@ -41,8 +40,7 @@ void cpu_outer_add(tens_ctx *c, tens *y, const tens *x, const tens *rows) {
       add_row(tens_f32(y) + (i * P + p) * H, tens_f32(x) + i * H, tens_f32(rows) + p * H, H);
 }
 
-/* ---- sinusoid: t [B] -> [B, width]
- * --------------------------------------------------------------------------------------- */
+/* ---- sinusoid: t [B] -> [B, width] ------------------------------------------------------------------------------- */
 
 void cpu_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale) {
   int64_t width = y->dim[1], half = width / 2;
@@ -56,8 +54,7 @@ void cpu_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale) {
     }
 }
 
-/* ---- moved rows
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- moved rows -------------------------------------------------------------------------------------------------- */
 
 void cpu_concat(tens_ctx *c, tens *y, int n, const tens *const *parts) {
   int64_t width = y->dim[y->rank - 1], rows = tens_count(y) / width, at = 0;
@@ -98,8 +95,7 @@ void cpu_resize(tens_ctx *c, tens *y, const tens *x) {
   }
 }
 
-/* ---- finite scalar quantisation
- * -------------------------------------------------------------------------------------------- */
+/* ---- finite scalar quantisation ---------------------------------------------------------------------------------- */
 
 /* The level, 0..L-1, nearest to a code in -1..1. In double: a level decides a sound. */
 static int level_of(double code, int L) {

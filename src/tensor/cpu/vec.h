@@ -32,8 +32,7 @@ typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 
-/* ---- memory: any alignment, any part of a vector --------------------------------------------------------------------
- */
+/* ---- memory: any alignment, any part of a vector ----------------------------------------------------------------- */
 
 VEC_INLINE vf vec_load(const float *p) {
   vf v;
@@ -72,8 +71,7 @@ VEC_INLINE vf vec_keep(vf v) {
   return v;
 }
 
-/* ---- what the extensions lack ---------------------------------------------------------------------------------------
- */
+/* ---- what the extensions lack ------------------------------------------------------------------------------------ */
 
 /* a*b + c, rounded once where the instruction set can. */
 VEC_INLINE vf vec_fma(vf a, vf b, vf c) {
@@ -154,8 +152,7 @@ VEC_INLINE float vec_sum(vf a) {
   return four[0];
 }
 
-/* ---- exp
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- exp --------------------------------------------------------------------------------------------------------- */
 
 #define VEC_ROUNDER 0x1.8p23f /* adding it rounds to an integer, left in the low bits */
 
@@ -192,8 +189,7 @@ VEC_INLINE vf vec_silu(vf x) {
   return x / (1.0f + vec_exp(-x));
 }
 
-/* ---- sin²
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- sin² -------------------------------------------------------------------------------------------------------- */
 
 /* a*x - p for p = a*x as rounded: one fused multiply-add, or without it by halves (Dekker 1971). */
 VEC_INLINE vf vec_product_error(vf a, vf x, vf p) {
