@@ -65,17 +65,6 @@ void plan_metadata_free(plan_metadata *m) {
   for (int i = 0; i < PLAN_FIELDS; i++) unset(m, (plan_field)i);
 }
 
-ace_status plan_metadata_copy(plan_metadata *to, const plan_metadata *from, ace_error *err) {
-  ace_status status = ACE_OK;
-  for (int i = 0; i < PLAN_FIELDS && status == ACE_OK; i++) {
-    const plan_value *v = &from->field[i];
-    if (v->kind == PLAN_NUMBER) plan_set_number(to, (plan_field)i, v->number);
-    else if (v->kind == PLAN_TEXT) status = plan_set_text(to, (plan_field)i, v->text, v->length, err);
-  }
-  if (status != ACE_OK) plan_metadata_free(to);
-  return status;
-}
-
 /* ---- what values mean ----------------------------------------------------------------------------------------------
  */
 

@@ -47,8 +47,6 @@ bool plan_has(const plan_metadata *m, plan_field field);
 bool plan_is_empty(const plan_metadata *m);
 void plan_set_number(plan_metadata *m, plan_field field, int64_t number);
 ace_status plan_set_text(plan_metadata *m, plan_field field, const char *text, size_t length, ace_error *err);
-/* *to, which must be empty, becomes a copy of *from; it stays empty on failure. */
-ace_status plan_metadata_copy(plan_metadata *to, const plan_metadata *from, ace_error *err);
 void plan_metadata_free(plan_metadata *m);
 
 /* A whole number as the model may write it: ASCII digits, a sign, blanks around. False for anything else and for
