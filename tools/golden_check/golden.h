@@ -80,6 +80,8 @@ golden_check check_rng, check_schedules, check_dcw, check_dwt, check_apg, check_
 void check_tokenizer_vectors(golden *g);
 void check_dit_prompts(golden *g);
 void check_fsm(golden *g);
+void check_lm_prompts(golden *g);
+void check_cot_yaml(golden *g);
 
 /* The diffusion checkpoint that a case's name asks for; records a failure. */
 acestep_dit *golden_open_dit(golden_case *k);

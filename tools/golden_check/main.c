@@ -129,6 +129,8 @@ static void run_root(golden *g, const char *root) {
   check_tokenizer_vectors(g);
   check_dit_prompts(g);
   check_fsm(g);
+  check_lm_prompts(g);
+  check_cot_yaml(g);
 }
 
 /* Visits every golden folder at or below `path`. */
