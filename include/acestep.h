@@ -117,6 +117,7 @@ typedef struct ace_engine ace_engine;
 typedef struct ace_engine_options {
   const char *model;    /* diffusion checkpoint folder, e.g. "acestep-v15-turbo"; NULL: the first usable one */
   const char *vae;      /* autoencoder folder, relative to the models folder or absolute; NULL: "vae" */
+  const char *lm;       /* language model folder, e.g. "acestep-5Hz-lm-0.6B"; NULL: the first one, once it is needed */
   const char *cache;    /* folder for what can be made again (hashes of models); NULL: nothing is kept */
   int threads;          /* 0: as many as the CPUs this process may use */
   uint64_t memory;      /* budget in bytes for working memory; 0: what the machine has free */
@@ -129,6 +130,27 @@ void ace_engine_close(ace_engine *engine);
 
 /* What is open, as a JSON object: model names, sizes, instruction set, threads. The string belongs to the caller. */
 char *ace_engine_describe(const ace_engine *engine);
+
+/* ---- what the language model does on its own ----------------------------------------------------------------------
+ */
+
+/* Each returns a JSON object {"caption", "lyrics", "bpm", "duration", "keyscale", "language", "timesignature",
+ * "genres",
+ * ...}, null where nothing is known; the string belongs to the caller. The request gives sampling parameters and seed.
+ */
+
+/* From a few words to a whole request: `query` "" asks for any song. The request's instrumental and vocal_language
+ * count. */
+char *ace_create_sample(ace_engine *engine, const char *query, const ace_request *request, const ace_callbacks *notify,
+                        ace_error *err);
+/* The request's caption and lyrics in better words; its bpm, duration, keyscale, timesignature and language stay. */
+char *ace_format_sample(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err);
+/* From audio codes in their text form to metadata and lyrics. */
+char *ace_understand(ace_engine *engine, const char *codes, const ace_request *request, const ace_callbacks *notify,
+                     ace_error *err);
+/* The audio codes of a recording, "<|audio_code_1|><|audio_code_2|>...", five a second. The string belongs to the
+ * caller. */
+char *ace_audio_to_codes(ace_engine *engine, const char *path, const ace_callbacks *notify, ace_error *err);
 
 /* ---- result --------------------------------------------------------------------------------------------------- */
 

@@ -2,15 +2,18 @@
 #ifndef ACE_ENGINE_H
 #define ACE_ENGINE_H
 
+#include "planner/think.h"
 #include "render/song.h"
 
 struct ace_engine {
-  char *folder, *model_name, *vae_name, *cache; /* owned; cache may be NULL */
+  char *folder, *model_name, *vae_name;
+  char *lm_name, *cache; /* owned like the above; may be NULL */
   pool *threads;
   uint64_t memory; /* budget in bytes; 0: what the machine has free when a job starts */
   bpe *tokenizer;
   qwen3 *text;
   acestep_dit *dit;
+  plan_lm *lm;   /* NULL until it is needed */
   vae *vae;      /* its decoder; the encoder once a job needed it */
   int vae_parts; /* VAE_DECODER | VAE_ENCODER */
 };
@@ -22,6 +25,8 @@ struct ace_engine {
 req_model engine_family(const ace_engine *e);
 /* Makes sure that the autoencoder has these parts. */
 ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err);
+/* Makes sure that the language model is open. */
+ace_status engine_need_lm(ace_engine *e, ace_error *err);
 /* Bytes that a job may use: the engine's budget, or most of what the system reports as available. */
 uint64_t engine_budget(const ace_engine *e);
 
@@ -29,8 +34,19 @@ uint64_t engine_budget(const ace_engine *e);
  * failure. Each is computed once per file state and remembered in the cache folder. */
 json_t *engine_hashes(ace_engine *e, const ace_callbacks *notify, ace_error *err);
 
+/* Lets the language model plan the request: fills what the user left open, makes codes for each item of `song`. `song`
+ * is empty when nothing was to be planned. */
+ace_status engine_think(ace_engine *e, ace_request *request, const uint32_t *seeds, progress *p,
+                        const ace_callbacks *notify, plan_song *song, ace_error *err);
+/* Work of that, in the unit of song_work. */
+double engine_think_work(const ace_engine *e, const ace_request *request);
+
+/* A context whose operations stop when the caller says so. NULL on failure. */
+tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err);
+
 struct ace_result {
-  ace_request *request; /* as run */
+  ace_request *request; /* as run: what the language model filled in included */
+  plan_song song;       /* its codes; empty when it was not asked */
   int items;
   audio_buffer audio[REQ_BATCH_MAX];
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];

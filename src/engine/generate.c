@@ -19,8 +19,6 @@ static ace_status check_supported(const ace_request *r, ace_error *err) {
   if (r->task_type != REQ_TASK_TEXT2MUSIC)
     return ace_fail(err, ACE_EUNSUPPORTED, "task_type: %s is not available yet; text2music is",
                     req_task_name(r->task_type));
-  if (r->thinking == REQ_ON)
-    return ace_fail(err, ACE_EUNSUPPORTED, "thinking: the language model is not available yet; leave thinking off");
   if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
   if (r->compat == REQ_COMPAT_REFERENCE)
     return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
@@ -48,55 +46,110 @@ static bool is_cancelled(void *user) {
   return notify->cancelled(notify->user);
 }
 
+tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err) {
+  bool stoppable = notify && notify->cancelled;
+  return tens_open(&(tens_options){.threads = e->threads,
+                                   .capacity = bytes,
+                                   .cancelled = stoppable ? is_cancelled : NULL,
+                                   .user = (void *)notify},
+                   err);
+}
+
 static ace_status render(ace_engine *e, const song_models *models, const song_job *job, const ace_callbacks *notify,
                          progress *p, audio_buffer *out, ace_error *err) {
   song_plan plan;
   ace_status status = song_make_plan(models, job, (size_t)engine_budget(e), &plan, err);
   if (status != ACE_OK) return status;
-  bool stoppable = notify && notify->cancelled;
-  tens_ctx *c = tens_open(&(tens_options){.threads = e->threads,
-                                          .capacity = plan.bytes,
-                                          .cancelled = stoppable ? is_cancelled : NULL,
-                                          .user = (void *)notify},
-                          err);
+  tens_ctx *c = engine_context(e, plan.bytes, notify, err);
   if (!c) return err->status;
   status = song_render(c, models, job, &plan, p, out, err);
   tens_close(c);
   return status;
 }
 
-static json_t *describe(const ace_engine *e, json_t *hashes, int items, double seconds) {
-  return json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
-                   "sample_rate", e->vae->cfg.sampling_rate, "batch_size", items, "seconds", seconds);
+/* Items first..first+n-1 of the result, which have equally many codes. */
+static song_job part_of(const ace_result *result, const song_job *all, int first, int n) {
+  song_job job = *all;
+  job.items = n;
+  memcpy(job.seeds, result->seeds + first, (size_t)n * sizeof *job.seeds);
+  memcpy(job.retake_seeds, result->retake_seeds + first, (size_t)n * sizeof *job.retake_seeds);
+  job.n_codes = result->song.n_codes[first];
+  for (int i = 0; i < n; i++) job.codes[i] = result->song.codes[first + i];
+  return job;
 }
 
-static ace_status run(ace_engine *e, ace_result *result, const ace_callbacks *notify, ace_error *err) {
-  double started = now();
-  ace_request *r = result->request;
-  song_job job = {.request = r, .family = engine_family(e), .items = r->batch_size};
-  result->items = r->batch_size;
-  audio_buffer reference = {0};
+/* Renders all items; those of one length together. */
+static ace_status render_items(ace_engine *e, ace_result *result, const song_models *models, const song_job *all,
+                               const ace_callbacks *notify, progress *p, ace_error *err) {
+  const size_t *codes = result->song.n_codes;
+  ace_status status = ACE_OK;
+  for (int first = 0, n; status == ACE_OK && first < result->items; first += n) {
+    for (n = 1; first + n < result->items && codes[first + n] == codes[first]; n++) continue;
+    song_job job = part_of(result, all, first, n);
+    status = render(e, models, &job, notify, p, result->audio + first, err);
+  }
+  return status;
+}
+
+static double rendering_work(const ace_result *result, const song_models *models, const song_job *all) {
+  double work = 0;
+  for (int i = 0; i < result->items; i++) {
+    song_job job = part_of(result, all, i, 1);
+    work += song_work(models, &job);
+  }
+  return work;
+}
+
+static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds,
+                        const ace_callbacks *notify, ace_error *err) {
+  json_t *hashes = engine_hashes(e, notify, err);
+  if (!hashes) return NULL;
+  json_t *about =
+      json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
+                "sample_rate", e->vae->cfg.sampling_rate, "batch_size", result->items, "seconds", seconds);
+  /* What the language model changed can be told from the request as it came. */
+  char *text = about && result->song.items ? ace_request_to_json(asked) : NULL;
+  if (text) json_object_set_new(about, "request", json_loads(text, 0, NULL));
+  free(text);
+  if (!about) ace_fail(err, ACE_ENOMEM, "result: out of memory");
+  return about;
+}
+
+static ace_status resolve_seeds(ace_result *result, ace_error *err) {
+  const ace_request *r = result->request;
   ace_status status = req_resolve_seeds(r, NULL, result->seeds, err);
   if (status == ACE_OK && r->retake_variance > 0) status = req_resolve_retake(r, NULL, result->retake_seeds, err);
-  memcpy(job.seeds, result->seeds, sizeof job.seeds);
-  memcpy(job.retake_seeds, result->retake_seeds, sizeof job.retake_seeds);
+  return status;
+}
+
+static ace_status run(ace_engine *e, const ace_request *asked, ace_result *result, const ace_callbacks *notify,
+                      ace_error *err) {
+  double started = now();
+  ace_request *r = result->request;
+  song_job job = {.request = r, .family = engine_family(e)};
+  result->items = r->batch_size;
+  audio_buffer reference = {0};
+  ace_status status = resolve_seeds(result, err);
   if (status == ACE_OK && *r->reference_audio) {
     status = load_reference(e, r, &reference, err);
     job.reference = &reference;
   }
+  if (status == ACE_OK && r->thinking == REQ_ON) status = engine_need_lm(e, err);
   song_models models = {e->tokenizer, e->text, e->dit, e->vae};
   progress p;
-  progress_start(&p, notify, status == ACE_OK ? song_work(&models, &job) : 1);
-  if (status == ACE_OK) status = render(e, &models, &job, notify, &p, result->audio, err);
+  progress_start(&p, notify, status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job) : 1);
+  if (status == ACE_OK) status = engine_think(e, r, result->seeds, &p, notify, &result->song, err);
+  if (status == ACE_OK) {
+    p.total = p.done + rendering_work(result, &models, &job); /* now that lengths are known */
+    status = render_items(e, result, &models, &job, notify, &p, err);
+  }
   audio_buffer_free(&reference);
   if (status != ACE_OK) return status;
   for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
   /* Hashing reports no progress of its own: the job's has reached the end. */
   ace_callbacks quiet = {.cancelled = notify ? notify->cancelled : NULL, .user = notify ? notify->user : NULL};
-  json_t *hashes = engine_hashes(e, &quiet, err);
-  if (!hashes) return err->status;
-  result->about = describe(e, hashes, result->items, now() - started);
-  return result->about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "result: out of memory");
+  result->about = describe(e, asked, result, now() - started, &quiet, err);
+  return result->about ? ACE_OK : err->status;
 }
 
 ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err) {
@@ -112,7 +165,7 @@ ace_result *ace_generate(ace_engine *engine, const ace_request *request, const a
     ace_fail(err, ACE_ENOMEM, "result: out of memory");
     return NULL;
   }
-  if (run(engine, result, notify, err) == ACE_OK) return result;
+  if (run(engine, request, result, notify, err) == ACE_OK) return result;
   ace_result_free(result);
   return NULL;
 }

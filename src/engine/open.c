@@ -8,9 +8,9 @@
 #include "engine/engine.h"
 #include "tensor/cpu/isa.h"
 
-/* The checkpoint that an engine takes when none is named: the published default, else the first name in order. */
-static char *choose_model(const char *folder, ace_error *err) {
-  static const char first_choice[] = "acestep-v15-turbo", prefix[] = "acestep-v15-";
+/* The folder below `folder` that an engine takes when none is named: `first_choice`, else the first name in order that
+ * begins with `prefix`. NULL when there is none. */
+static char *choose_folder(const char *folder, const char *prefix, const char *first_choice, ace_error *err) {
   DIR *dir = opendir(folder);
   if (!dir) {
     ace_fail_errno(err, "%s: cannot open the models folder", folder);
@@ -18,7 +18,7 @@ static char *choose_model(const char *folder, ace_error *err) {
   }
   char *best = NULL;
   for (struct dirent *e; (e = readdir(dir));) {
-    if (strncmp(e->d_name, prefix, sizeof prefix - 1) != 0) continue;
+    if (strncmp(e->d_name, prefix, strlen(prefix)) != 0) continue;
     bool preferred = strcmp(e->d_name, first_choice) == 0;
     if (best && !preferred && (strcmp(best, first_choice) == 0 || strcmp(e->d_name, best) > 0)) continue;
     free(best);
@@ -28,10 +28,13 @@ static char *choose_model(const char *folder, ace_error *err) {
   closedir(dir);
   if (!best)
     ace_fail(err, ACE_ENOTFOUND,
-             "%s: no diffusion model here; it needs a folder such as %s beside " ENGINE_TEXT_ENCODER " and " ENGINE_VAE
-             " (acestep make-tiny DIR makes a small untrained set)",
-             folder, first_choice);
+             "%s: no %s model here; it needs a folder such as %s (acestep make-tiny DIR makes a small untrained set)",
+             folder, strstr(prefix, "lm") ? "language" : "diffusion", first_choice);
   return best;
+}
+
+static char *choose_model(const char *folder, ace_error *err) {
+  return choose_folder(folder, "acestep-v15-", "acestep-v15-turbo", err);
 }
 
 /* A model is named relative to the models folder (one path component) or by an absolute path. */
@@ -92,6 +95,19 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
   return ACE_OK;
 }
 
+ace_status engine_need_lm(ace_engine *e, ace_error *err) {
+  if (e->lm) return ACE_OK;
+  ace_error own;
+  if (!err) err = &own;
+  if (!e->lm_name) e->lm_name = choose_folder(e->folder, "acestep-5Hz-lm-", "acestep-5Hz-lm-1.7B", err);
+  char *path = e->lm_name ? model_path(e->folder, e->lm_name, err) : NULL;
+  int codes = 1;
+  for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
+  e->lm = path ? plan_lm_open(path, codes, err) : NULL;
+  free(path);
+  return e->lm ? ACE_OK : err->status;
+}
+
 static bool copy_text(char **out, const char *text, ace_error *err) {
   *out = strdup(text);
   if (!*out) ace_fail(err, ACE_ENOMEM, "engine: out of memory");
@@ -113,6 +129,7 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
             copy_text(&e->vae_name, options->vae ? options->vae : ENGINE_VAE, err) &&
             (!options->cache || copy_text(&e->cache, options->cache, err));
   if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
+  if (ok && options->lm) ok = copy_text(&e->lm_name, options->lm, err);
   if (ok && e->model_name) e->threads = pool_new(options->threads, err);
   progress p;
   progress_start(&p, &options->notify, 1);
@@ -125,12 +142,13 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
 
 void ace_engine_close(ace_engine *e) {
   if (!e) return;
+  plan_lm_close(e->lm);
   vae_close(e->vae);
   acestep_dit_close(e->dit);
   qwen3_close(e->text);
   bpe_close(e->tokenizer);
   pool_free(e->threads);
-  free(e->folder), free(e->model_name), free(e->vae_name), free(e->cache);
+  free(e->folder), free(e->model_name), free(e->vae_name), free(e->lm_name), free(e->cache);
   free(e);
 }
 

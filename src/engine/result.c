@@ -6,6 +6,7 @@
 #include "audio/write.h"
 #include "base/file.h"
 #include "engine/engine.h"
+#include "text/codes.h"
 
 void ace_result_free(ace_result *r) {
   if (!r) return;
@@ -13,6 +14,7 @@ void ace_result_free(ace_result *r) {
     audio_buffer_free(&r->audio[i]);
     free(r->json[i]);
   }
+  plan_song_free(&r->song);
   json_decref(r->about);
   ace_request_free(r->request);
   free(r);
@@ -34,6 +36,16 @@ static ace_request *item_request(const ace_result *r, int item, int format) {
   if (!one) return NULL;
   req_pin_seed(one, r->seeds[item], r->request->retake_variance > 0 ? &r->retake_seeds[item] : NULL);
   one->batch_size = 1;
+  one->thinking = REQ_OFF; /* its findings stand in the request */
+  if (r->song.n_codes[item] > 0) {
+    char *codes = codes_format(r->song.codes[item], r->song.n_codes[item], NULL);
+    bool ok = codes && req_set_string(&one->audio_codes, codes, NULL) == ACE_OK;
+    free(codes);
+    if (!ok) {
+      ace_request_free(one);
+      return NULL;
+    }
+  }
   one->audio_format = format;
   return one;
 }

@@ -8,10 +8,12 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void report(const progress *p) {
+static void report(progress *p) {
   if (!p->notify || !p->notify->progress) return;
   double fraction = p->total > 0 ? p->done / p->total : 0;
   if (fraction > 1) fraction = 1;
+  if (fraction < p->highest) fraction = p->highest;
+  p->highest = fraction;
   double elapsed = now() - p->started;
   const double enough = 0.01; /* below that the pace is a guess */
   ace_progress state = {.stage = p->stage,

@@ -13,7 +13,8 @@
 
 typedef struct progress {
   const ace_callbacks *notify; /* may be NULL */
-  double total, done;          /* in any one unit of work */
+  double total, done;          /* in any one unit of work; total may be corrected on the way */
+  double highest;              /* fraction reported so far: it never falls */
   double started;              /* seconds, monotonic */
   const char *stage;
   int step, steps;

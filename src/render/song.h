@@ -28,6 +28,9 @@ typedef struct song_job {
   req_model family;
   int items;
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
+  const int32_t *codes[REQ_BATCH_MAX]; /* planned codes of each item, n_codes each; codes[0] NULL: those of the request,
+                                          if any, for all items */
+  size_t n_codes;
   const audio_buffer *reference; /* stereo at the autoencoder's rate; NULL: silence as timbre */
 } song_job;
 

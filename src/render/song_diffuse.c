@@ -26,12 +26,15 @@ static tens *ones(tens_ctx *c, int64_t frames, int64_t channels) {
   return x;
 }
 
-/* Codes as latents at 25 Hz [1, T, 64], silence behind the last one. */
-static tens *hints_from_codes(tens_ctx *c, const acestep_dit *m, const song_inputs *in) {
-  tens *index = tens_from(c, TENS_I32, TENS_DIMS(1, (int64_t)in->n_codes), in->codes);
+/* The codes of `rows` items as latents at 25 Hz [rows, T, 64], silence behind the last one. */
+static tens *hints_from_codes(tens_ctx *c, const acestep_dit *m, const song_inputs *in, int first, int rows) {
+  tens *index = tens_new(c, TENS_I32, TENS_DIMS(rows, (int64_t)in->n_codes));
+  if (!index) return NULL;
+  for (int i = 0; i < rows && !tens_planning(c); i++)
+    memcpy(tens_i32(index) + (size_t)i * in->n_codes, in->codes[first + i], in->n_codes * sizeof(int32_t));
   tens *hints = audio_detokenize(c, m, audio_dequantize(c, m, index));
   if (!hints || hints->dim[1] >= in->frames) return hints;
-  tens *rest = acestep_silence(c, m, 0, in->frames - hints->dim[1]);
+  tens *rest = repeat(c, acestep_silence(c, m, 0, in->frames - hints->dim[1]), rows);
   return op_join(c, 2, (const tens *const[]){hints, rest});
 }
 
@@ -44,15 +47,15 @@ typedef struct shared_parts {
 static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
                                 const song_noise *drawn, int first, int group) {
   const acestep_dit *dit = m->dit;
-  shared_parts s = {.rows = job->reference ? group : 1};
+  shared_parts s = {.rows = job->reference || in->own_codes ? group : 1};
   int64_t frames = dit->cfg.timbre_frames, width = dit->cfg.timbre_hidden;
   s.lyric = repeat(c, qwen3_embed(c, m->text, ids_tensor(c, &in->lyric)), s.rows);
   s.clips = job->reference ? tens_from(c, TENS_F32, TENS_DIMS(group, frames, width),
                                        drawn ? drawn->timbre + first * frames * width : NULL)
-                           : acestep_silence(c, dit, 0, frames);
+                           : repeat(c, acestep_silence(c, dit, 0, frames), s.rows);
   s.silence = acestep_silence(c, dit, 0, in->frames);
   s.mask = repeat(c, ones(c, in->frames, dit->cfg.latent_channels), s.rows);
-  if (in->n_codes > 0) s.hints = hints_from_codes(c, dit, in);
+  if (in->n_codes > 0) s.hints = hints_from_codes(c, dit, in, first, s.rows);
   return s;
 }
 
@@ -72,7 +75,7 @@ static bool make_condition(tens_ctx *c, const song_models *m, const shared_parts
       .source = repeat(c, s->silence, s->rows),
       .chunk_mask = s->mask,
       .is_cover = cover,
-      .hints = covered ? repeat(c, s->hints, s->rows) : NULL,
+      .hints = covered ? s->hints : NULL,
   };
   prepared p = prepare_condition(c, m->dit, &in, NULL);
   out->context = s->rows == group ? p.context : repeat(c, p.context, group);
@@ -123,7 +126,9 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   sampler_input input = {.first = &main,
                          .then = two ? &other : NULL,
                          .noise = start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
-                         .source = in->n_codes > 0 ? repeat(c, shared.hints, group) : NULL,
+                         .source = in->n_codes == 0       ? NULL
+                                   : shared.rows == group ? shared.hints
+                                                          : repeat(c, shared.hints, group),
                          .renoise = draw_step_noise,
                          .stepped = step_done,
                          .user = &s};

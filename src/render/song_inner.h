@@ -8,11 +8,13 @@
 #include "render/song.h"
 
 typedef struct song_inputs {
-  int64_t frames;      /* T */
-  bpe_ids text, lyric; /* the prompts */
-  bpe_ids other_text;  /* of the steps behind audio_cover_strength; empty when there are none */
-  int32_t *codes;      /* 5 Hz codes to follow; NULL: none */
-  size_t n_codes;
+  int64_t frames;                      /* T */
+  bpe_ids text, lyric;                 /* the prompts */
+  bpe_ids other_text;                  /* of the steps behind audio_cover_strength; empty when there are none */
+  const int32_t *codes[REQ_BATCH_MAX]; /* 5 Hz codes that each item follows */
+  size_t n_codes;                      /* of each; 0: none */
+  bool own_codes;                      /* items differ in their codes */
+  int32_t *pasted;                     /* codes of the request, owned */
   float levels[SCHEDULE_CAPACITY];
   int n_levels;
 } song_inputs;

@@ -20,18 +20,33 @@ static bool blank(const char *text) {
   return text[strspn(text, " \t\r\n")] == 0;
 }
 
-static ace_status parse_codes(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
-  const char *text = job->request->audio_codes;
-  if (blank(text)) return ACE_OK;
-  int32_t range = 1;
-  for (int i = 0; i < m->dit->cfg.n_levels; i++) range *= m->dit->cfg.levels[i];
-  ace_status status = codes_parse(text, strlen(text), range - 1, &in->codes, &in->n_codes, NULL, err);
-  if (status != ACE_OK) return status;
-  if (in->n_codes == 0)
-    return ace_fail(err, ACE_EINVAL, "audio_codes: no <|audio_code_N|> in the text; leave it empty for none");
+static ace_status check_codes(const song_job *job, song_inputs *in, int32_t range, ace_error *err) {
   if (in->n_codes > CODES_MAX)
     return ace_fail(err, ACE_EINVAL, "audio_codes: %zu codes, more than %d (600 s)", in->n_codes, CODES_MAX);
+  for (int i = 0; i < job->items; i++)
+    for (size_t k = 0; k < in->n_codes; k++)
+      if (in->codes[i][k] < 0 || in->codes[i][k] >= range)
+        return ace_fail(err, ACE_EINVAL, "audio_codes: %d is outside 0..%d", in->codes[i][k], range - 1);
   return ACE_OK;
+}
+
+/* The planned codes, or else those that the request brings, larger ones set to the largest. */
+static ace_status take_codes(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
+  const char *text = job->request->audio_codes;
+  int32_t range = 1;
+  for (int i = 0; i < m->dit->cfg.n_levels; i++) range *= m->dit->cfg.levels[i];
+  if (job->codes[0]) {
+    memcpy(in->codes, job->codes, sizeof in->codes);
+    in->n_codes = job->n_codes;
+    in->own_codes = true;
+  } else if (!blank(text)) {
+    ace_status status = codes_parse(text, strlen(text), range - 1, &in->pasted, &in->n_codes, NULL, err);
+    if (status != ACE_OK) return status;
+    if (in->n_codes == 0)
+      return ace_fail(err, ACE_EINVAL, "audio_codes: no <|audio_code_N|> in the text; leave it empty for none");
+    for (int i = 0; i < job->items; i++) in->codes[i] = in->pasted;
+  }
+  return check_codes(job, in, range, err);
 }
 
 static ace_status make_prompts(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
@@ -88,7 +103,7 @@ static int make_levels(const song_job *job, float levels[SCHEDULE_CAPACITY]) {
 
 ace_status song_inputs_make(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
   *in = (song_inputs){0};
-  ace_status status = parse_codes(m, job, in, err);
+  ace_status status = take_codes(m, job, in, err);
   if (status != ACE_OK) return status;
   in->frames = frames_of(m, job, in->n_codes);
   in->n_levels = make_levels(job, in->levels);
@@ -99,7 +114,7 @@ void song_inputs_free(song_inputs *in) {
   bpe_ids_free(&in->text);
   bpe_ids_free(&in->lyric);
   bpe_ids_free(&in->other_text);
-  free(in->codes);
+  free(in->pasted);
   *in = (song_inputs){0};
 }
 

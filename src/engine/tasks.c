@@ -1,0 +1,181 @@
+/* tasks.c - what the language model does on its own: create a sample, format one, understand audio codes; and the codes
+ * of a recording.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "audio/read.h"
+#include "engine/engine.h"
+#include "models/cost.h"
+#include "render/recording.h"
+#include "text/codes.h"
+
+enum { USUAL_ANSWER = 400 /* tokens */ };
+
+/* The longest song that may be planned, in seconds. */
+enum { LONGEST = 600 };
+
+typedef struct asking {
+  const ace_callbacks *notify;
+  progress p;
+  int before;
+} asking;
+
+static void token_done(void *user, int tokens, int expected) {
+  asking *a = user;
+  progress_advance(&a->p, tokens - a->before);
+  a->before = tokens;
+}
+
+static bool is_cancelled(void *user) {
+  const asking *a = user;
+  return a->notify && a->notify->cancelled && a->notify->cancelled(a->notify->user);
+}
+
+static void log_line(void *user, const char *line) {
+  const ace_callbacks *notify = user;
+  if (notify && notify->log) notify->log(notify->user, line);
+}
+
+static json_t *text_or_null(const char *text) {
+  return *text ? json_string(text) : json_null();
+}
+
+/* The answer as the JSON that clients read. */
+static char *answer_json(const plan_answer *a, const char *lyrics, ace_error *err) {
+  plan_typed t = plan_metadata_typed(&a->metadata);
+  json_t *json = json_object();
+  json_object_set_new(json, "caption", text_or_null(t.caption));
+  json_object_set_new(json, "lyrics", text_or_null(*a->lyrics ? a->lyrics : lyrics));
+  json_object_set_new(json, "bpm", t.bpm > 0 ? json_integer(t.bpm) : json_null());
+  json_object_set_new(json, "duration", t.duration > 0 ? json_real(t.duration) : json_null());
+  json_object_set_new(json, "keyscale", text_or_null(t.keyscale));
+  json_object_set_new(json, "language", text_or_null(t.language));
+  json_object_set_new(json, "timesignature", text_or_null(t.timesignature));
+  json_object_set_new(json, "genres", text_or_null(t.genres));
+  enum { DIGITS = 17 };
+  char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
+  json_decref(json);
+  if (!text) ace_fail(err, ACE_ENOMEM, "language model: out of memory");
+  return text;
+}
+
+static ace_status first_seed(const ace_request *r, uint32_t *seed, ace_error *err) {
+  uint32_t seeds[REQ_BATCH_MAX];
+  ace_status status = req_resolve_seeds(r, NULL, seeds, err);
+  *seed = seeds[0];
+  return status;
+}
+
+/* Runs a prepared question and frees it. */
+static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, const ace_request *r,
+                 const char *lyrics_if_none, const ace_callbacks *notify, ace_error *err) {
+  asking a = {.notify = notify};
+  plan_how how = {.threads = e->threads,
+                  .memory = (size_t)engine_budget(e),
+                  .cache = TENS_BF16,
+                  .cancelled = is_cancelled,
+                  .step = token_done,
+                  .user = &a};
+  plan_sampling sampling = {.temperature = r->lm_temperature, .top_k = r->lm_top_k, .top_p = r->lm_top_p};
+  plan_grammar_log log = {0};
+  if (r->constrained_decoding_debug && notify) log = (plan_grammar_log){log_line, (void *)notify};
+  progress_start(&a.p, notify, USUAL_ANSWER);
+  progress_stage(&a.p, "think", 0);
+  uint32_t seed;
+  plan_answer answer;
+  char *text = NULL;
+  if (first_seed(r, &seed, err) == ACE_OK &&
+      plan_ask(e->lm, prompt, settings, sampling, seed, LONGEST, log, &how, &answer, err) == ACE_OK) {
+    text = answer_json(&answer, lyrics_if_none, err);
+    plan_answer_free(&answer);
+  }
+  plan_prompt_free(prompt);
+  plan_settings_free(settings);
+  return text;
+}
+
+char *ace_create_sample(ace_engine *e, const char *query, const ace_request *r, const ace_callbacks *notify,
+                        ace_error *err) {
+  plan_prompt prompt;
+  plan_settings settings;
+  if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
+      plan_ask_create(&prompt, &settings, query, r->instrumental, r->vocal_language, err) != ACE_OK)
+    return NULL;
+  return ask(e, &prompt, &settings, r, r->instrumental ? "[Instrumental]" : "", notify, err);
+}
+
+/* What the user gave of the metadata. */
+static ace_status given_metadata(const ace_request *r, plan_metadata *given, ace_error *err) {
+  plan_input in = {.caption = r->caption,
+                   .lyrics = r->lyrics,
+                   .bpm = r->bpm,
+                   .duration = r->duration,
+                   .keyscale = r->keyscale,
+                   .timesignature = r->timesignature};
+  ace_status status = plan_given(given, &in, err);
+  bool language = *r->vocal_language && strcmp(r->vocal_language, "unknown") != 0;
+  if (status == ACE_OK && language)
+    status = plan_set_text(given, PLAN_LANGUAGE, r->vocal_language, strlen(r->vocal_language), err);
+  return status;
+}
+
+char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks *notify, ace_error *err) {
+  plan_prompt prompt;
+  plan_settings settings;
+  plan_metadata given = {0};
+  if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
+      given_metadata(r, &given, err) != ACE_OK)
+    return NULL;
+  ace_status status = plan_ask_format(&prompt, &settings, r->caption, r->lyrics, &given, err);
+  plan_metadata_free(&given);
+  return status == ACE_OK ? ask(e, &prompt, &settings, r, r->lyrics, notify, err) : NULL;
+}
+
+char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, const ace_callbacks *notify,
+                     ace_error *err) {
+  plan_prompt prompt;
+  plan_settings settings;
+  if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
+      plan_ask_understand(&prompt, &settings, codes, err) != ACE_OK)
+    return NULL;
+  return ask(e, &prompt, &settings, r, "", notify, err);
+}
+
+/* ---- audio to codes
+ * ---------------------------------------------------------------------------------------------------- */
+
+static char *codes_of(ace_engine *e, const audio_buffer *b, const ace_callbacks *notify, ace_error *err) {
+  size_t bytes = 0, n;
+  int64_t core = recording_plan(e->dit, e->vae, b, (size_t)engine_budget(e), &bytes);
+  if (core == 0) {
+    ace_fail(err, ACE_ENOMEM, "memory: a recording of this length needs %zu MiB; raise the limit", bytes >> 20);
+    return NULL;
+  }
+  tens_ctx *c = engine_context(e, bytes, notify, err);
+  if (!c) return NULL;
+  progress p;
+  progress_start(&p, notify, cost_vae_encode(&e->vae->cfg) * (double)(b->frames / e->vae->cfg.hop));
+  progress_stage(&p, "encode", 0);
+  int32_t *codes;
+  char *text = NULL;
+  if (recording_codes(c, e->dit, e->vae, b, core, &p, &codes, &n, err) == ACE_OK) {
+    text = codes_format(codes, n, NULL);
+    free(codes);
+    if (!text) ace_fail(err, ACE_ENOMEM, "recording: out of memory");
+  }
+  tens_close(c);
+  return text;
+}
+
+char *ace_audio_to_codes(ace_engine *e, const char *path, const ace_callbacks *notify, ace_error *err) {
+  audio_buffer b = {0};
+  char *text = NULL;
+  ace_status status = engine_need_vae(e, VAE_ENCODER, err);
+  if (status == ACE_OK) status = audio_read(path, &b, err);
+  if (status == ACE_OK) status = audio_to_model(&b, e->vae->cfg.sampling_rate, err);
+  if (status == ACE_OK && audio_is_silent(&b)) status = ace_fail(err, ACE_EINVAL, "%s: the recording is silent", path);
+  if (status == ACE_OK) text = codes_of(e, &b, notify, err);
+  audio_buffer_free(&b);
+  return text;
+}

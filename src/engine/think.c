@@ -1,0 +1,143 @@
+/* think.c - the language model's share of a song: what the user left open is filled in, what the user gave stays. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+enum {
+  METADATA_TOKENS = 150, /* of a usual answer */
+  CODES_A_SECOND = 5,
+  LONGEST = 600, /* seconds */
+  USUAL = 120    /* seconds, when nobody knows */
+};
+
+/* Decoding reads every weight once a token; matrix products make about that many operations in the time of one byte. */
+static const double OPERATIONS_A_BYTE = 15;
+
+static bool blank(const char *text) {
+  return text[strspn(text, " \t\r\n")] == 0;
+}
+
+/* Whether the language model has anything to do. */
+static bool wanted(const ace_engine *e, const ace_request *r) {
+  if (r->thinking == REQ_OFF || (r->thinking == REQ_AUTO && !e->lm)) return false;
+  return true;
+}
+
+static double token_work(const ace_engine *e) {
+  return e->lm ? OPERATIONS_A_BYTE * (double)ckpt_weight_bytes(e->lm->model->checkpoint) : 0;
+}
+
+double engine_think_work(const ace_engine *e, const ace_request *r) {
+  if (!wanted(e, r)) return 0;
+  double seconds = r->duration > 0 ? r->duration : USUAL;
+  double codes = blank(r->audio_codes) ? seconds * CODES_A_SECOND : 0;
+  return token_work(e) * (METADATA_TOKENS + codes);
+}
+
+/* Progress of a phase: tokens count until the phase's share is used up. */
+typedef struct thinking {
+  progress *p;
+  const ace_callbacks *notify;
+  double each, left;
+  int before;
+} thinking;
+
+static void token_done(void *user, int tokens, int expected) {
+  thinking *t = user;
+  if (tokens < t->before) t->before = 0; /* another run began */
+  double work = t->each * (tokens - t->before);
+  t->before = tokens;
+  if (work > t->left) work = t->left;
+  t->left -= work;
+  progress_advance(t->p, work);
+}
+
+static bool is_cancelled(void *user) {
+  const thinking *t = user;
+  return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->user);
+}
+
+/* ---- what the model found goes into the request
+ * ---------------------------------------------------------------------- */
+
+static ace_status keep_findings(ace_request *r, const plan_typed *found, ace_error *err) {
+  r->cot_bpm = found->bpm;
+  r->cot_duration = found->duration;
+  ace_status status = req_set_string(&r->cot_keyscale, found->keyscale, err);
+  if (status == ACE_OK) status = req_set_string(&r->cot_timesignature, found->timesignature, err);
+  if (status == ACE_OK) status = req_set_string(&r->cot_vocal_language, found->language, err);
+  if (status == ACE_OK) status = req_set_string(&r->cot_caption, found->caption, err);
+  return status;
+}
+
+static ace_status fill_text(char **field, const char *found, bool open, ace_error *err) {
+  return open && *found ? req_set_string(field, found, err) : ACE_OK;
+}
+
+static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, ace_error *err) {
+  plan_typed found = plan_metadata_typed(m);
+  ace_status status = keep_findings(r, &found, err);
+  if (r->bpm <= 0) r->bpm = found.bpm;
+  if (r->duration <= 0 && found.duration > 0) r->duration = found.duration;
+  bool no_language = blank(r->vocal_language) || strcmp(r->vocal_language, "unknown") == 0;
+  if (status == ACE_OK) status = fill_text(&r->keyscale, found.keyscale, blank(r->keyscale), err);
+  if (status == ACE_OK) status = fill_text(&r->timesignature, found.timesignature, blank(r->timesignature), err);
+  if (status == ACE_OK) status = fill_text(&r->vocal_language, found.language, r->use_cot_language && no_language, err);
+  if (status == ACE_OK) status = fill_text(&r->caption, found.caption, r->use_cot_caption, err);
+  return status;
+}
+
+/* ---- the two phases
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void log_line(void *user, const char *line) {
+  const ace_callbacks *notify = user;
+  if (notify && notify->log) notify->log(notify->user, line);
+}
+
+static plan_wish make_wish(const ace_request *r, const uint32_t *seeds, const ace_callbacks *notify) {
+  plan_wish wish = {
+      .in = {.caption = r->caption,
+             .lyrics = r->instrumental ? "[Instrumental]" : r->lyrics,
+             .bpm = r->bpm,
+             .duration = r->duration,
+             .keyscale = r->keyscale,
+             .timesignature = r->timesignature,
+             .use_cot_metas = r->use_cot_metas,
+             .use_cot_caption = r->use_cot_caption,
+             .use_cot_language = r->use_cot_language,
+             .negative_prompt = r->lm_negative_prompt},
+      .sampling = {.temperature = r->lm_temperature, .top_k = r->lm_top_k, .top_p = r->lm_top_p},
+      .guidance = r->lm_cfg_scale,
+      .items = r->batch_size,
+      .seeds = seeds,
+      .codes = blank(r->audio_codes),
+      .together = r->allow_lm_batch ? r->lm_batch_chunk_size : 1,
+      .max_duration = LONGEST,
+  };
+  if (r->constrained_decoding_debug && notify) wish.log = (plan_grammar_log){.line = log_line, .user = (void *)notify};
+  return wish;
+}
+
+ace_status engine_think(ace_engine *e, ace_request *r, const uint32_t *seeds, progress *p, const ace_callbacks *notify,
+                        plan_song *song, ace_error *err) {
+  *song = (plan_song){0};
+  if (!wanted(e, r)) return ACE_OK;
+  ace_status status = engine_need_lm(e, err);
+  if (status != ACE_OK) return status;
+  thinking t = {.p = p, .notify = notify, .each = token_work(e), .left = engine_think_work(e, r)};
+  plan_how how = {.threads = e->threads,
+                  .memory = (size_t)engine_budget(e),
+                  .cache = TENS_BF16,
+                  .cancelled = is_cancelled,
+                  .step = token_done,
+                  .user = &t};
+  plan_wish wish = make_wish(r, seeds, notify);
+  progress_stage(p, "think", 0);
+  status = plan_song_make(e->lm, &wish, &how, song, err);
+  if (status == ACE_OK) progress_advance(p, t.left);
+  if (status == ACE_OK && song->asked) status = fill_open_fields(r, &song->metadata, err);
+  if (status != ACE_OK) plan_song_free(song);
+  return status;
+}
