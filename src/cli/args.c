@@ -73,6 +73,16 @@ size_t cli_distance(const char *a, const char *b) { /* Levenshtein's, one row at
   return row[nb];
 }
 
+/* Is `part` one of the words of a name? "format" of "audio_format". */
+static bool is_word(const char *part, const char *name) {
+  size_t n = strlen(part);
+  for (const char *at = name; n > 0 && (at = strstr(at, part)); at++) {
+    bool begins = at == name || at[-1] == '_' || at[-1] == '-', ends = !at[n] || at[n] == '_' || at[n] == '-';
+    if (begins && ends) return true;
+  }
+  return false;
+}
+
 static void nearer(const char *name, const char *candidate, size_t *least, const char **nearest) {
   size_t d = cli_distance(name, candidate);
   if (d >= *least) return;
@@ -92,6 +102,8 @@ static const char *nearest_name(const cli_command *c, const char *name) {
   const req_param *p = req_params(&n);
   for (size_t i = 0; i < n; i++)
     if (!p[i].result) nearer(name, p[i].name, &least, &nearest);
+  for (size_t i = 0; i < n && !nearest; i++)
+    if (is_word(name, p[i].name)) nearest = p[i].name;
   return nearest;
 }
 
@@ -128,8 +140,8 @@ static bool is_flag(const cli_command *c, const char *word) {
 }
 
 /* A flag that needs a value takes `inside` ("--name=inside") or the next word. */
-static ace_status take_value(args *a, arg found, const char *shown, const char *inside, int argc, char *const *argv,
-                             int *i, ace_error *err) {
+static ace_status take_value(args *a, arg found, const char *shown, const char *inside, int argc,
+                             const char *const *argv, int *i, ace_error *err) {
   const char *value = inside;
   if (!value && *i + 1 < argc && !is_flag(a->command, argv[*i + 1])) value = argv[++*i];
   if (!value) {
@@ -150,7 +162,7 @@ static ace_status take_switch(args *a, arg found, const char *shown, const char 
 }
 
 /* "--name", "--name=value", "--no-name". */
-static ace_status take_long(args *a, int argc, char *const *argv, int *i, ace_error *err) {
+static ace_status take_long(args *a, int argc, const char *const *argv, int *i, ace_error *err) {
   const char *word = argv[*i], *equals = strchr(word, '='), *inside = equals ? equals + 1 : NULL;
   char name[REQ_FLAG_SIZE], shown[REQ_FLAG_SIZE + 2];
   size_t n = strcspn(word + 2, "=");
@@ -172,7 +184,7 @@ static ace_status take_long(args *a, int argc, char *const *argv, int *i, ace_er
 }
 
 /* "-o FILE", "-oFILE", "-q"; switches may stand together: "-qh". */
-static ace_status take_short(args *a, int argc, char *const *argv, int *i, ace_error *err) {
+static ace_status take_short(args *a, int argc, const char *const *argv, int *i, ace_error *err) {
   const char *word = argv[*i];
   for (const char *letter = word + 1; *letter; letter++) {
     arg found = {.flag = by_letter(a->command, *letter)};
@@ -185,7 +197,7 @@ static ace_status take_short(args *a, int argc, char *const *argv, int *i, ace_e
   return ACE_OK;
 }
 
-ace_status args_parse(args *a, const cli_command *command, int argc, char *const *argv, ace_error *err) {
+ace_status args_parse(args *a, const cli_command *command, int argc, const char *const *argv, ace_error *err) {
   *a = (args){.command = command};
   size_t room = 1; /* "-qhq" gives one flag a letter */
   for (int i = 0; i < argc; i++) room += strlen(argv[i]) + 1;

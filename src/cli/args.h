@@ -40,7 +40,7 @@ typedef struct args {
 
 /* Zeroes `a` first, so that args_free is always right. The message of a failure names the flag and, for an unknown one,
  * the nearest known. Values of parameters are not checked here. */
-ace_status args_parse(args *a, const cli_command *command, int argc, char *const *argv, ace_error *err);
+ace_status args_parse(args *a, const cli_command *command, int argc, const char *const *argv, ace_error *err);
 void args_free(args *a);
 
 /* The value of an own flag that was given last; NULL if it was not given. */

@@ -2,7 +2,6 @@
  * opened; what was written is taken away again when the user stops the run. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/folders.h"
@@ -10,6 +9,7 @@
 #include "cli/saved.h"
 #include "cli/signals.h"
 #include "cli/song_request.h"
+#include "cli/trail.h"
 #include "engine/engine.h"
 #include "tensor/cpu/isa.h"
 
@@ -38,8 +38,7 @@ typedef struct job {
   char *models, *cache;
   ace_engine *engine;
   ace_result *result;
-  char *written[REQ_BATCH_MAX]; /* files of this run that were not there before */
-  int n_written;
+  trail trail;
 } job;
 
 static void job_free(job *j) {
@@ -49,7 +48,7 @@ static void job_free(job *j) {
   saved_free(&j->from);
   output_free(&j->out);
   free(j->models), free(j->cache);
-  for (int i = 0; i < j->n_written; i++) free(j->written[i]);
+  trail_free(&j->trail);
 }
 
 static ace_status engine_options(const args *a, job *j, report *r, ace_engine_options *o, ace_error *err) {
@@ -99,19 +98,13 @@ static ace_status compare_models(const args *a, job *j, report *r, ace_error *er
 
 static ace_status save_item(job *j, int item, report *r, ace_error *err) {
   ace_audio audio = ace_result_audio(j->result, item);
-  char *path = output_path(&j->out, item, audio.seed), *json = path ? output_json_path(path) : NULL;
-  ace_status status = json ? ACE_OK : ace_fail(err, ACE_ENOMEM, "output: no name left for the song");
-  bool is_new = json && access(path, F_OK) != 0;
-  if (status == ACE_OK) status = ace_result_save(j->result, item, path, err);
-  if (status == ACE_OK) {
-    char *before = strdup(path);
-    output_merge(&j->out, audio.seed, &path);
-    is_new = is_new && before && strcmp(before, path) == 0;
-    free(before);
-    free(json);
-    json = output_json_path(path);
-  }
-  if (status == ACE_OK && is_new) j->written[j->n_written++] = strdup(path);
+  char *path = output_path(&j->out, item, audio.seed);
+  if (!path) return ace_fail(err, ACE_ENOMEM, "output: no name left for the song");
+  trail_begin(&j->trail, path);
+  ace_status status = ace_result_save(j->result, item, path, err);
+  bool merged = status == ACE_OK && output_merge(&j->out, audio.seed, &path);
+  trail_end(&j->trail, status == ACE_OK && !merged ? path : NULL);
+  char *json = output_json_path(path);
   if (status == ACE_OK)
     report_file(r, path, json ? json : "", audio.seed, (double)audio.frames / (double)audio.sample_rate);
   free(path);
@@ -119,20 +112,11 @@ static ace_status save_item(job *j, int item, report *r, ace_error *err) {
   return status;
 }
 
-static void take_away(job *j) {
-  for (int i = 0; i < j->n_written; i++) {
-    char *json = j->written[i] ? output_json_path(j->written[i]) : NULL;
-    if (j->written[i]) unlink(j->written[i]);
-    if (json) unlink(json);
-    free(json);
-  }
-}
-
 static ace_status save_all(job *j, report *r, ace_error *err) {
   int n = ace_result_count(j->result);
   for (int i = 0; i < n; i++) {
     if (signals_caught()) {
-      take_away(j);
+      trail_remove(&j->trail);
       return ace_fail(err, ACE_ECANCELED, "cancelled");
     }
     ace_status status = save_item(j, i, r, err);
@@ -188,10 +172,26 @@ static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
   return ACE_OK;
 }
 
+/* The library did not come back in time after a signal: on the watcher's thread, which ends the process. */
+typedef struct stopped {
+  job *job;
+  report *report;
+} stopped;
+
+static int on_stop(void *user) {
+  const stopped *s = user;
+  ace_error err = {.status = ACE_ECANCELED};
+  trail_remove(&s->job->trail);
+  return report_failure(s->report, &err);
+}
+
 static int run(const args *a, report *r) {
   ace_error err = {0};
   job j = {0};
+  stopped s = {&j, r};
+  signals_watch(on_stop, &s);
   ace_status status = generate(a, &j, r, &err);
+  signals_watch(NULL, NULL);
   job_free(&j);
   return status == ACE_OK ? CLI_OK : report_failure(r, &err);
 }

@@ -21,6 +21,8 @@ const cli_command *cli_find(const char *name) {
 const cli_command *cli_nearest(const char *name) {
   size_t least = 4;
   const cli_command *nearest = NULL;
+  for (const cli_command *const *c = cli_commands; *c; c++) /* the beginning of a name stands for it */
+    if (*name && strncmp((*c)->name, name, strlen(name)) == 0) return *c;
   for (const cli_command *const *c = cli_commands; *c; c++) {
     size_t d = cli_distance(name, (*c)->name);
     if (d >= least || d >= strlen((*c)->name)) continue;

@@ -1,7 +1,8 @@
 /* main.c - finds the subcommand, takes its command line apart, and makes sure that what it printed arrived. */
-#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/signals.h"
@@ -22,7 +23,7 @@ static int run_command(const cli_command *c, int argc, char **argv) {
   report r;
   int code;
   report_open(&r, events && wants_json(argc, argv), false);
-  if (args_parse(&a, c, argc, argv, &err) != ACE_OK) {
+  if (args_parse(&a, c, argc, (const char *const *)argv, &err) != ACE_OK) {
     code = report_failure(&r, &err);
   } else if (args_on(&a, "help")) {
     code = cli_print_help(stdout, c) == ACE_OK ? CLI_OK : CLI_FAILED;
@@ -49,6 +50,12 @@ static const char *as_command(const char *word) {
   return word;
 }
 
+/* A reader that went away (a pipe into head) has seen what it wanted and needs no message. */
+static bool reader_gone(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int main(int argc, char **argv) {
   signals_install();
   int code = CLI_USAGE;
@@ -58,10 +65,8 @@ int main(int argc, char **argv) {
     const cli_command *c = cli_find(as_command(argv[1]));
     code = c ? run_command(c, argc - 2, argv + 2) : unknown_command(argv[1]);
   }
-  errno = 0;
   bool lost = fflush(stdout) != 0 || ferror(stdout);
   if (!lost) return code;
-  /* A reader that went away (a pipe into head) needs no message. */
-  if (errno != EPIPE && errno != 0) fprintf(stderr, "acestep: standard output: cannot write: %s\n", strerror(errno));
+  if (!reader_gone()) fputs("acestep: standard output: cannot write to it; what was printed is incomplete\n", stderr);
   return code == CLI_OK ? CLI_FAILED : code;
 }

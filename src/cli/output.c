@@ -111,28 +111,30 @@ static bool same_content(const char *a, const char *b) {
   return same;
 }
 
-void output_merge(const output *o, uint32_t seed, char **path) {
-  if (o->file) return;
+bool output_merge(const output *o, uint32_t seed, char **path) {
+  if (o->file) return false;
   for (int number = 1; number < NAMES_MOST; number++) {
     char *older = made_name(o, seed, number);
     if (!older || strcmp(older, *path) == 0) {
       free(older);
-      return;
+      return false;
     }
     if (!same_content(older, *path)) {
       free(older);
       continue;
     }
     char *from = output_json_path(*path), *to = output_json_path(older);
-    if (from && to && rename(*path, older) == 0) {
+    bool moved = from && to && rename(*path, older) == 0;
+    if (moved) {
       rename(from, to);
       free(*path);
       *path = older;
       older = NULL;
     }
     free(from), free(to), free(older);
-    return;
+    return moved;
   }
+  return false;
 }
 
 /* ---- the plan --------------------------------------------------------------------------------------------------- */

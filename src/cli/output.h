@@ -26,9 +26,9 @@ void output_free(output *o);
 
 /* The path of an item; for made names the first that is not taken. free() it; NULL when out of memory. */
 char *output_path(const output *o, int item, uint32_t seed);
-/* For made names: when the song just written is, byte for byte, the one that an earlier name holds, it takes that name.
- * `path` is replaced. */
-void output_merge(const output *o, uint32_t seed, char **path);
+/* For made names: when the song just written is, byte for byte, the one that an earlier name holds, it takes that name:
+ * true, and `path` is replaced. */
+bool output_merge(const output *o, uint32_t seed, char **path);
 /* "song.json" of "song.flac": where the parameters lie. free() it. */
 char *output_json_path(const char *path);
 

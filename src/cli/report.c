@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/signals.h"
 
-enum { NOTE_SIZE = 1024 };
+enum { NOTE_SIZE = 1024, DIGITS = 6 };
 
 void report_open(report *r, bool json, bool quiet) {
   *r = (report){.json = json, .quiet = quiet, .started = term_now(), .last_event = -1e9};
@@ -23,7 +23,7 @@ void report_phase(report *r) {
 
 /* Takes the object. Bytes that are not UTF-8 cannot stand in JSON: such an event says so instead of vanishing. */
 static void emit(json_t *event) {
-  char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
+  char *line = event ? json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) : NULL;
   puts(line ? line : "{\"event\":\"log\",\"message\":\"an event could not be written\"}");
   fflush(stdout);
   free(line);

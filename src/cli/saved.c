@@ -15,8 +15,8 @@ ace_status saved_read(saved *s, const char *path, ace_request *request, ace_erro
   const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
   char *text = input_read(path, "--from", SAVED_LIMIT, &n, err);
   if (!text) return err->status;
-  json_t *object = json_parse(text, n, name, err);
-  ace_status status = object ? ACE_OK : ace_fail(err, ACE_EINVAL, "--from: %.400s", err->message);
+  json_t *object = json_parse(text, n, name, &inner);
+  ace_status status = object ? ACE_OK : ace_fail(err, ACE_EINVAL, "--from: %.400s", inner.message);
   if (status == ACE_OK && (status = ace_request_set_json(request, text, n, &inner)) != ACE_OK)
     status = ace_fail(err, status, "--from: %.100s: %.350s", name, inner.message);
   free(text);
