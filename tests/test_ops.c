@@ -235,7 +235,7 @@ static tens *head_norm_case(tens_ctx *c, int variant) {
   int64_t D = (const int64_t[]){2, 6, 16, 34, 64, 128, 130}[choose(&variant, 7)], heads = 1 + 2 * choose(&variant, 2);
   int first = choose(&variant, 2) ? 0 : 3000;
   tens *x = noise(c, &s, -4, 4, TENS_DIMS(2, 31, heads * D)), *w = noise(c, &s, -2, 2, TENS_DIMS(D));
-  return op_head_norm(c, x, w, 1e-6f, choose(&variant, 2) ? &(op_rope){1e6, first} : NULL);
+  return op_head_norm(c, x, w, 1e-6f, choose(&variant, 2) ? &(op_rope){.theta = 1e6, .first = first} : NULL);
 }
 
 static void head_norm_equals_the_oracle(void **state) {
@@ -484,6 +484,40 @@ static tens *clamp_case(tens_ctx *c, int variant) {
   return op_norm_clamp(c, v, x, variant ? 0.3f : 4);
 }
 
+static const int64_t guided_shapes[][2] = {{1, 1}, {1, 64}, {57, 64}, {90, 7}, {700, 65}};
+enum { GUIDED_SHAPES = sizeof guided_shapes / sizeof *guided_shapes };
+
+/* What is guided, and the running difference behind it. */
+static tens *apg_case(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  bool alias = choose(&variant, 2);
+  const int64_t *shape = guided_shapes[choose(&variant, GUIDED_SHAPES)], dim[] = {2, shape[0], shape[1]};
+  tens *cond = noise(c, &s, -1, 1, 3, dim), *uncond = noise(c, &s, -1, 1, 3, dim),
+       *running = noise(c, &s, -1, 1, 3, dim);
+  tens *dst = alias ? cond : tens_new(c, TENS_F32, 3, dim);
+  op_apg p = {.scale = 7, .momentum = -0.75, .threshold = choose(&variant, 2) ? 2.5 : 1e3, .parallel = 0.25};
+  if (!op_apg_into(c, dst, running, cond, uncond, &p)) return NULL;
+  return op_concat(c, 2, (const tens *[]){dst, running});
+}
+
+/* Predictions near each other, opposite, and anywhere. */
+static tens *adg_case(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  bool alias = choose(&variant, 2);
+  const int64_t *shape = guided_shapes[choose(&variant, GUIDED_SHAPES)], dim[] = {2, shape[0], shape[1]};
+  tens *x = noise(c, &s, -1, 1, 3, dim), *cond = noise(c, &s, -1, 1, 3, dim), *uncond = noise(c, &s, -1, 1, 3, dim);
+  tens *dst = alias ? cond : tens_new(c, TENS_F32, 3, dim);
+  int near = choose(&variant, 3);
+  if (near && !op_mix_into(c, uncond, near == 1 ? 1 : -1, cond, 0.01f, uncond)) return NULL;
+  op_adg p = {.t = 0.4f, .weight = 4.001, .clip = choose(&variant, 2) ? 3.14 / 6 : 10};
+  return op_adg_into(c, dst, x, cond, uncond, &p) ? dst : NULL;
+}
+
+static void guidance_equals_the_oracle(void **state) {
+  compare(apg_case, 2 * GUIDED_SHAPES * 2, 2e-7);
+  compare(adg_case, 2 * GUIDED_SHAPES * 3 * 2, 2e-7);
+}
+
 static void latent_arithmetic_equals_the_oracle(void **state) {
   compare(mix_case, 8, 0);
   compare(blend_case, 6, 2e-7);
@@ -579,7 +613,8 @@ static tens *norm_rows(tens_ctx *c, int variant, int64_t first, int64_t count) {
   if (variant == 1)
     return op_rms_norm_modulated(c, rows, w, 1e-6f, noise(c, &s, -1, 1, TENS_DIMS(1, H)),
                                  noise(c, &s, -1, 1, TENS_DIMS(1, H)));
-  return op_head_norm(c, rows, noise(c, &s, -1, 1, TENS_DIMS(26)), 1e-6f, &(op_rope){1e6, (int)first});
+  return op_head_norm(c, rows, noise(c, &s, -1, 1, TENS_DIMS(26)), 1e-6f,
+                      &(op_rope){.theta = 1e6, .first = (int)first});
 }
 
 static void rows_do_not_depend_on_their_company(void **state) {
@@ -622,6 +657,12 @@ static tens *latent_items(tens_ctx *c, int variant, int64_t first, int64_t count
   seed s = (seed)variant;
   tens *x = noise(c, &s, -1, 1, TENS_DIMS(3, 45, 17)), *y = noise(c, &s, -1, 1, TENS_DIMS(3, 45, 17)), *low, *high;
   if (variant == 0) return op_norm_clamp(c, cut(c, x, first, count), cut(c, y, first, count), 0.5f);
+  if (variant == 1 || variant == 2) {
+    tens *dst = cut(c, x, first, count), *uncond = cut(c, y, first, count), *third = noise(c, &s, -1, 1, 3, x->dim);
+    bool ok = variant == 1 ? op_apg_into(c, dst, cut(c, third, first, count), dst, uncond, &(op_apg){7, -0.75, 2.5, 0})
+                           : op_adg_into(c, dst, cut(c, third, first, count), dst, uncond, &(op_adg){0.4f, 4, 0.5});
+    return ok ? dst : NULL;
+  }
   if (!op_dwt(c, cut(c, x, first, count), filter, filter, 4, &low, &high)) return NULL;
   return op_idwt(c, low, high, filter, filter, 4, 45);
 }
@@ -630,7 +671,7 @@ static void items_do_not_depend_on_their_batch(void **state) {
   expect_parts(attention_queries, 3, 53);
   expect_parts(attention_items, 8, 3);
   expect_parts(conv_items, 8, 3);
-  expect_parts(latent_items, 2, 3);
+  expect_parts(latent_items, 4, 3);
 }
 
 /* ---- choice of device ------------------------------------------------------------------------------------------- */
@@ -672,6 +713,7 @@ int main(void) {
       cmocka_unit_test(sinusoid_equals_the_oracle),
       cmocka_unit_test(quantiser_equals_the_oracle),
       cmocka_unit_test(latent_arithmetic_equals_the_oracle),
+      cmocka_unit_test(guidance_equals_the_oracle),
       cmocka_unit_test(wavelets_equal_the_oracle),
       cmocka_unit_test(rows_do_not_depend_on_their_company),
       cmocka_unit_test(items_do_not_depend_on_their_batch),

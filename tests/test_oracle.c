@@ -268,6 +268,41 @@ static void latent_operations(void **state) {
   tens_close(c);
 }
 
+static void projected_guidance_goes_across_the_condition(void **state) {
+  tens_ctx *c = open_oracle();
+  /* Two channels: differences (1, 1) and (3, 4); the second's norm of 5 is held to 2.5. */
+  tens *cond = OF(c, TENS_DIMS(1, 2, 2), 1, 0, 0, 2), *uncond = OF(c, TENS_DIMS(1, 2, 2), 0, -3, -1, -2);
+  tens *running = OF(c, TENS_DIMS(1, 2, 2), 0, 0, 0, 0), *dst = tens_new(c, TENS_F32, TENS_DIMS(1, 2, 2));
+  op_apg p = {.scale = 3, .momentum = -0.75, .threshold = 2.5};
+  assert_true(op_apg_into(c, dst, running, cond, uncond, &p));
+  EXPECT(dst, 1, 3, 2, 2);
+  EXPECT(running, 1, 3, 1, 4);
+  assert_true(op_apg_into(c, dst, running, cond, uncond, &p)); /* a quarter is left of each difference */
+  EXPECT(dst, 1, 1.5, 0.5, 2);
+  EXPECT(running, 0.25, 0.75, 0.25, 1);
+  p.parallel = 0.5;
+  p.momentum = 0;
+  assert_true(op_apg_into(c, cond, running, cond, uncond, &p));
+  EXPECT(cond, 2, 3, 2, 4);
+  tens *zero = OF(c, TENS_DIMS(1, 1, 1), 0);
+  assert_true(op_apg_into(c, zero, OF(c, TENS_DIMS(1, 1, 1), 0), zero, OF(c, TENS_DIMS(1, 1, 1), 0), &p));
+  EXPECT(zero, 0);
+  tens_close(c);
+}
+
+static void angle_guidance_turns_the_prediction(void **state) {
+  tens_ctx *c = open_oracle();
+  /* At level 0.5 with x = 0 the predictions are -v/2: b = (1, 0), a at an angle of 0.3 from it. */
+  tens *x = OF(c, TENS_DIMS(1, 1, 2), 0, 0), *uncond = OF(c, TENS_DIMS(1, 1, 2), -2, 0);
+  tens *cond = OF(c, TENS_DIMS(1, 1, 2), (float)(-2 * cos(0.3)), (float)(-2 * sin(0.3)));
+  tens *dst = tens_new(c, TENS_F32, TENS_DIMS(1, 1, 2));
+  assert_true(op_adg_into(c, dst, x, cond, uncond, &(op_adg){.t = 0.5f, .weight = 2, .clip = 1}));
+  EXPECT(dst, -2 * cos(0.6) * cos(0.3), -2 * (cos(0.6) * sin(0.3) + sin(0.6)));
+  assert_true(op_adg_into(c, cond, x, cond, uncond, &(op_adg){.t = 0.5f, .weight = 2, .clip = 0.5}));
+  EXPECT(cond, -2 * cos(0.5) * cos(0.3), -2 * (cos(0.5) * sin(0.3) + sin(0.5)));
+  tens_close(c);
+}
+
 static const int six_levels[] = {8, 8, 8, 5, 5, 5};
 
 static void fsq_counts_the_first_digit_fastest(void **state) {
@@ -401,6 +436,8 @@ int main(void) {
       cmocka_unit_test(transposed_conv_spreads_each_frame),
       cmocka_unit_test(small_operations),
       cmocka_unit_test(latent_operations),
+      cmocka_unit_test(projected_guidance_goes_across_the_condition),
+      cmocka_unit_test(angle_guidance_turns_the_prediction),
       cmocka_unit_test(fsq_counts_the_first_digit_fastest),
       cmocka_unit_test(haar_halves_time),
       cmocka_unit_test(wavelets_equal_the_golden_case),

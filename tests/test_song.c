@@ -32,11 +32,16 @@ static int remove_models(void **state) {
   return system(command);
 }
 
-static ace_engine *open_engine(const fixture *f, int threads, uint64_t memory) {
+static ace_engine *open_model(const fixture *f, const char *model, int threads, uint64_t memory) {
   ace_error err;
-  ace_engine *e = ace_engine_open(f->models, &(ace_engine_options){.threads = threads, .memory = memory}, &err);
+  ace_engine_options options = {.model = model, .threads = threads, .memory = memory};
+  ace_engine *e = ace_engine_open(f->models, &options, &err);
   if (!e) fail_msg("%s", err.message);
   return e;
+}
+
+static ace_engine *open_engine(const fixture *f, int threads, uint64_t memory) {
+  return open_model(f, NULL, threads, memory);
 }
 
 /* A request from pairs "name", "value", ..., NULL. Ten seconds, few steps: the point is never the music. */
@@ -260,6 +265,56 @@ static void progress_and_cancel(void **state) {
   ace_engine_close(e);
 }
 
+/* A base model follows its guidance: every setting of it is heard, what switches it off gives the song without. */
+static void base_models_are_guided(void **state) {
+  ace_engine *e = open_model(*state, "acestep-v15-base", 2, 0);
+  ace_result *usual = generate(e, NULL), *off = generate(e, PAIRS("guidance_scale", "1"));
+  assert_false(same_sound(ace_result_audio(usual, 0), ace_result_audio(off, 0)));
+  static const char *const changes[][2] = {{"guidance_scale", "3"},
+                                           {"use_adg", "true"},
+                                           {"cfg_interval_end", "0.9"},
+                                           {"cfg_interval_start", "0.9"},
+                                           {"sampler_mode", "heun"}};
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    ace_result *other = generate(e, PAIRS(changes[i][0], changes[i][1]));
+    for (int j = 0; j < 2; j++)
+      if (same_sound(ace_result_audio(j ? off : usual, 0), ace_result_audio(other, 0)))
+        fail_msg("%s changes nothing", changes[i][0]);
+    ace_result_free(other);
+  }
+  ace_result *beside = generate(e, PAIRS("cfg_interval_start", "0.7", "cfg_interval_end", "0.8", "shift", "1"));
+  ace_result *plain = generate(e, PAIRS("guidance_scale", "1", "shift", "1"));
+  assert_true(same_sound(ace_result_audio(beside, 0), ace_result_audio(plain, 0)));
+  ace_result_free(beside), ace_result_free(plain), ace_result_free(usual), ace_result_free(off);
+  ace_engine_close(e);
+}
+
+/* What holds for turbo models holds with guidance: the same song with one thread or two, alone or in a batch; and the
+ * progress of steps with and without guidance adds up. */
+static void guided_songs_are_repeatable(void **state) {
+  const char *const *const kinds[] = {PAIRS("seeds", "12"),
+                                      PAIRS("seeds", "12", "use_adg", "true", "sampler_mode", "heun"),
+                                      PAIRS("seeds", "12", "sampler_mode", "heun", "cfg_interval_end", "0.6")};
+  ace_engine *one = open_model(*state, "acestep-v15-base", 1, 0), *two = open_model(*state, "acestep-v15-base", 2, 0);
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    ace_result *alone = generate(one, kinds[i]);
+    ace_request *r = request(kinds[i]);
+    ace_error err;
+    watcher w = {.stop_after = -1};
+    if (ace_request_set(r, "seeds", "11,12", &err) != ACE_OK || ace_request_set(r, "batch_size", "2", &err) != ACE_OK)
+      fail_msg("%s", err.message);
+    ace_result *batch = ace_generate(two, r, &(ace_callbacks){.progress = watch, .user = &w}, &err);
+    if (!batch) fail_msg("%s", err.message);
+    assert_true(same_sound(ace_result_audio(alone, 0), ace_result_audio(batch, 1)));
+    assert_false(w.fell);
+    assert_true(w.fraction > 0.999);
+    ace_result_free(alone), ace_result_free(batch);
+    ace_request_free(r);
+  }
+  ace_engine_close(one);
+  ace_engine_close(two);
+}
+
 /* The JSON beside a song makes that song again, item by item. */
 static void saved_json_makes_the_song_again(void **state) {
   temp t = temp_open();
@@ -310,7 +365,7 @@ static void a_failed_save_leaves_nothing(void **state) {
 
 /* What this build cannot do is said, never left out silently. */
 static void what_is_missing_is_refused(void **state) {
-  static const char *const wrong[][2] = {{"task_type", "extract"}, {"thinking", "true"}, {"inference_steps", "21"}};
+  static const char *const wrong[][2] = {{"task_type", "extract"}, {"inference_steps", "21"}};
   ace_engine *e = open_engine(*state, 1, 0);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     ace_error err = {0};
@@ -345,7 +400,8 @@ int main(void) {
       cmocka_unit_test(codes_steer_the_song),         cmocka_unit_test(reference_audio_sets_the_timbre),
       cmocka_unit_test(progress_and_cancel),          cmocka_unit_test(saved_json_makes_the_song_again),
       cmocka_unit_test(a_failed_save_leaves_nothing), cmocka_unit_test(what_is_missing_is_refused),
-      cmocka_unit_test(missing_models_are_named),
+      cmocka_unit_test(missing_models_are_named),     cmocka_unit_test(base_models_are_guided),
+      cmocka_unit_test(guided_songs_are_repeatable),
   };
   return cmocka_run_group_tests(tests, make_models, remove_models);
 }
