@@ -78,13 +78,19 @@ static song_job part_of(const ace_result *result, const song_job *all, int first
   return job;
 }
 
-/* Renders all items; those of one length together. */
+/* Items from `first` on that have equally many codes: they are rendered together. */
+static int alike(const ace_result *result, int first) {
+  const size_t *codes = result->song.n_codes;
+  int n = 1;
+  while (first + n < result->items && codes[first + n] == codes[first]) n++;
+  return n;
+}
+
 static ace_status render_items(ace_engine *e, ace_result *result, const song_models *models, const song_job *all,
                                const ace_callbacks *notify, progress *p, ace_error *err) {
-  const size_t *codes = result->song.n_codes;
   ace_status status = ACE_OK;
   for (int first = 0, n; status == ACE_OK && first < result->items; first += n) {
-    for (n = 1; first + n < result->items && codes[first + n] == codes[first]; n++) continue;
+    n = alike(result, first);
     song_job job = part_of(result, all, first, n);
     status = render(e, models, &job, notify, p, result->audio + first, err);
   }
@@ -93,8 +99,9 @@ static ace_status render_items(ace_engine *e, ace_result *result, const song_mod
 
 static double rendering_work(const ace_result *result, const song_models *models, const song_job *all) {
   double work = 0;
-  for (int i = 0; i < result->items; i++) {
-    song_job job = part_of(result, all, i, 1);
+  for (int first = 0, n; first < result->items; first += n) {
+    n = alike(result, first);
+    song_job job = part_of(result, all, first, n);
     work += song_work(models, &job);
   }
   return work;

@@ -41,16 +41,21 @@ static json_t *text_or_null(const char *text) {
   return *text ? json_string(text) : json_null();
 }
 
+/* What stands in for what the model left out. */
+typedef struct fallback {
+  const char *lyrics, *language;
+} fallback;
+
 /* The answer as the JSON that clients read. */
-static char *answer_json(const plan_answer *a, const char *lyrics, ace_error *err) {
+static char *answer_json(const plan_answer *a, fallback missing, ace_error *err) {
   plan_typed t = plan_metadata_typed(&a->metadata);
   json_t *json = json_object();
   json_object_set_new(json, "caption", text_or_null(t.caption));
-  json_object_set_new(json, "lyrics", text_or_null(*a->lyrics ? a->lyrics : lyrics));
+  json_object_set_new(json, "lyrics", text_or_null(*a->lyrics ? a->lyrics : missing.lyrics));
   json_object_set_new(json, "bpm", t.bpm > 0 ? json_integer(t.bpm) : json_null());
   json_object_set_new(json, "duration", t.duration > 0 ? json_real(t.duration) : json_null());
   json_object_set_new(json, "keyscale", text_or_null(t.keyscale));
-  json_object_set_new(json, "language", text_or_null(t.language));
+  json_object_set_new(json, "language", text_or_null(*t.language ? t.language : missing.language));
   json_object_set_new(json, "timesignature", text_or_null(t.timesignature));
   json_object_set_new(json, "genres", text_or_null(t.genres));
   enum { DIGITS = 17 };
@@ -68,8 +73,8 @@ static ace_status first_seed(const ace_request *r, uint32_t *seed, ace_error *er
 }
 
 /* Runs a prepared question and frees it. */
-static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, const ace_request *r,
-                 const char *lyrics_if_none, const ace_callbacks *notify, ace_error *err) {
+static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, const ace_request *r, fallback missing,
+                 const ace_callbacks *notify, ace_error *err) {
   asking a = {.notify = notify};
   plan_how how = {.threads = e->threads,
                   .memory = (size_t)engine_budget(e),
@@ -87,7 +92,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
   char *text = NULL;
   if (first_seed(r, &seed, err) == ACE_OK &&
       plan_ask(e->lm, prompt, settings, sampling, seed, LONGEST, log, &how, &answer, err) == ACE_OK) {
-    text = answer_json(&answer, lyrics_if_none, err);
+    text = answer_json(&answer, missing, err);
     plan_answer_free(&answer);
   }
   plan_prompt_free(prompt);
@@ -102,7 +107,7 @@ char *ace_create_sample(ace_engine *e, const char *query, const ace_request *r, 
   if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
       plan_ask_create(&prompt, &settings, query, r->instrumental, r->vocal_language, err) != ACE_OK)
     return NULL;
-  return ask(e, &prompt, &settings, r, r->instrumental ? "[Instrumental]" : "", notify, err);
+  return ask(e, &prompt, &settings, r, (fallback){r->instrumental ? "[Instrumental]" : "", ""}, notify, err);
 }
 
 /* What the user gave of the metadata. */
@@ -129,7 +134,7 @@ char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks
     return NULL;
   ace_status status = plan_ask_format(&prompt, &settings, r->caption, r->lyrics, &given, err);
   plan_metadata_free(&given);
-  return status == ACE_OK ? ask(e, &prompt, &settings, r, r->lyrics, notify, err) : NULL;
+  return status == ACE_OK ? ask(e, &prompt, &settings, r, (fallback){r->lyrics, r->vocal_language}, notify, err) : NULL;
 }
 
 char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, const ace_callbacks *notify,
@@ -139,7 +144,7 @@ char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, con
   if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
       plan_ask_understand(&prompt, &settings, codes, err) != ACE_OK)
     return NULL;
-  return ask(e, &prompt, &settings, r, "", notify, err);
+  return ask(e, &prompt, &settings, r, (fallback){"", ""}, notify, err);
 }
 
 /* ---- audio to codes

@@ -6,9 +6,8 @@
 
 enum {
   METADATA_TOKENS = 150, /* of a usual answer */
-  CODES_A_SECOND = 5,
-  LONGEST = 600, /* seconds */
-  USUAL = 120    /* seconds, when nobody knows */
+  LONGEST = 600,         /* seconds */
+  USUAL = 120            /* seconds, when nobody knows */
 };
 
 /* Decoding reads every weight once a token; matrix products make about that many operations in the time of one byte. */
@@ -31,7 +30,7 @@ static double token_work(const ace_engine *e) {
 double engine_think_work(const ace_engine *e, const ace_request *r) {
   if (!wanted(e, r)) return 0;
   double seconds = r->duration > 0 ? r->duration : USUAL;
-  double codes = blank(r->audio_codes) ? seconds * CODES_A_SECOND : 0;
+  double codes = blank(r->audio_codes) ? (double)plan_code_count(seconds) : 0;
   return token_work(e) * (METADATA_TOKENS + codes);
 }
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 enum {
-  CODES_A_SECOND = 5,
   SPARE = 10,  /* tokens behind the last code that a run may still take */
   MOST = 3500, /* tokens of an answer: 600 s of codes and 500 words */
   SHORTEST = 10,
@@ -98,7 +97,7 @@ static ace_status think_chunk(const plan_lm *lm, const plan_wish *wish, const pl
                   .sampling = wish->sampling,
                   .items = n,
                   .seeds = wish->seeds + first,
-                  .most = target > 0 ? (int)(seconds * CODES_A_SECOND) + SPARE : MOST};
+                  .most = target > 0 ? (int)plan_code_count(seconds) + SPARE : MOST};
   plan_output tokens;
   ace_status status = plan_lm_run(lm, &job, how, &tokens, err);
   for (int i = 0; i < n && status == ACE_OK; i++) {
@@ -113,7 +112,7 @@ static ace_status think_chunk(const plan_lm *lm, const plan_wish *wish, const pl
 /* Halves the chunk until it fits the memory. */
 static int fitting_chunk(const plan_lm *lm, const plan_wish *wish, const plan_how *how, size_t prompt, double target) {
   int n = wish->together > 0 && wish->together < wish->items ? wish->together : wish->items;
-  int most = target > 0 ? (int)(target * CODES_A_SECOND) + SPARE : MOST;
+  int most = target > 0 && target <= LONGEST ? (int)plan_code_count(target) + SPARE : MOST;
   while (n > 1 && plan_lm_memory(lm, how->cache, n, wish->guidance > 1, prompt, prompt, most) > how->memory)
     n = (n + 1) / 2;
   return n;
