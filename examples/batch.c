@@ -84,7 +84,7 @@ static ace_status run_one(ace_engine *engine, const char *json_path, ace_error *
     status = result ? ACE_OK : err->status;
   }
   for (int i = 0; status == ACE_OK && i < ace_result_count(result); i++) status = save_item(result, i, json_path, err);
-  if (status != ACE_OK) fprintf(stderr, "%s: %s: %s\n", json_path, ace_status_name(status), err->message);
+  if (status != ACE_OK) fprintf(stderr, "%s: %s\n", json_path, err->message);
 
   ace_result_free(result);
   ace_request_free(request);
