@@ -1,4 +1,5 @@
 /* Contexts: memory is planned exactly, a failure sticks and names its cause, nothing kept is lost, a stop is obeyed. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -223,6 +224,26 @@ static void a_stop_is_obeyed_before_the_next_operation(void **state) {
   tens_close(c);
 }
 
+/* A long operation stops in its middle: between chunks of its work the caller is asked again, on his own thread. */
+static void a_stop_is_obeyed_inside_an_operation(void **state) {
+  enum { ROWS = 900, WIDTH = 512 };
+  for (int threads = 1; threads <= 3; threads++) {
+    pool *p = pool_new(threads, NULL);
+    stop s = {.after = INT_MAX};
+    ace_error err = {0};
+    tens_ctx *c =
+        tens_open(&(tens_options){.threads = p, .capacity = 16 << 20, .cancelled = stop_after, .user = &s}, &err);
+    tens *x = ramp(c, TENS_DIMS(ROWS, WIDTH), 0), *w = ramp(c, TENS_DIMS(WIDTH, WIDTH), 0);
+    assert_non_null(op_linear(c, x, w, NULL));
+    assert_true(s.polls > 2);
+    s = (stop){.after = 1};
+    assert_null(op_linear(c, x, w, NULL));
+    assert_int_equal(tens_error(c, &err), ACE_ECANCELED);
+    tens_close(c);
+    pool_free(p);
+  }
+}
+
 /* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
@@ -360,6 +381,7 @@ int main(void) {
       cmocka_unit_test(a_stop_is_obeyed_before_the_next_operation),
       cmocka_unit_test(a_plan_needs_exactly_what_the_run_needs),
       cmocka_unit_test(a_plan_reads_no_data),
+      cmocka_unit_test(a_stop_is_obeyed_inside_an_operation),
       cmocka_unit_test(every_chunk_runs_once),
       cmocka_unit_test(each_worker_has_its_own_scratch),
   };

@@ -6,7 +6,7 @@
 #include "models/audio_tokenizer.h"
 #include "models/cost.h"
 
-static const int64_t cores[] = {512, 256, 128, 64, 32, 16};
+static const int64_t cores[] = {256, 128, 64, 32, 16};
 enum { N_CORES = sizeof cores / sizeof *cores };
 
 static int64_t frames_of(const vae *v, const audio_buffer *b) {

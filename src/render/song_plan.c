@@ -5,7 +5,7 @@
 #include "render/song_inner.h"
 
 /* Tiles are tried from the largest down. A second of sound is 25 frames. */
-static const int64_t cores[] = {1024, 512, 256, 128, 64, 32, 16};
+static const int64_t cores[] = {256, 128, 64, 32, 16};
 enum { N_CORES = sizeof cores / sizeof *cores };
 
 static size_t diffuse_memory(const song_models *m, const song_job *job, const song_inputs *in, int group,

@@ -32,6 +32,10 @@ typedef enum op_kind { OP_F32, OP_WEIGHT /* F32 or BF16 */, OP_I32 } op_kind;
 
 /* Called first by every operation: false after a failure, or when the caller has asked to stop. */
 bool op_begin(tens_ctx *c);
+/* Called last: the result, or NULL when the device failed or was stopped half-way. */
+static inline tens *op_end(tens_ctx *c, tens *y) {
+  return c->error.status == ACE_OK ? y : NULL;
+}
 /* Checks one argument: present, of the kind, lo <= rank <= hi, sane dims, data to read unless planning. */
 bool op_arg(tens_ctx *c, const char *op, const char *name, const tens *x, op_kind kind, int lo, int hi);
 /* Same, for an argument of one exact shape. */

@@ -19,7 +19,7 @@ void *tens_worker_scratch(const tens_ctx *c, int worker);
 /* Workers of this context: the pool's threads, or 1. */
 int tens_workers(const tens_ctx *c);
 /* pool_run on the context's pool; without one the chunks run in turn as worker 0. */
-void tens_parallel(const tens_ctx *c, int chunks, pool_fn fn, void *arg);
+void tens_parallel(tens_ctx *c, int chunks, pool_fn fn, void *arg);
 
 struct tens_device {
   const char *name;

@@ -37,7 +37,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
     return NULL;
   tens *y = op_new_last(c, TENS_F32, q, q->dim[2]);
   if (y && !c->plan) c->device->attention(c, y, q, k, v, a);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- attention_probs: softmax(q kᵀ / sqrt(D)) for chosen heads ------------------------------------------------ */
@@ -50,5 +50,5 @@ tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_att
       return tens_fail(c, ACE_EINVAL, "attention_probs: head %d is outside 0..%d", heads[i], a->heads - 1);
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(q->dim[0], n, q->dim[1], k->dim[1]));
   if (y && !c->plan) c->device->attention_probs(c, y, q, k, a, heads, n);
-  return y;
+  return op_end(c, y);
 }

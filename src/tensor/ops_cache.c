@@ -61,5 +61,5 @@ tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int
                      TENS_SHAPE(q), heads, TENS_SHAPE(cache->k), kv_heads);
   tens *y = op_new_last(c, TENS_F32, q, q->dim[2]);
   if (y && !c->plan) c->device->attention_cached(c, y, q, cache, heads, kv_heads);
-  return y;
+  return op_end(c, y);
 }

@@ -45,7 +45,7 @@ tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
   int64_t room = x->dim[1] + 2 * (int64_t)p->pad - span;
   tens *y = conv_result(c, "conv1d", x, w, p, room < 0 ? 0 : room / p->stride + 1, w->dim[0]);
   if (y && !c->plan) c->device->conv1d(c, y, x, w, p);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- conv1d_transposed ------------------------------------------------------------------------------------------ */
@@ -62,7 +62,7 @@ tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_c
   int64_t time = (x->dim[1] - 1) * p->stride - 2 * (int64_t)p->pad + w->dim[0];
   tens *y = conv_result(c, op, x, w, p, time, w->dim[1]);
   if (y && !c->plan) c->device->conv1d_transposed(c, y, x, w, p);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- snake: y = x + sin(alpha x)² inv_beta --------------------------------------------------------------------- */
@@ -72,5 +72,5 @@ tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_be
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->snake(c, y, x, alpha, inv_beta);
-  return y;
+  return op_end(c, y);
 }

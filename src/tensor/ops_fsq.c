@@ -36,7 +36,7 @@ tens *op_fsq_quantize(tens_ctx *c, const tens *z, const int *levels, int d) {
     return NULL;
   tens *y = op_new_last(c, TENS_F32, z, d);
   if (y && !c->plan) c->device->fsq_quantize(c, y, z, levels, d);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- fsq_index: codes -> index ---------------------------------------------------------------------------------- */
@@ -47,7 +47,7 @@ tens *op_fsq_index(tens_ctx *c, const tens *codes, const int *levels, int d) {
     return NULL;
   tens *y = tens_new(c, TENS_I32, codes->rank - 1, codes->dim);
   if (y && !c->plan) c->device->fsq_index(c, y, codes, levels, d);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- fsq_codes: index -> codes ---------------------------------------------------------------------------------- */
@@ -60,5 +60,5 @@ tens *op_fsq_codes(tens_ctx *c, const tens *index, const int *levels, int d) {
   dim[index->rank] = d;
   tens *y = tens_new(c, TENS_F32, index->rank + 1, dim);
   if (y && !c->plan) c->device->fsq_codes(c, y, index, levels, d);
-  return y;
+  return op_end(c, y);
 }

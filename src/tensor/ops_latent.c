@@ -9,7 +9,7 @@ bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const 
       (y && !op_shaped(c, "mix", "y", y, OP_F32, dst->rank, dst->dim)))
     return false;
   if (!c->plan) c->device->mix(c, dst, a, x, b, y);
-  return true;
+  return tens_status(c) == ACE_OK;
 }
 
 /* ---- norm_clamp: v min(1, limit ‖x‖/‖v‖) ---------------------------------------------------------------- */
@@ -21,7 +21,7 @@ tens *op_norm_clamp(tens_ctx *c, const tens *v, const tens *x, float limit) {
   if (!(limit > 0)) return tens_fail(c, ACE_EINVAL, "norm_clamp: limit %g is not positive", (double)limit);
   tens *y = op_new_last(c, TENS_F32, v, op_last(v));
   if (y && !c->plan) c->device->norm_clamp(c, y, v, x, limit);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- blend: dst = mask a + (1 - mask) b ------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ bool op_blend_into(tens_ctx *c, tens *dst, const tens *mask, const tens *a, cons
       !op_shaped(c, "blend", "a", a, OP_F32, 3, dst->dim) || !op_shaped(c, "blend", "b", b, OP_F32, 3, dst->dim))
     return false;
   if (!c->plan) c->device->blend(c, dst, mask, a, b);
-  return true;
+  return tens_status(c) == ACE_OK;
 }
 
 /* ---- apg, adg: classifier-free guidance without its oversaturation ---------------------------------------------- */
@@ -48,7 +48,7 @@ bool op_apg_into(tens_ctx *c, tens *dst, tens *running, const tens *cond, const 
     return false;
   if (!(p->threshold > 0)) return tens_fail(c, ACE_EINVAL, "apg: threshold %g is not positive", p->threshold);
   if (!c->plan) c->device->apg(c, dst, running, cond, uncond, p);
-  return true;
+  return tens_status(c) == ACE_OK;
 }
 
 bool op_adg_into(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p) {
@@ -56,7 +56,7 @@ bool op_adg_into(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const 
   if (!(p->t > 0)) return tens_fail(c, ACE_EINVAL, "adg: level %g is not positive", (double)p->t);
   if (!(p->clip >= 0)) return tens_fail(c, ACE_EINVAL, "adg: largest angle %g is negative", p->clip);
   if (!c->plan) c->device->adg(c, dst, x, cond, uncond, p);
-  return true;
+  return tens_status(c) == ACE_OK;
 }
 
 /* ---- dwt, idwt: wavelet analysis and synthesis (Mallat 1989), zero padding -------------------------------------- */
@@ -91,5 +91,5 @@ tens *op_idwt(tens_ctx *c, const tens *low, const tens *high, const float *lo, c
                      (long long)T);
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(low->dim[0], T, low->dim[2]));
   if (y && !c->plan) c->device->idwt(c, y, low, high, lo, hi, taps);
-  return y;
+  return op_end(c, y);
 }

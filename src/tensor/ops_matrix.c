@@ -30,7 +30,7 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
   if (!epilogue_fits(c, "linear", x, w->dim[0], e)) return NULL;
   tens *y = op_new_last(c, TENS_F32, x, w->dim[0]);
   if (y && !c->plan) c->device->linear(c, y, x, w, e);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- swiglu: y = silu(x w_gateᵀ) * (x w_upᵀ) ---------------------------------------------------------------- */
@@ -44,7 +44,7 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
                      TENS_SHAPE(w_gate), TENS_SHAPE(w_up));
   tens *y = op_new_last(c, TENS_F32, x, w_gate->dim[0]);
   if (y && !c->plan) c->device->swiglu(c, y, x, w_gate, w_up);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- embedding: rows of a table --------------------------------------------------------------------------------- */
@@ -66,5 +66,5 @@ tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids) {
   dim[ids->rank] = table->dim[1];
   tens *y = tens_new(c, TENS_F32, ids->rank + 1, dim);
   if (y && !c->plan) c->device->embedding(c, y, table, ids);
-  return y;
+  return op_end(c, y);
 }

@@ -18,7 +18,7 @@ tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps) {
     return tens_fail(c, ACE_EINVAL, "rms_norm: x %s does not fit w %s", TENS_SHAPE(x), TENS_SHAPE(w));
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->rms_norm(c, y, x, w, eps, NULL, NULL);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- rms_norm_modulated: y = rms_norm(x) * (1 + scale) + shift -------------------------------------------------- */
@@ -33,7 +33,7 @@ tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, x->dim[2]);
   if (y && !c->plan) c->device->rms_norm(c, y, x, w, eps, scale, shift);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- head_norm: RMS norm over each head, then rotation ---------------------------------------------------------- */
@@ -51,5 +51,5 @@ tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const o
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, x->dim[2]);
   if (y && !c->plan) c->device->head_norm(c, y, x, w, eps, rope);
-  return y;
+  return op_end(c, y);
 }

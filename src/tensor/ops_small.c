@@ -9,7 +9,7 @@ tens *op_add(tens_ctx *c, const tens *a, const tens *b) {
     return tens_fail(c, ACE_EINVAL, "add: a %s has not the shape of b %s", TENS_SHAPE(a), TENS_SHAPE(b));
   tens *y = op_new_last(c, TENS_F32, a, op_last(a));
   if (y && !c->plan) c->device->add(c, y, a, b);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- silu: y = x / (1 + exp(-x)) -------------------------------------------------------------------------------- */
@@ -18,7 +18,7 @@ tens *op_silu(tens_ctx *c, const tens *x) {
   if (!op_begin(c) || !op_arg(c, "silu", "x", x, OP_F32, 1, 4)) return NULL;
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->silu(c, y, x);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- modulation: y[i, b] = table[i] + rows[b, i] ---------------------------------------------------------------- */
@@ -31,7 +31,7 @@ tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows) {
     return tens_fail(c, ACE_EINVAL, "modulation: rows %s do not fit table %s", TENS_SHAPE(rows), TENS_SHAPE(table));
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(table->dim[0], rows->dim[0], table->dim[1]));
   if (y && !c->plan) c->device->modulation(c, y, table, rows);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- sinusoid: timestep embedding, cosines then sines ----------------------------------------------------------- */
@@ -42,7 +42,7 @@ tens *op_sinusoid(tens_ctx *c, const tens *t, int width, float scale) {
     return tens_fail(c, ACE_EINVAL, "sinusoid: width %d is not a positive even number", width);
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(t->dim[0], width));
   if (y && !c->plan) c->device->sinusoid(c, y, t, scale);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- concat: parts joined on the last dim ----------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   }
   tens *y = op_new_last(c, TENS_F32, parts[0], last);
   if (y && !c->plan) c->device->concat(c, y, n, parts);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- join: parts one behind the other in time, i.e. concat of each item's rows laid out flat -------------------- */
@@ -88,7 +88,7 @@ tens *op_join(tens_ctx *c, int n, const tens *const *parts) {
   if (!y || c->plan) return y;
   tens rows = {.dtype = TENS_F32, .rank = 2, .dim = {batch, length * width}, .data = y->data};
   c->device->concat(c, &rows, n, flat_parts);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- gather: chosen rows of each item --------------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ tens *op_gather(tens_ctx *c, const tens *x, const tens *index) {
   }
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], index->dim[1], x->dim[2]));
   if (y && !c->plan) c->device->gather(c, y, x, index);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- prepend: one row in front of every item -------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ tens *op_prepend(tens_ctx *c, const tens *x, const tens *row) {
     return NULL;
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], x->dim[1] + 1, x->dim[2]));
   if (y && !c->plan) c->device->prepend(c, y, x, row);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- resize: zero rows added at the end, or rows cut ------------------------------------------------------------ */
@@ -128,7 +128,7 @@ tens *op_resize(tens_ctx *c, const tens *x, int64_t length) {
   if (!op_begin(c) || !op_arg(c, "resize", "x", x, OP_F32, 3, 3)) return NULL;
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], length, x->dim[2]));
   if (y && !c->plan) c->device->resize(c, y, x);
-  return y;
+  return op_end(c, y);
 }
 
 /* ---- outer_add: y[n, p] = x[n] + rows[p] ------------------------------------------------------------------------ */
@@ -141,5 +141,5 @@ tens *op_outer_add(tens_ctx *c, const tens *x, const tens *rows) {
     return tens_fail(c, ACE_EINVAL, "outer_add: x %s does not fit rows %s", TENS_SHAPE(x), TENS_SHAPE(rows));
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], rows->dim[0], x->dim[1]));
   if (y && !c->plan) c->device->outer_add(c, y, x, rows);
-  return y;
+  return op_end(c, y);
 }

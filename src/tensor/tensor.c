@@ -2,6 +2,7 @@
 #include "tensor/context.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,10 +262,29 @@ int tens_workers(const tens_ctx *c) {
   return c->workers;
 }
 
-void tens_parallel(const tens_ctx *c, int chunks, pool_fn fn, void *arg) {
-  if (c->threads) pool_run(c->threads, chunks, fn, arg);
+/* Work that may be stopped between chunks. */
+typedef struct stoppable {
+  tens_ctx *c;
+  pool_fn fn;
+  void *arg;
+  atomic_bool stop;
+} stoppable;
+
+static void stoppable_chunk(void *arg, int chunk, int worker) {
+  stoppable *s = arg;
+  /* Worker 0 is the caller's thread, the only one that may ask. */
+  if (worker == 0 && s->c->cancelled(s->c->user)) atomic_store_explicit(&s->stop, true, memory_order_relaxed);
+  if (!atomic_load_explicit(&s->stop, memory_order_relaxed)) s->fn(s->arg, chunk, worker);
+}
+
+void tens_parallel(tens_ctx *c, int chunks, pool_fn fn, void *arg) {
+  stoppable s = {.c = c, .fn = fn, .arg = arg};
+  pool_fn run = c->cancelled ? stoppable_chunk : fn;
+  void *with = c->cancelled ? &s : arg;
+  if (c->threads) pool_run(c->threads, chunks, run, with);
   else
-    for (int i = 0; i < chunks; i++) fn(arg, i, 0);
+    for (int i = 0; i < chunks; i++) run(with, i, 0);
+  if (atomic_load_explicit(&s.stop, memory_order_relaxed)) tens_fail(c, ACE_ECANCELED, "cancelled");
 }
 
 /* ---- for operations --------------------------------------------------------------------------------------------- */

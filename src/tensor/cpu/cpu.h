@@ -46,7 +46,7 @@ void cpu_idwt(tens_ctx *c, tens *y, const tens *low, const tens *high, const flo
 /* Runs fn(arg, first, count, worker) over 0..n-1 in even pieces, each of about `cost` units of work in all an item;
  * what is too little to share is done at once. Pieces never change results. */
 typedef void (*cpu_range_fn)(void *arg, int64_t first, int64_t count, int worker);
-void cpu_for(const tens_ctx *c, int64_t n, int64_t cost, cpu_range_fn fn, void *arg);
+void cpu_for(tens_ctx *c, int64_t n, int64_t cost, cpu_range_fn fn, void *arg);
 
 static inline int64_t cpu_min(int64_t a, int64_t b) {
   return a < b ? a : b;

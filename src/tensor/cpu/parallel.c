@@ -16,7 +16,7 @@ static void run_piece(void *arg, int piece, int worker) {
   r->fn(r->arg, first, each + (piece < more), worker);
 }
 
-void cpu_for(const tens_ctx *c, int64_t n, int64_t cost, cpu_range_fn fn, void *arg) {
+void cpu_for(tens_ctx *c, int64_t n, int64_t cost, cpu_range_fn fn, void *arg) {
   int workers = tens_workers(c);
   int64_t pieces = cpu_min(cpu_min(n, (int64_t)workers * PIECES_A_WORKER), cpu_ceil(n * cost, PIECE_COST));
   if (workers == 1 || pieces <= 1) {
