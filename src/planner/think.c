@@ -16,7 +16,7 @@ ace_status plan_ask(const plan_lm *lm, const plan_prompt *prompt, const plan_set
                     uint32_t seed, int max_duration, plan_grammar_log log, const plan_how *how, plan_answer *out,
                     ace_error *err) {
   *out = (plan_answer){0};
-  plan_grammar_limits limits = {.max_duration = max_duration, .log = log};
+  plan_grammar_limits limits = {.max_duration = max_duration, .closed_lyrics = true, .log = log};
   plan_job job = {.prompt = prompt,
                   .settings = settings,
                   .limits = &limits,
