@@ -63,7 +63,7 @@ typedef struct text {
   size_t n;
 } text;
 
-static void add(text *t, const char *format, ...) {
+ACE_PRINTF(2, 3) static void add(text *t, const char *format, ...) {
   va_list args;
   va_start(args, format);
   int n = vsnprintf(NULL, 0, format, args);

@@ -7,8 +7,8 @@
  *   arena_release(&a, mark);                      // x is gone
  *   arena_close(&a);
  *
- * A counting arena (arena_open_counting) hands out no memory at all: it only measures how much a job would take, so that
- * memory can be planned before anything runs. The block is reserved, not touched: pages cost memory once written.
+ * A counting arena (arena_open_counting) hands out no memory at all: it only measures how much a job would take, so
+ * that memory can be planned before anything runs. The block is reserved, not touched: pages cost memory once written.
  * Under the address sanitizer memory beyond the mark is poisoned.
  */
 #ifndef ACE_BASE_ARENA_H

@@ -18,8 +18,8 @@ struct pool {
   pool_fn fn;
   void *arg;
   int chunks;
-  atomic_int next;       /* next chunk to claim */
-  atomic_int active;     /* workers that have not left the current job */
+  atomic_int next;        /* next chunk to claim */
+  atomic_int active;      /* workers that have not left the current job */
   atomic_uint generation; /* counts jobs; a worker runs each generation once */
   atomic_bool quit;
 };

@@ -5,8 +5,8 @@
  *   const st_tensor *t = st_find(f, "norm.weight");   // NULL if absent
  *   st_close(f);
  *
- * The file is memory-mapped and every header field is checked before use: lengths, types, shapes whose product must equal
- * the byte range, ranges inside the file, no overlap, no duplicate name. Errors name file, tensor and field.
+ * The file is memory-mapped and every header field is checked before use: lengths, types, shapes whose product must
+ * equal the byte range, ranges inside the file, no overlap, no duplicate name. Errors name file, tensor and field.
  */
 #ifndef ACE_SAFETENSORS_H
 #define ACE_SAFETENSORS_H
@@ -14,7 +14,18 @@
 #include "base/error.h"
 
 typedef enum st_dtype {
-  ST_F64, ST_F32, ST_F16, ST_BF16, ST_I64, ST_I32, ST_I16, ST_I8, ST_U8, ST_BOOL, ST_F8_E4M3, ST_F8_E5M2,
+  ST_F64,
+  ST_F32,
+  ST_F16,
+  ST_BF16,
+  ST_I64,
+  ST_I32,
+  ST_I16,
+  ST_I8,
+  ST_U8,
+  ST_BOOL,
+  ST_F8_E4M3,
+  ST_F8_E5M2,
 } st_dtype;
 
 enum { ST_MAX_RANK = 8 };

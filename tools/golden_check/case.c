@@ -1,3 +1,4 @@
+/* case.c - reading one case and reporting on it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* check_models.c - single forward passes of every model but the autoencoder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* check_vae.c - the autoencoder, whole and in tiles. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
