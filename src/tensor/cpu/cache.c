@@ -84,14 +84,10 @@ static void weigh_block(const cache_job *j, running *run, float *out, const floa
     weight[i] = j->m->dot(query, k + i * k_row, j->depth) * scale;
     if (weight[i] > top) top = weight[i];
   }
-  float kept = expf(run->top - top);
-  run->sum *= kept;
-  for (int64_t d = 0; d < j->depth; d++) out[d] *= kept;
-  for (int64_t i = 0; i < n; i++) {
-    float w = expf(weight[i] - top);
-    run->sum += w;
-    for (int64_t d = 0; d < j->depth; d++) out[d] += w * v[i * v_row + d];
-  }
+  float kept = expf(run->top - top), sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += weight[i] = expf(weight[i] - top);
+  run->sum = run->sum * kept + sum;
+  j->m->weigh_rows(out, kept, weight, v, v_row, n, j->depth);
   run->top = top;
 }
 

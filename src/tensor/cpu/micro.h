@@ -82,6 +82,8 @@ typedef struct cpu_micro {
   void (*attend)(const cpu_attend *a);
   float (*dot)(const float *a, const float *b, int64_t n);
   void (*softmax)(float *x, int64_t n); /* -INFINITY gives 0; not all may be */
+  /* y = kept * y + Σ_r weight[r] * x[r] over `rows` rows of n values that lie `row` apart */
+  void (*weigh_rows)(float *y, float kept, const float *weight, const float *x, int64_t row, int64_t rows, int64_t n);
 } cpu_micro;
 
 extern const cpu_micro cpu_micro_plain;

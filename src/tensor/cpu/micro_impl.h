@@ -211,6 +211,21 @@ static void softmax(float *x, int64_t n) {
   for (int64_t i = 0; i < n; i += LANES) store(x, load(x, i, n) / all, i, n);
 }
 
+/* ---- weighted rows ----------------------------------------------------------------------------------------------- */
+
+static void weigh_rows(float *y, float kept, const float *weight, const float *x, int64_t row, int64_t rows,
+                       int64_t n) {
+  for (int64_t i = 0; i < n; i += 4 * LANES) {
+    vf s[4];
+    for (int j = 0; j < 4; j++) s[j] = i + j * LANES < n ? load(y, i + j * LANES, n) * kept : (vf){0};
+    for (int64_t r = 0; r < rows; r++)
+      for (int j = 0; j < 4; j++)
+        if (i + j * LANES < n) s[j] = vec_fma(vec_all(weight[r]), load(x + r * row, i + j * LANES, n), s[j]);
+    for (int j = 0; j < 4; j++)
+      if (i + j * LANES < n) store(y, s[j], i + j * LANES, n);
+  }
+}
+
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
 #include "tensor/cpu/attend_impl.h"
@@ -245,4 +260,5 @@ const cpu_micro MICRO_TABLE = {
     .attend = attend,
     .dot = dot,
     .softmax = softmax,
+    .weigh_rows = weigh_rows,
 };
