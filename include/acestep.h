@@ -56,10 +56,11 @@ const char *ace_status_name(ace_status status);
 /* ---- progress, log, cancel ------------------------------------------------------------------------------------ */
 
 typedef struct ace_progress {
-  const char *stage;   /* "load", "encode", "diffuse", "decode", "save" */
+  const char *stage;   /* "load", "think", "encode", "diffuse", "decode", "hash", "save" */
   double fraction;     /* of the whole job, 0..1, never falling */
   double seconds_left; /* estimate; negative while unknown */
-  int step, steps;     /* inside the stage; steps is 0 where counting makes no sense */
+  int step, steps; /* inside the stage (thinking: tokens); steps is 0 where nobody knows how many there will be, both
+                      are where counting makes no sense */
 } ace_progress;
 
 /* All members may be NULL. They are called on the thread that called the library. `cancelled` is polled several times a
@@ -134,10 +135,10 @@ char *ace_engine_describe(const ace_engine *engine);
 /* ---- what the language model does on its own ----------------------------------------------------------------------
  */
 
-/* Each returns a JSON object {"caption", "lyrics", "bpm", "duration", "keyscale", "language", "timesignature",
- * "genres",
- * ...}, null where nothing is known; the string belongs to the caller. The request gives sampling parameters and seed.
- */
+/* The first three return a JSON object that ace_request_set_json reads: {"caption", "lyrics", "bpm", "duration",
+ * "keyscale", "vocal_language", "timesignature", "result": {"genres", "seed"}}, a new sample's also "instrumental";
+ * null where nothing is known. "result" holds what is no parameter: the genres in words, and the seed that made the
+ * answer. The string belongs to the caller. The request gives sampling parameters and seed. */
 
 /* From a few words to a whole request: `query` "" asks for any song. The request's instrumental and vocal_language
  * count. */

@@ -300,7 +300,7 @@ typedef struct watcher {
 
 static void on_progress(void *user, const ace_progress *p) {
   watcher *w = user;
-  assert_string_equal(p->stage, "load");
+  assert_string_equal(p->stage, "hash");
   assert_true(p->fraction >= w->last && p->fraction <= 1);
   w->last = p->fraction;
   w->reports++;

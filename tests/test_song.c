@@ -246,19 +246,22 @@ static void progress_and_cancel(void **state) {
   ace_error err;
   watcher w = {.stop_after = -1};
   ace_callbacks notify = {.progress = watch, .cancelled = stop, .user = &w};
-  ace_result *result = ace_generate(e, r, &notify, &err);
-  assert_non_null(result);
-  assert_false(w.fell);
-  assert_true(w.fraction > 0.999);
-  assert_true(w.calls > 4);
-  ace_result_free(result);
+  for (int run = 0; run < 2; run++) { /* the first one also hashes the models */
+    w = (watcher){.stop_after = -1};
+    ace_result *result = ace_generate(e, r, &notify, &err);
+    assert_non_null(result);
+    assert_false(w.fell);
+    assert_true(w.fraction > 0.999);
+    assert_true(w.calls > 4);
+    ace_result_free(result);
+  }
   for (int after = 0; after < w.calls - 1; after++) {
     watcher cut = {.stop_after = after};
     notify.user = &cut;
     assert_null(ace_generate(e, r, &notify, &err));
     assert_int_equal(err.status, ACE_ECANCELED);
   }
-  result = ace_generate(e, r, NULL, &err);
+  ace_result *result = ace_generate(e, r, NULL, &err);
   assert_non_null(result);
   ace_result_free(result);
   ace_request_free(r);

@@ -84,7 +84,7 @@ static ace_status compare_models(const args *a, job *j, report *r, ace_error *er
   if (!j->from.result) return ACE_OK;
   report_phase(r);
   ace_callbacks notify = report_callbacks(r);
-  json_t *models = engine_hashes(j->engine, &notify, err);
+  json_t *models = engine_hashes(j->engine, NULL, &notify, err);
   if (!models) return err->status;
   bool strict = args_on(a, "strict");
   differences d = {r, strict ? err : NULL, 0};

@@ -23,6 +23,13 @@ struct ace_engine {
 #define ENGINE_VAE          "vae"
 
 req_model engine_family(const ace_engine *e);
+
+typedef enum engine_kind { ENGINE_DIFFUSION, ENGINE_LANGUAGE, ENGINE_AUTOENCODER, ENGINE_TEXT } engine_kind;
+/* How an engine's options and messages call it: "model", "lm", "vae". */
+const char *engine_kind_option(engine_kind kind);
+/* Fails: a model of that kind was named that does not lie in the folder. The message lists those that do. */
+ace_status engine_missing(const char *folder, const char *name, engine_kind kind, ace_error *err);
+
 /* Makes sure that the autoencoder has these parts. */
 ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err);
 /* Makes sure that the language model is open. */
@@ -31,8 +38,11 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err);
 uint64_t engine_budget(const ace_engine *e);
 
 /* Hashes of the opened models as a JSON object {"diffusion": {"name", "sha256"}, ...}, a new reference; NULL on
- * failure. Each is computed once per file state and remembered in the cache folder. */
-json_t *engine_hashes(ace_engine *e, const ace_callbacks *notify, ace_error *err);
+ * failure. Each is computed once per file state and remembered in the cache folder. `p`: the job that this is a part
+ * of; NULL: it is a job of its own. */
+json_t *engine_hashes(ace_engine *e, progress *p, const ace_callbacks *notify, ace_error *err);
+/* Work of that, in the unit of song_work. */
+double engine_hash_work(const ace_engine *e);
 
 /* Lets the language model plan the request: fills what the user left open, makes codes for each item of `song`. `song`
  * is empty when nothing was to be planned. */

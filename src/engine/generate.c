@@ -107,9 +107,9 @@ static double rendering_work(const ace_result *result, const song_models *models
   return work;
 }
 
-static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds,
+static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds, progress *p,
                         const ace_callbacks *notify, ace_error *err) {
-  json_t *hashes = engine_hashes(e, notify, err);
+  json_t *hashes = engine_hashes(e, p, notify, err);
   if (!hashes) return NULL;
   json_t *about =
       json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
@@ -144,18 +144,18 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   if (status == ACE_OK && r->thinking == REQ_ON) status = engine_need_lm(e, err);
   song_models models = {e->tokenizer, e->text, e->dit, e->vae};
   progress p;
-  progress_start(&p, notify, status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job) : 1);
+  double hashing = engine_hash_work(e);
+  progress_start(&p, notify,
+                 status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job) + hashing : 1);
   if (status == ACE_OK) status = engine_think(e, r, result->seeds, &p, notify, &result->song, err);
   if (status == ACE_OK) {
-    p.total = p.done + rendering_work(result, &models, &job); /* now that lengths are known */
+    p.total = p.done + rendering_work(result, &models, &job) + hashing; /* now that lengths are known */
     status = render_items(e, result, &models, &job, notify, &p, err);
   }
   audio_buffer_free(&reference);
   if (status != ACE_OK) return status;
   for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
-  /* Hashing reports no progress of its own: the job's has reached the end. */
-  ace_callbacks quiet = {.cancelled = notify ? notify->cancelled : NULL, .user = notify ? notify->user : NULL};
-  result->about = describe(e, asked, result, now() - started, &quiet, err);
+  result->about = describe(e, asked, result, now() - started, &p, notify, err);
   return result->about ? ACE_OK : err->status;
 }
 

@@ -38,18 +38,25 @@ static char *choose_model(const char *folder, ace_error *err) {
 }
 
 /* A model is named relative to the models folder (one path component) or by an absolute path. */
-static char *model_path(const char *folder, const char *name, ace_error *err) {
+static char *model_path(const char *folder, const char *name, engine_kind kind, ace_error *err) {
   if (*name != '/' && (strchr(name, '/') || strcmp(name, "..") == 0 || strcmp(name, ".") == 0 || !*name)) {
-    ace_fail(err, ACE_EINVAL, "model: \"%s\" is neither the name of a folder in %s nor an absolute path", name, folder);
+    ace_fail(err, ACE_EINVAL, "%s: \"%.200s\" is neither the name of a folder in %.200s nor an absolute path",
+             engine_kind_option(kind), name, folder);
     return NULL;
   }
   char *path = file_join(folder, name);
-  if (!path) ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+  if (!path) {
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+  } else if (!file_is_directory(path)) {
+    engine_missing(folder, name, kind, err);
+    free(path);
+    path = NULL;
+  }
   return path;
 }
 
 static bool open_text(ace_engine *e, ace_error *err) {
-  char *path = model_path(e->folder, ENGINE_TEXT_ENCODER, err);
+  char *path = model_path(e->folder, ENGINE_TEXT_ENCODER, ENGINE_TEXT, err);
   if (!path) return false;
   e->tokenizer = bpe_open(path, err);
   if (e->tokenizer) e->text = qwen3_open(path, err);
@@ -64,7 +71,7 @@ static bool open_text(ace_engine *e, ace_error *err) {
 }
 
 static bool open_dit(ace_engine *e, ace_error *err) {
-  char *path = model_path(e->folder, e->model_name, err);
+  char *path = model_path(e->folder, e->model_name, ENGINE_DIFFUSION, err);
   e->dit = path ? acestep_dit_open(path, err) : NULL;
   free(path);
   if (!e->dit) return false;
@@ -80,7 +87,7 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
   if (e->vae && (e->vae_parts & parts) == parts) return ACE_OK;
   ace_error own;
   if (!err) err = &own;
-  char *path = model_path(e->folder, e->vae_name, err);
+  char *path = model_path(e->folder, e->vae_name, ENGINE_AUTOENCODER, err);
   vae *opened = path ? vae_open(path, parts | e->vae_parts, err) : NULL;
   free(path);
   if (!opened) return err->status;
@@ -100,7 +107,7 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   ace_error own;
   if (!err) err = &own;
   if (!e->lm_name) e->lm_name = choose_folder(e->folder, "acestep-5Hz-lm-", "acestep-5Hz-lm-1.7B", err);
-  char *path = e->lm_name ? model_path(e->folder, e->lm_name, err) : NULL;
+  char *path = e->lm_name ? model_path(e->folder, e->lm_name, ENGINE_LANGUAGE, err) : NULL;
   int codes = 1;
   for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
   e->lm = path ? plan_lm_open(path, codes, err) : NULL;

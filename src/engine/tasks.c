@@ -21,9 +21,12 @@ typedef struct asking {
   int before;
 } asking;
 
+/* Nobody knows how long an answer will be: while it grows beyond the usual, a fifth of it is always left. */
 static void token_done(void *user, int tokens, int expected) {
   asking *a = user;
-  progress_advance(&a->p, tokens - a->before);
+  const double at_least = 1.25 * tokens;
+  if (a->p.total < at_least) a->p.total = at_least;
+  progress_count(&a->p, tokens - a->before, tokens, expected);
   a->before = tokens;
 }
 
@@ -41,25 +44,30 @@ static json_t *text_or_null(const char *text) {
   return *text ? json_string(text) : json_null();
 }
 
-/* What stands in for what the model left out. */
-typedef struct fallback {
-  const char *lyrics, *language;
-} fallback;
+/* What the question itself says about the answer. */
+typedef struct known {
+  const char *caption, *lyrics, *language; /* in place of what the model left out */
+  double duration;                         /* seconds, exact where the model knows whole ones; not above 0: open */
+  bool created, instrumental;              /* a new sample, to be without voice */
+} known;
 
-/* The answer as the JSON that clients read. */
-static char *answer_json(const plan_answer *a, fallback missing, ace_error *err) {
+/* The answer as the JSON that clients and ace_request_set_json read. */
+static char *answer_json(const plan_answer *a, known k, uint32_t seed, ace_error *err) {
   plan_typed t = plan_metadata_typed(&a->metadata);
-  json_t *json = json_object();
-  json_object_set_new(json, "caption", text_or_null(t.caption));
-  json_object_set_new(json, "lyrics", text_or_null(*a->lyrics ? a->lyrics : missing.lyrics));
+  double duration = k.duration > 0 ? k.duration : t.duration;
+  json_t *json = json_object(),
+         *about = json_pack("{s:o, s:I}", "genres", text_or_null(t.genres), "seed", (json_int_t)seed);
+  json_object_set_new(json, "caption", text_or_null(*t.caption ? t.caption : k.caption));
+  json_object_set_new(json, "lyrics", text_or_null(*a->lyrics ? a->lyrics : k.lyrics));
+  if (k.created) json_object_set_new(json, "instrumental", json_boolean(k.instrumental));
   json_object_set_new(json, "bpm", t.bpm > 0 ? json_integer(t.bpm) : json_null());
-  json_object_set_new(json, "duration", t.duration > 0 ? json_real(t.duration) : json_null());
+  json_object_set_new(json, "duration", duration > 0 ? json_real(duration) : json_null());
   json_object_set_new(json, "keyscale", text_or_null(t.keyscale));
-  json_object_set_new(json, "language", text_or_null(*t.language ? t.language : missing.language));
+  json_object_set_new(json, "vocal_language", text_or_null(*t.language ? t.language : k.language));
   json_object_set_new(json, "timesignature", text_or_null(t.timesignature));
-  json_object_set_new(json, "genres", text_or_null(t.genres));
+  json_object_set_new(json, "result", about);
   enum { DIGITS = 17 };
-  char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
+  char *text = json && about ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
   json_decref(json);
   if (!text) ace_fail(err, ACE_ENOMEM, "language model: out of memory");
   return text;
@@ -73,7 +81,7 @@ static ace_status first_seed(const ace_request *r, uint32_t *seed, ace_error *er
 }
 
 /* Runs a prepared question and frees it. */
-static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, const ace_request *r, fallback missing,
+static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, const ace_request *r, known k,
                  const ace_callbacks *notify, ace_error *err) {
   asking a = {.notify = notify};
   plan_how how = {.threads = e->threads,
@@ -92,8 +100,10 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
   char *text = NULL;
   if (first_seed(r, &seed, err) == ACE_OK &&
       plan_ask(e->lm, prompt, settings, sampling, seed, LONGEST, log, &how, &answer, err) == ACE_OK) {
-    text = answer_json(&answer, missing, err);
+    text = answer_json(&answer, k, seed, err);
     plan_answer_free(&answer);
+    a.p.done = a.p.total;
+    progress_count(&a.p, 0, a.before, 0);
   }
   plan_prompt_free(prompt);
   plan_settings_free(settings);
@@ -107,7 +117,13 @@ char *ace_create_sample(ace_engine *e, const char *query, const ace_request *r, 
   if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
       plan_ask_create(&prompt, &settings, query, r->instrumental, r->vocal_language, err) != ACE_OK)
     return NULL;
-  return ask(e, &prompt, &settings, r, (fallback){r->instrumental ? "[Instrumental]" : "", ""}, notify, err);
+  return ask(e, &prompt, &settings, r,
+             (known){.caption = "",
+                     .lyrics = r->instrumental ? "[Instrumental]" : "",
+                     .language = "",
+                     .created = true,
+                     .instrumental = r->instrumental},
+             notify, err);
 }
 
 /* What the user gave of the metadata. */
@@ -134,7 +150,11 @@ char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks
     return NULL;
   ace_status status = plan_ask_format(&prompt, &settings, r->caption, r->lyrics, &given, err);
   plan_metadata_free(&given);
-  return status == ACE_OK ? ask(e, &prompt, &settings, r, (fallback){r->lyrics, r->vocal_language}, notify, err) : NULL;
+  if (status != ACE_OK) return NULL;
+  return ask(
+      e, &prompt, &settings, r,
+      (known){.caption = r->caption, .lyrics = r->lyrics, .language = r->vocal_language, .duration = r->duration},
+      notify, err);
 }
 
 char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, const ace_callbacks *notify,
@@ -144,7 +164,7 @@ char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, con
   if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
       plan_ask_understand(&prompt, &settings, codes, err) != ACE_OK)
     return NULL;
-  return ask(e, &prompt, &settings, r, (fallback){"", ""}, notify, err);
+  return ask(e, &prompt, &settings, r, (known){.caption = "", .lyrics = "", .language = ""}, notify, err);
 }
 
 /* ---- audio to codes

@@ -49,7 +49,7 @@ static void token_done(void *user, int tokens, int expected) {
   t->before = tokens;
   if (work > t->left) work = t->left;
   t->left -= work;
-  progress_advance(t->p, work);
+  progress_count(t->p, work, tokens, expected);
 }
 
 static bool is_cancelled(void *user) {

@@ -36,6 +36,7 @@ void *ckpt_alloc(ckpt *k, size_t bytes);
 /* SHA-256 of the weight files and config.json (names and contents, in sorted order) as 64 hex digits plus NUL. Cached
  * inside the object after the first call. */
 ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_error *err);
+bool ckpt_hash_known(const ckpt *k);
 
 typedef struct ckpt_reader {
   ckpt *checkpoint;

@@ -35,7 +35,7 @@ static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size) {
     at += n;
     j->done += n;
     if (c && c->progress) {
-      ace_progress p = {.stage = "load", .fraction = (double)j->done / (double)j->total, .seconds_left = -1};
+      ace_progress p = {.stage = "hash", .fraction = (double)j->done / (double)j->total, .seconds_left = -1};
       c->progress(c->user, &p);
     }
   }
@@ -70,9 +70,13 @@ static ace_status measure(hash_part *part, ace_error *err) {
   return status;
 }
 
+bool ckpt_hash_known(const ckpt *k) {
+  return k->hash[0] != 0;
+}
+
 ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_error *err) {
   ace_status status = ACE_OK;
-  if (!k->hash[0]) {
+  if (!ckpt_hash_known(k)) {
     int n = k->n_files + 1;
     hash_part *parts = calloc((size_t)n, sizeof *parts);
     if (!parts) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", k->folder);

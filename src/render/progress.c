@@ -40,3 +40,10 @@ void progress_advance(progress *p, double work) {
   if (p->steps) p->step++;
   report(p);
 }
+
+void progress_count(progress *p, double work, int step, int steps) {
+  p->done += work;
+  p->step = step;
+  p->steps = steps;
+  report(p);
+}

@@ -25,5 +25,7 @@ void progress_start(progress *p, const ace_callbacks *notify, double total);
 void progress_stage(progress *p, const char *stage, int steps);
 /* Reports work done, and a step when the stage counts them. */
 void progress_advance(progress *p, double work);
+/* The same where what is counted comes in larger numbers: tokens. steps 0: nobody knows how many there will be. */
+void progress_count(progress *p, double work, int step, int steps);
 
 #endif
