@@ -38,8 +38,23 @@ static tens *modulation_row(tens_ctx *c, const tens *m, int i) {
   return row ? tens_view(c, row, TENS_DIMS(m->dim[1], m->dim[2])) : NULL;
 }
 
+/* Shows what the chosen heads of layer i do with queries q and keys k. */
+static bool show(tens_ctx *c, const dit_look *look, int i, const block_config *cfg, const tens *q, const tens *k) {
+  op_attn a = {.heads = cfg->heads, .kv_heads = cfg->kv_heads, .window = -1};
+  for (int j = 0; j < look->n; j++) {
+    if (look->heads[j].layer != i) continue;
+    tens_mark mark = tens_here(c);
+    tens *p = op_attention_probs(c, q, k, &a, &look->heads[j].head, 1);
+    if (p) p = tens_view(c, p, TENS_DIMS(p->dim[0], p->dim[2], p->dim[3]));
+    if (!p || !look->see(look->user, j, p)) return false;
+    tens_release(c, mark);
+  }
+  return true;
+}
+
+/* look: NULL when nobody does. */
 static tens *layer_forward(tens_ctx *c, const acestep_dit *m, int i, const tens *x, const tens *tproj, const tens *k,
-                           const tens *v) {
+                           const tens *v, const dit_look *look) {
   enum { SHIFT_SELF, SCALE_SELF, GATE_SELF, SHIFT_MLP, SCALE_MLP, GATE_MLP };
   const dit_layer *l = &m->decoder.layers[i];
   const block_config *cfg = &m->cfg.decoder;
@@ -57,12 +72,41 @@ static tens *layer_forward(tens_ctx *c, const acestep_dit *m, int i, const tens 
   tens_mark middle = tens_here(c);
   n = op_rms_norm(c, y, &l->cross_norm, cfg->eps);
   tens *q = op_head_norm(c, op_linear(c, n, &l->cross.q, NULL), &l->cross.q_norm, cfg->eps, NULL);
+  if (look && !show(c, look, i, cfg, q, k)) return NULL;
   mixed = op_attention(c, q, k, v, &(op_attn){.heads = cfg->heads, .kv_heads = cfg->kv_heads, .window = -1});
   tens *z = tens_keep(c, middle, op_linear(c, mixed, &l->cross.o, &(op_epilogue){.residual = y}));
 
   n = op_rms_norm_modulated(c, z, &l->mlp_norm, cfg->eps, row[SCALE_MLP], row[SHIFT_MLP]);
   tens *wide = op_swiglu(c, n, &l->mlp.gate, &l->mlp.up);
   return op_linear(c, wide, &l->mlp.down, &(op_epilogue){.gate = row[GATE_MLP], .residual = z});
+}
+
+/* Context and x as patches [B, ceil(T / patch), H]. */
+static tens *patches(tens_ctx *c, const acestep_dit *m, const tens *context, const tens *x) {
+  const dit_decoder *d = &m->decoder;
+  int64_t frames = x->dim[1], patch = m->cfg.patch;
+  tens_mark start = tens_here(c);
+  tens *joined = op_concat(c, 2, (const tens *const[]){context, x});
+  if (frames % patch) joined = op_resize(c, joined, (frames + patch - 1) / patch * patch);
+  op_conv in = {.stride = (int)patch, .dilation = 1, .bias = &d->proj_in_bias};
+  return tens_keep(c, start, op_conv1d(c, joined, &d->proj_in, &in));
+}
+
+bool dit_look_at(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context, const tens *x,
+                 const tens *t, const tens *r, const dit_look *look) {
+  if (!context || !x) return false;
+  int last = -1;
+  for (int i = 0; i < look->n; i++)
+    if (look->heads[i].layer > last) last = look->heads[i].layer;
+  tens_mark outside = tens_here(c);
+  tens *temb, *tproj;
+  embed_times(c, &m->decoder, t, r, &temb, &tproj);
+  tens_mark start = tens_here(c);
+  tens *h = patches(c, m, context, x);
+  for (int i = 0; h && i <= last && i < m->cfg.layers; i++)
+    h = tens_keep(c, start, layer_forward(c, m, i, h, tproj, condition->k[i], condition->v[i], look));
+  tens_release(c, outside);
+  return h != NULL;
 }
 
 tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context,
@@ -75,12 +119,9 @@ tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condi
   embed_times(c, d, t, r, &temb, &tproj);
 
   tens_mark start = tens_here(c);
-  tens *joined = op_concat(c, 2, (const tens *const[]){context, x});
-  if (frames % patch) joined = op_resize(c, joined, (frames + patch - 1) / patch * patch);
-  op_conv in = {.stride = (int)patch, .dilation = 1, .bias = &d->proj_in_bias};
-  tens *h = tens_keep(c, start, op_conv1d(c, joined, &d->proj_in, &in));
+  tens *h = patches(c, m, context, x);
   for (int i = 0; i < m->cfg.layers; i++)
-    h = tens_keep(c, start, layer_forward(c, m, i, h, tproj, condition->k[i], condition->v[i]));
+    h = tens_keep(c, start, layer_forward(c, m, i, h, tproj, condition->k[i], condition->v[i], NULL));
 
   tens *mod = op_modulation(c, &d->table, op_concat(c, 2, (const tens *const[]){temb, temb}));
   h = op_rms_norm_modulated(c, h, &d->norm_out, m->cfg.decoder.eps, modulation_row(c, mod, 1),

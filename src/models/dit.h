@@ -25,4 +25,26 @@ bool dit_attend(tens_ctx *c, const acestep_dit *m, const tens *encoded, dit_cond
 tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context,
                    const tens *x, const tens *t, const tens *r);
 
+/* ---- where the model looks ------------------------------------------------------------------------------------------
+ */
+
+/* Chosen heads of the cross-attention; see dit_probe.h. */
+typedef struct dit_head {
+  int layer, head;
+} dit_head;
+
+typedef struct dit_look {
+  const dit_head *heads; /* of layers and heads that exist */
+  int n;
+  /* heads[i] gives each patch's attention to each position of the condition: probabilities [B, ceil(T / patch), L],
+   * valid during the call. False ends the evaluation. */
+  bool (*see)(void *user, int i, const tens *probabilities);
+  void *user;
+} dit_look;
+
+/* The same evaluation as dit_velocity as far as the last layer that is looked at; x etc. as there. False after a
+ * failure, or when `see` said so. */
+bool dit_look_at(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context, const tens *x,
+                 const tens *t, const tens *r, const dit_look *look);
+
 #endif

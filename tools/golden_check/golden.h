@@ -82,6 +82,7 @@ void check_dit_prompts(golden *g);
 void check_fsm(golden *g);
 void check_lm_prompts(golden *g);
 void check_cot_yaml(golden *g);
+void check_codes_lists(golden *g);
 
 /* The diffusion checkpoint that a case's name asks for; records a failure. */
 acestep_dit *golden_open_dit(golden_case *k);

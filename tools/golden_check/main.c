@@ -131,6 +131,7 @@ static void run_root(golden *g, const char *root) {
   check_fsm(g);
   check_lm_prompts(g);
   check_cot_yaml(g);
+  check_codes_lists(g);
 }
 
 /* Visits every golden folder at or below `path`. */
