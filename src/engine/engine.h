@@ -45,8 +45,8 @@ json_t *engine_hashes(ace_engine *e, progress *p, const ace_callbacks *notify, a
 double engine_hash_work(const ace_engine *e);
 
 /* Lets the language model plan the request: fills what the user left open, makes codes for each item of `song`. `song`
- * is empty when nothing was to be planned. */
-ace_status engine_think(ace_engine *e, ace_request *request, const uint32_t *seeds, progress *p,
+ * is empty when nothing was to be planned; it has no codes where a source of `source_seconds` (0: none) leads. */
+ace_status engine_think(ace_engine *e, ace_request *request, double source_seconds, const uint32_t *seeds, progress *p,
                         const ace_callbacks *notify, plan_song *song, ace_error *err);
 /* Work of that, in the unit of song_work. */
 double engine_think_work(const ace_engine *e, const ace_request *request);

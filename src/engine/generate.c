@@ -6,6 +6,7 @@
 #include "audio/process.h"
 #include "audio/read.h"
 #include "engine/engine.h"
+#include "render/task.h"
 #include "tensor/cpu/isa.h"
 
 static double now(void) {
@@ -16,22 +17,40 @@ static double now(void) {
 
 /* Refuses what is understood but not built, so that nothing is silently left out. */
 static ace_status check_supported(const ace_request *r, ace_error *err) {
-  if (r->task_type != REQ_TASK_TEXT2MUSIC)
-    return ace_fail(err, ACE_EUNSUPPORTED, "task_type: %s is not available yet; text2music is",
-                    req_task_name(r->task_type));
   if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
   if (r->compat == REQ_COMPAT_REFERENCE)
     return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
   return ACE_OK;
 }
 
-/* The reference recording in the autoencoder's form. */
-static ace_status load_reference(ace_engine *e, const ace_request *r, audio_buffer *out, ace_error *err) {
+/* A recording in the autoencoder's form. */
+static ace_status load_recording(ace_engine *e, const char *field, const char *path, audio_buffer *out,
+                                 ace_error *err) {
+  ace_error cause;
   ace_status status = engine_need_vae(e, VAE_ENCODER, err);
-  if (status == ACE_OK) status = audio_read(r->reference_audio, out, err);
-  if (status == ACE_OK) status = audio_to_model(out, e->vae->cfg.sampling_rate, err);
-  if (status == ACE_OK && audio_is_silent(out))
-    status = ace_fail(err, ACE_EINVAL, "reference_audio: %s is silent", r->reference_audio);
+  if (status != ACE_OK) return status;
+  status = audio_read(path, out, &cause);
+  if (status == ACE_OK) status = audio_to_model(out, e->vae->cfg.sampling_rate, &cause);
+  return status == ACE_OK ? ACE_OK : ace_fail(err, status, "%s: %s", field, cause.message);
+}
+
+/* The recordings of a request, while it runs. */
+typedef struct recordings {
+  audio_buffer reference, source;
+} recordings;
+
+static ace_status load_recordings(ace_engine *e, const ace_request *r, recordings *in, song_job *job, ace_error *err) {
+  ace_status status = ACE_OK;
+  if (*r->reference_audio) {
+    status = load_recording(e, "reference_audio", r->reference_audio, &in->reference, err);
+    if (status == ACE_OK && audio_is_silent(&in->reference))
+      status = ace_fail(err, ACE_EINVAL, "reference_audio: %s is silent", r->reference_audio);
+    job->reference = &in->reference;
+  }
+  if (status == ACE_OK && task_reads_source(r)) {
+    status = load_recording(e, "src_audio", r->src_audio, &in->source, err);
+    job->source = &in->source;
+  }
   return status;
 }
 
@@ -135,24 +154,24 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   ace_request *r = result->request;
   song_job job = {.request = r, .family = engine_family(e)};
   result->items = r->batch_size;
-  audio_buffer reference = {0};
+  recordings in = {.source = {0}};
   ace_status status = resolve_seeds(result, err);
-  if (status == ACE_OK && *r->reference_audio) {
-    status = load_reference(e, r, &reference, err);
-    job.reference = &reference;
-  }
-  if (status == ACE_OK && r->thinking == REQ_ON) status = engine_need_lm(e, err);
+  if (status == ACE_OK) status = load_recordings(e, r, &in, &job, err);
+  if (status == ACE_OK && r->thinking == REQ_ON && task_rule_of(r)->planned) status = engine_need_lm(e, err);
+  double source_seconds = job.source ? audio_seconds(job.source) : 0;
   song_models models = {e->tokenizer, e->text, e->dit, e->vae};
   progress p;
+  if (status == ACE_OK) status = song_check(&models, &job, err);
   double hashing = engine_hash_work(e);
   progress_start(&p, notify,
                  status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job) + hashing : 1);
-  if (status == ACE_OK) status = engine_think(e, r, result->seeds, &p, notify, &result->song, err);
+  if (status == ACE_OK) status = engine_think(e, r, source_seconds, result->seeds, &p, notify, &result->song, err);
   if (status == ACE_OK) {
     p.total = p.done + rendering_work(result, &models, &job) + hashing; /* now that lengths are known */
     status = render_items(e, result, &models, &job, notify, &p, err);
   }
-  audio_buffer_free(&reference);
+  audio_buffer_free(&in.reference);
+  audio_buffer_free(&in.source);
   if (status != ACE_OK) return status;
   for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
   result->about = describe(e, asked, result, now() - started, &p, notify, err);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "render/task.h"
 
 enum {
   METADATA_TOKENS = 150, /* of a usual answer */
@@ -19,8 +20,14 @@ static bool blank(const char *text) {
 
 /* Whether the language model has anything to do. */
 static bool wanted(const ace_engine *e, const ace_request *r) {
+  if (!task_rule_of(r)->planned) return false;
   if (r->thinking == REQ_OFF || (r->thinking == REQ_AUTO && !e->lm)) return false;
   return true;
+}
+
+/* Codes are made where they will be followed and there are none yet. */
+static bool makes_codes(const ace_request *r) {
+  return task_follows_codes(r) && blank(r->audio_codes);
 }
 
 static double token_work(const ace_engine *e) {
@@ -30,7 +37,7 @@ static double token_work(const ace_engine *e) {
 double engine_think_work(const ace_engine *e, const ace_request *r) {
   if (!wanted(e, r)) return 0;
   double seconds = r->duration > 0 ? r->duration : USUAL;
-  double codes = blank(r->audio_codes) ? (double)plan_code_count(seconds) : 0;
+  double codes = makes_codes(r) ? (double)plan_code_count(seconds) : 0;
   return token_work(e) * (METADATA_TOKENS + codes);
 }
 
@@ -74,11 +81,12 @@ static ace_status fill_text(char **field, const char *found, bool open, ace_erro
   return open && *found ? req_set_string(field, found, err) : ACE_OK;
 }
 
-static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, ace_error *err) {
+/* `long_as`: how long the song will be whatever was asked for, 0: as long as that. */
+static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, double long_as, ace_error *err) {
   plan_typed found = plan_metadata_typed(m);
   ace_status status = keep_findings(r, &found, err);
   if (r->bpm <= 0) r->bpm = found.bpm;
-  if (r->duration <= 0 && found.duration > 0) r->duration = found.duration;
+  if (long_as <= 0 && r->duration <= 0 && found.duration > 0) r->duration = found.duration;
   bool no_language = blank(r->vocal_language) || strcmp(r->vocal_language, "unknown") == 0;
   if (status == ACE_OK) status = fill_text(&r->keyscale, found.keyscale, blank(r->keyscale), err);
   if (status == ACE_OK) status = fill_text(&r->timesignature, found.timesignature, blank(r->timesignature), err);
@@ -95,12 +103,13 @@ static void log_line(void *user, const char *line) {
   if (notify && notify->log) notify->log(notify->user, line);
 }
 
-static plan_wish make_wish(const ace_request *r, const uint32_t *seeds, const ace_callbacks *notify) {
+static plan_wish make_wish(const ace_request *r, double source_seconds, const uint32_t *seeds,
+                           const ace_callbacks *notify) {
   plan_wish wish = {
       .in = {.caption = r->caption,
              .lyrics = r->instrumental ? "[Instrumental]" : r->lyrics,
              .bpm = r->bpm,
-             .duration = r->duration,
+             .duration = source_seconds > 0 ? source_seconds : r->duration,
              .keyscale = r->keyscale,
              .timesignature = r->timesignature,
              .use_cot_metas = r->use_cot_metas,
@@ -111,7 +120,7 @@ static plan_wish make_wish(const ace_request *r, const uint32_t *seeds, const ac
       .guidance = r->lm_cfg_scale,
       .items = r->batch_size,
       .seeds = seeds,
-      .codes = blank(r->audio_codes),
+      .codes = makes_codes(r),
       .together = r->allow_lm_batch ? r->lm_batch_chunk_size : 1,
       .max_duration = LONGEST,
   };
@@ -119,8 +128,8 @@ static plan_wish make_wish(const ace_request *r, const uint32_t *seeds, const ac
   return wish;
 }
 
-ace_status engine_think(ace_engine *e, ace_request *r, const uint32_t *seeds, progress *p, const ace_callbacks *notify,
-                        plan_song *song, ace_error *err) {
+ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, const uint32_t *seeds, progress *p,
+                        const ace_callbacks *notify, plan_song *song, ace_error *err) {
   *song = (plan_song){0};
   if (!wanted(e, r)) return ACE_OK;
   ace_status status = engine_need_lm(e, err);
@@ -132,11 +141,11 @@ ace_status engine_think(ace_engine *e, ace_request *r, const uint32_t *seeds, pr
                   .cancelled = is_cancelled,
                   .step = token_done,
                   .user = &t};
-  plan_wish wish = make_wish(r, seeds, notify);
+  plan_wish wish = make_wish(r, source_seconds, seeds, notify);
   progress_stage(p, "think", 0);
   status = plan_song_make(e->lm, &wish, &how, song, err);
   if (status == ACE_OK) progress_advance(p, t.left);
-  if (status == ACE_OK && song->asked) status = fill_open_fields(r, &song->metadata, err);
+  if (status == ACE_OK && song->asked) status = fill_open_fields(r, &song->metadata, source_seconds, err);
   if (status != ACE_OK) plan_song_free(song);
   return status;
 }

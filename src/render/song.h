@@ -1,8 +1,8 @@
-/* song.h - text to music: a validated request and its seeds become latents, latents become sound.
+/* song.h - from a validated request and its seeds to sound, whatever the task: task.h says what each task reads.
  *
- * Stages: the two prompts as tokens; text encoder and embedding rows; condition encoder; noise; the sampler; the
- * autoencoder. Items of a batch differ in their seeds only (and in what follows from them), and each comes out the same
- * alone or among others.
+ * Stages: the two prompts as tokens; recordings as latents; text encoder and embedding rows; condition encoder; noise;
+ * the sampler; the autoencoder; what the task keeps of its source. Items of a batch differ in their seeds only (and in
+ * what follows from them), and each comes out the same alone or among others.
  */
 #ifndef ACE_RENDER_SONG_H
 #define ACE_RENDER_SONG_H
@@ -20,11 +20,11 @@ typedef struct song_models {
   const bpe *tokenizer;
   const qwen3 *text;
   const acestep_dit *dit;
-  const vae *vae; /* the decoder; the encoder too when there is a reference */
+  const vae *vae; /* the decoder; the encoder too when there is a recording */
 } song_models;
 
 typedef struct song_job {
-  const ace_request *request; /* validated; task text2music */
+  const ace_request *request; /* validated */
   req_model family;
   int items;
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
@@ -32,6 +32,7 @@ typedef struct song_job {
                                           if any, for all items */
   size_t n_codes;
   const audio_buffer *reference; /* stereo at the autoencoder's rate; NULL: silence as timbre */
+  const audio_buffer *source;    /* stereo at the autoencoder's rate, when task_reads_source; else NULL */
 } song_job;
 
 /* How a job is cut so that it fits the memory. Results do not depend on it. */
@@ -41,6 +42,8 @@ typedef struct song_plan {
   size_t bytes; /* working memory that this takes */
 } song_plan;
 
+/* Refuses what cannot be rendered, before anything is computed: a region outside of the source, codes that are none. */
+ace_status song_check(const song_models *m, const song_job *job, ace_error *err);
 /* Latent frames of every item. */
 int64_t song_frames(const song_models *m, const song_job *job);
 /* Chooses the largest group and tile within `budget` bytes; ACE_ENOMEM with what would fit when nothing does. */

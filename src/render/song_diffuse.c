@@ -1,4 +1,4 @@
-/* song_diffuse.c - from prompts, codes and noise to latents. */
+/* song_diffuse.c - from prompts, codes, the source and noise to latents. */
 #include <math.h>
 #include <string.h>
 
@@ -19,10 +19,13 @@ static tens *ids_tensor(tens_ctx *c, const bpe_ids *ids) {
   return tens_from(c, TENS_I32, TENS_DIMS(1, (int64_t)ids->n), ids->id);
 }
 
-static tens *ones(tens_ctx *c, int64_t frames, int64_t channels) {
-  tens *x = tens_new(c, TENS_F32, TENS_DIMS(1, frames, channels));
+/* What the model is told to make, [1, T, 64]: everything, or the region alone where the request is explicit about it.
+ */
+static tens *chunk_mask(tens_ctx *c, const song_job *job, const song_inputs *in, int64_t channels) {
+  bool only_region = in->mask && job->request->chunk_mask_mode == REQ_MASK_EXPLICIT;
+  tens *x = tens_new(c, TENS_F32, TENS_DIMS(1, in->frames, channels));
   if (x && !tens_planning(c))
-    for (int64_t i = 0; i < frames * channels; i++) tens_f32(x)[i] = 1;
+    for (int64_t i = 0; i < in->frames * channels; i++) tens_f32(x)[i] = only_region ? in->mask[i / channels] : 1;
   return x;
 }
 
@@ -38,44 +41,70 @@ static tens *hints_from_codes(tens_ctx *c, const acestep_dit *m, const song_inpu
   return op_join(c, 2, (const tens *const[]){hints, rest});
 }
 
+/* Latents of the source of `rows` items, [rows, T, 64]. */
+static tens *source_rows(tens_ctx *c, const song_models *m, const song_inputs *in, const song_noise *drawn, int first,
+                         int rows) {
+  int64_t channels = m->dit->cfg.latent_channels;
+  const float *from = drawn ? drawn->source + (in->own_source ? first * in->frames * channels : 0) : NULL;
+  tens *x = tens_from(c, TENS_F32, TENS_DIMS(in->own_source ? rows : 1, in->frames, channels), from);
+  return in->own_source ? x : repeat(c, x, rows);
+}
+
+/* The source with silence, [rows, T, 64] too, where the region is. */
+static tens *without_region(tens_ctx *c, const song_inputs *in, const tens *source, const tens *silence) {
+  if (!source || !silence) return NULL;
+  tens *y = tens_new(c, TENS_F32, source->rank, source->dim);
+  tens *mask = tens_from(c, TENS_F32, TENS_DIMS(source->dim[0], in->frames), in->mask);
+  return op_blend_into(c, y, mask, silence, source) ? y : NULL;
+}
+
 /* What is the same for both conditions of a job. */
 typedef struct shared_parts {
-  tens *lyric, *clips, *silence, *hints, *mask;
-  int rows; /* 1 when all items share their condition, else the group */
+  tens *lyric, *clips, *mask;
+  tens *silence;
+  tens *hints;  /* of codes */
+  tens *clean;  /* latents of the source as it is */
+  tens *source; /* what the context shows of it */
+  int rows;     /* 1 when all items share their condition, else the group */
 } shared_parts;
 
 static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
                                 const song_noise *drawn, int first, int group) {
   const acestep_dit *dit = m->dit;
-  shared_parts s = {.rows = job->reference || in->own_codes ? group : 1};
+  shared_parts s = {.rows = job->reference || in->own_codes || in->own_source ? group : 1};
   int64_t frames = dit->cfg.timbre_frames, width = dit->cfg.timbre_hidden;
   s.lyric = repeat(c, qwen3_embed(c, m->text, ids_tensor(c, &in->lyric)), s.rows);
   s.clips = job->reference ? tens_from(c, TENS_F32, TENS_DIMS(group, frames, width),
                                        drawn ? drawn->timbre + first * frames * width : NULL)
                            : repeat(c, acestep_silence(c, dit, 0, frames), s.rows);
-  s.silence = acestep_silence(c, dit, 0, in->frames);
-  s.mask = repeat(c, ones(c, in->frames, dit->cfg.latent_channels), s.rows);
+  s.silence = repeat(c, acestep_silence(c, dit, 0, in->frames), s.rows);
+  s.mask = repeat(c, chunk_mask(c, job, in, dit->cfg.latent_channels), s.rows);
   if (in->n_codes > 0) s.hints = hints_from_codes(c, dit, in, first, s.rows);
+  if (job->source) s.clean = source_rows(c, m, in, drawn, first, s.rows);
+  s.source = !job->source                     ? s.silence
+             : in->task->silenced && in->mask ? without_region(c, in, s.clean, s.silence)
+                                              : s.clean;
   return s;
 }
 
-/* Encodes one condition for the group. `covered`: the codes steer it. */
-static bool make_condition(tens_ctx *c, const song_models *m, const shared_parts *s, const bpe_ids *text, bool covered,
-                           int group, sampler_condition *out) {
+/* Encodes one condition for the group. `steered`: codes or the source take part in it. */
+static bool make_condition(tens_ctx *c, const song_models *m, const shared_parts *s, const song_inputs *inputs,
+                           bool steered, int group, sampler_condition *out) {
+  const bpe_ids *text = steered ? &inputs->text : &inputs->other_text;
   int32_t order[REQ_BATCH_MAX], cover[REQ_BATCH_MAX];
   for (int i = 0; i < REQ_BATCH_MAX; i++) {
     order[i] = i;
-    cover[i] = covered;
+    cover[i] = steered && (s->hints || (s->clean && inputs->task->round_trip));
   }
   prepare_input in = {
       .condition = {.text = repeat(c, qwen3_hidden(c, m->text, ids_tensor(c, text), NULL), s->rows),
                     .lyric = s->lyric,
                     .clips = s->clips,
                     .clip_order = order},
-      .source = repeat(c, s->silence, s->rows),
+      .source = steered ? s->source : s->silence,
       .chunk_mask = s->mask,
       .is_cover = cover,
-      .hints = covered ? s->hints : NULL,
+      .hints = steered ? s->hints : NULL,
   };
   prepared p = prepare_condition(c, m->dit, &in, NULL);
   out->context = s->rows == group ? p.context : repeat(c, p.context, group);
@@ -119,16 +148,18 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   sampler_condition main, other;
   shared_parts shared = make_shared(c, m, job, in, drawn, first, group);
   bool two = in->other_text.n > 0;
-  if (!make_condition(c, m, &shared, &in->text, in->n_codes > 0, group, &main)) return NULL;
-  if (two && !make_condition(c, m, &shared, &in->other_text, false, group, &other)) return NULL;
+  if (!make_condition(c, m, &shared, in, true, group, &main)) return NULL;
+  if (two && !make_condition(c, m, &shared, in, false, group, &other)) return NULL;
+  tens *clean = shared.hints ? shared.hints : shared.clean;
+  if (shared.rows != group) clean = repeat(c, clean, group);
   sampler_params params = song_sampler_params(job, in);
   sampling s = {.drawn = drawn, .first = first, .group = group, .p = p, .m = m, .in = in, .params = &params};
   sampler_input input = {.first = &main,
                          .then = two ? &other : NULL,
                          .noise = start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
-                         .source = in->n_codes == 0       ? NULL
-                                   : shared.rows == group ? shared.hints
-                                                          : repeat(c, shared.hints, group),
+                         .source = clean,
+                         .repaint_mask = in->mask,
+                         .clean = clean,
                          .renoise = draw_step_noise,
                          .stepped = step_done,
                          .user = &s};

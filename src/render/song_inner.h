@@ -3,11 +3,14 @@
 #define ACE_RENDER_SONG_INNER_H
 
 #include "base/rng.h"
+#include "render/region.h"
 #include "render/sampler.h"
 #include "render/schedule.h"
 #include "render/song.h"
+#include "render/task.h"
 
 typedef struct song_inputs {
+  const task_rule *task;
   int64_t frames;                      /* T */
   bpe_ids text, lyric;                 /* the prompts */
   bpe_ids other_text;                  /* of the steps behind audio_cover_strength; empty when there are none */
@@ -15,6 +18,10 @@ typedef struct song_inputs {
   size_t n_codes;                      /* of each; 0: none */
   bool own_codes;                      /* items differ in their codes */
   int32_t *pasted;                     /* codes of the request, owned */
+  bool encodes;                        /* there is a source, and it is not silent */
+  bool own_source;                     /* items differ in the latents of their source: they are sampled */
+  region region;                       /* of the source */
+  float *mask;                         /* [items, T], 1 = make; owned; NULL without a region */
   float levels[SCHEDULE_CAPACITY];
   int n_levels;
 } song_inputs;
@@ -22,16 +29,20 @@ typedef struct song_inputs {
 /* Prompts, codes and schedule. song_inputs_free also after a failure. */
 ace_status song_inputs_make(const song_models *m, const song_job *job, song_inputs *in, ace_error *err);
 void song_inputs_free(song_inputs *in);
+/* Codes or a source steer the song. */
+bool song_is_steered(const song_job *job, const song_inputs *in);
 
 /* What the sampler is asked to do. */
 sampler_params song_sampler_params(const song_job *job, const song_inputs *in);
 
-/* What is drawn for each item; noise comes first from an item's generator, then everything else. */
+/* What is drawn for each item; noise comes first from an item's generator, then everything else: reference, source,
+ * steps. */
 typedef struct song_noise {
   rng_noise generator[REQ_BATCH_MAX];
   float *noise;  /* [items, T, 64] */
   float *retake; /* the same; NULL: no variation */
   float *timbre; /* [items, timbre_frames, 64]; NULL: silence */
+  float *source; /* latents of the source, [items, T, 64] when items differ in them, else [1, T, 64]; NULL: none */
 } song_noise;
 
 /* Diffuses items first..first+group-1 into latents [group, T, 64], which live in the context. `p` may be NULL. When the
@@ -39,9 +50,9 @@ typedef struct song_noise {
 tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,
                    int first, int group, progress *p);
 
-/* Parts of song_work; a step's is that of one item. */
+/* Parts of song_work; a step's is that of one item, the source's that of all. */
 double song_step_work(const song_models *m, const song_inputs *in, const sampler_params *p, int step);
 double song_condition_work(const song_models *m, const song_inputs *in);
-double song_reference_work(const song_models *m, const song_job *job);
+double song_source_work(const song_models *m, const song_inputs *in);
 
 #endif

@@ -34,6 +34,7 @@ static ace_status check_codes(const song_job *job, song_inputs *in, int32_t rang
 static ace_status take_codes(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
   const char *text = job->request->audio_codes;
   int32_t range = 1;
+  if (!task_follows_codes(job->request)) return ACE_OK;
   for (int i = 0; i < m->dit->cfg.n_levels; i++) range *= m->dit->cfg.levels[i];
   if (job->codes[0]) {
     memcpy(in->codes, job->codes, sizeof in->codes);
@@ -49,17 +50,29 @@ static ace_status take_codes(const song_models *m, const song_job *job, song_inp
   return check_codes(job, in, range, err);
 }
 
+/* An extraction without a description is described by its track: so the models know it. */
+static const char *caption_of(const ace_request *r) {
+  return r->task_type == REQ_TASK_EXTRACT && blank(r->caption) ? req_track_name(r->track_name) : r->caption;
+}
+
 static ace_status make_prompts(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
   const ace_request *r = job->request;
+  const char *tracks[REQ_TRACK_COUNT];
+  for (int i = 0; i < r->complete_track_classes.count; i++)
+    tracks[i] = req_track_name(r->complete_track_classes.value[i]);
   prompt_input fields = {
       .task = req_task_name(r->task_type),
-      .caption = r->caption,
+      .caption = caption_of(r),
       .lyrics = req_is_instrumental(r) && r->instrumental ? "[Instrumental]" : r->lyrics,
       .vocal_language = *r->vocal_language ? r->vocal_language : "unknown",
       .bpm = r->bpm,
       .keyscale = r->keyscale,
       .timesignature = r->timesignature,
       .duration = r->duration,
+      .source_samples = job->source ? job->source->frames : 0,
+      .track_name = req_track_name(r->track_name),
+      .track_classes = tracks,
+      .n_track_classes = r->complete_track_classes.count,
       .instruction = r->instruction,
       .has_codes = in->n_codes > 0,
       .global_caption = r->global_caption,
@@ -71,17 +84,19 @@ static ace_status make_prompts(const song_models *m, const song_job *job, song_i
   if (status != ACE_OK) return status;
   status = tokens_encode(m->tokenizer, texts.text_prompt, PROMPT_TEXT_TOKENS, &in->text, err);
   if (status == ACE_OK) status = tokens_encode(m->tokenizer, texts.lyric_prompt, PROMPT_LYRIC_TOKENS, &in->lyric, err);
-  if (status == ACE_OK && in->n_codes > 0 && r->audio_cover_strength < 1)
+  if (status == ACE_OK && song_sampler_params(job, in).cover_strength < 1)
     status = tokens_encode(m->tokenizer, texts.non_cover_text_prompt, PROMPT_TEXT_TOKENS, &in->other_text, err);
   prompt_free(&texts);
   return status;
 }
 
-static int64_t frames_of(const song_models *m, const song_job *job, size_t n_codes) {
+static int64_t frames_of(const song_models *m, const song_job *job, size_t n_codes, int64_t source_samples) {
   const vae_config *v = &m->vae->cfg;
   int64_t frames;
   if (n_codes > 0) {
     frames = (int64_t)n_codes * m->dit->cfg.pool_window;
+  } else if (job->source) {
+    frames = source_samples / v->hop;
   } else {
     double seconds = job->request->duration > 0 ? job->request->duration : DURATION_FALLBACK;
     const double tenths = 10;
@@ -101,11 +116,37 @@ static int make_levels(const song_job *job, float levels[SCHEDULE_CAPACITY]) {
              : schedule_base(levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count);
 }
 
+/* The source, what is added to it, and the part of it that is made. */
+static ace_status take_source(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
+  const vae_config *v = &m->vae->cfg;
+  if (!job->source) return ACE_OK;
+  if (job->source->frames < v->hop)
+    return ace_fail(err, ACE_EINVAL, "src_audio: %lld samples, shorter than %d, the least that is read",
+                    (long long)job->source->frames, v->hop);
+  in->encodes = !audio_is_silent(job->source);
+  in->own_source = in->encodes && job->request->vae_encode == REQ_ENCODE_SAMPLE;
+  in->region.samples = job->source->frames;
+  return in->task->region ? region_make(job->request, job->source->frames, v->sampling_rate, v->hop, &in->region, err)
+                          : ACE_OK;
+}
+
+static ace_status make_mask(const song_job *job, song_inputs *in, ace_error *err) {
+  if (!in->region.active) return ACE_OK;
+  region_fit(&in->region, in->frames);
+  in->mask = malloc((size_t)(job->items * in->frames) * sizeof *in->mask);
+  if (!in->mask) return ace_fail(err, ACE_ENOMEM, "region: out of memory");
+  for (int i = 0; i < job->items; i++) region_mask(&in->region, in->frames, in->mask + i * in->frames);
+  return ACE_OK;
+}
+
 ace_status song_inputs_make(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
-  *in = (song_inputs){0};
+  *in = (song_inputs){.task = task_rule_of(job->request)};
   ace_status status = take_codes(m, job, in, err);
+  if (status == ACE_OK) status = take_source(m, job, in, err);
   if (status != ACE_OK) return status;
-  in->frames = frames_of(m, job, in->n_codes);
+  in->frames = frames_of(m, job, in->n_codes, in->region.samples);
+  status = make_mask(job, in, err);
+  if (status != ACE_OK) return status;
   in->n_levels = make_levels(job, in->levels);
   return make_prompts(m, job, in, err);
 }
@@ -115,13 +156,19 @@ void song_inputs_free(song_inputs *in) {
   bpe_ids_free(&in->lyric);
   bpe_ids_free(&in->other_text);
   free(in->pasted);
+  free(in->mask);
   *in = (song_inputs){0};
+}
+
+bool song_is_steered(const song_job *job, const song_inputs *in) {
+  return in->n_codes > 0 || job->source;
 }
 
 sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
   static const dcw_mode modes[] = {DCW_LOW, DCW_HIGH, DCW_DOUBLE, DCW_PIX};
   static const char *const wavelets[] = {"haar", "db2", "db4", "sym4", "sym8", "coif2"};
   const ace_request *r = job->request;
+  bool steered = song_is_steered(job, in);
   sampler_params p = {
       .turbo = job->family == REQ_MODEL_TURBO,
       .levels = in->levels,
@@ -134,8 +181,10 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
       .heun = r->sampler_mode == REQ_SAMPLER_HEUN,
       .norm_threshold = r->velocity_norm_threshold,
       .ema_factor = r->velocity_ema_factor,
-      .cover_strength = in->n_codes > 0 ? r->audio_cover_strength : 1,
-      .cover_noise = in->n_codes > 0 ? r->cover_noise_strength : 0,
+      .cover_strength = steered && in->task->strength ? r->audio_cover_strength : 1,
+      .cover_noise = steered && in->task->noise ? r->cover_noise_strength : 0,
+      .inject_ratio = in->region.inject_ratio,
+      .crossfade = in->region.crossfade,
   };
   if (p.turbo) p.guidance.scale = 1;
   if (req_dcw(r, job->family))

@@ -19,14 +19,20 @@ static size_t diffuse_memory(const song_models *m, const song_job *job, const so
   return bytes;
 }
 
-static size_t tile_memory(const song_models *m, const song_job *job, int64_t frames, int64_t core) {
-  int64_t halo = vae_decoder_halo(&m->vae->cfg), window = core + 2 * halo < frames ? core + 2 * halo : frames;
-  size_t bytes = vae_decode_memory(m->vae, window);
-  if (job->reference) {
-    size_t encode = vae_encode_memory(m->vae, core + 2 * vae_encoder_halo(&m->vae->cfg));
-    if (encode > bytes) bytes = encode;
-  }
-  return bytes;
+/* Frames of the largest tile in a signal of `frames`. */
+static int64_t tile_frames(int64_t frames, int64_t core, int64_t halo) {
+  return core + 2 * halo < frames ? core + 2 * halo : frames;
+}
+
+/* Recordings are encoded and the song is decoded in tiles of the same size. */
+static size_t tile_memory(const song_models *m, const song_job *job, const song_inputs *in, int64_t core) {
+  const vae_config *v = &m->vae->cfg;
+  size_t bytes = vae_decode_memory(m->vae, tile_frames(in->frames, core, vae_decoder_halo(v)));
+  int64_t longest = job->reference ? m->dit->cfg.timbre_frames : 0;
+  if (in->encodes && in->region.samples / v->hop > longest) longest = in->region.samples / v->hop;
+  if (longest == 0) return bytes;
+  size_t encode = vae_encode_memory(m->vae, tile_frames(longest, core, vae_encoder_halo(v)));
+  return encode > bytes ? encode : bytes;
 }
 
 ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err) {
@@ -41,16 +47,24 @@ ace_status song_make_plan(const song_models *m, const song_job *job, size_t budg
   }
   int core = 0;
   for (; status == ACE_OK; core++) {
-    decode = tile_memory(m, job, in.frames, cores[core]);
+    decode = tile_memory(m, job, &in, cores[core]);
     if (decode <= budget || core == N_CORES - 1) break;
   }
   size_t bytes = diffuse > decode ? diffuse : decode;
   if (status == ACE_OK && bytes > budget)
-    status = ace_fail(err, ACE_ENOMEM,
-                      "memory: one item of this length needs %zu MiB of working memory, %zu MiB are allowed; shorten "
-                      "duration or raise the limit",
-                      (bytes >> 20) + 1, budget >> 20);
+    status =
+        ace_fail(err, ACE_ENOMEM,
+                 "memory: one item of this length needs %zu MiB of working memory, %zu MiB are allowed; %s or raise "
+                 "the limit",
+                 (bytes >> 20) + 1, budget >> 20, job->source ? "take a shorter source" : "shorten duration");
   if (status == ACE_OK) *plan = (song_plan){.group = group, .core = cores[core], .bytes = bytes};
+  song_inputs_free(&in);
+  return status;
+}
+
+ace_status song_check(const song_models *m, const song_job *job, ace_error *err) {
+  song_inputs in;
+  ace_status status = song_inputs_make(m, job, &in, err);
   song_inputs_free(&in);
   return status;
 }
@@ -67,9 +81,10 @@ double song_work(const song_models *m, const song_job *job) {
   double work = 0;
   if (song_inputs_make(m, job, &in, NULL) == ACE_OK) {
     sampler_params p = song_sampler_params(job, &in);
-    double item = song_reference_work(m, job) + (double)in.frames * cost_vae_decode(&m->vae->cfg);
+    double item = (double)in.frames * cost_vae_decode(&m->vae->cfg);
+    if (job->reference) item += m->dit->cfg.timbre_frames * cost_vae_encode(&m->vae->cfg);
     for (int step = 0; step < sampler_steps(&p); step++) item += song_step_work(m, &in, &p, step);
-    work = song_condition_work(m, &in) + job->items * item;
+    work = song_condition_work(m, &in) + song_source_work(m, &in) + job->items * item;
   }
   song_inputs_free(&in);
   return work;
@@ -88,6 +103,7 @@ double song_condition_work(const song_models *m, const song_inputs *in) {
          cost_condition(&m->dit->cfg, (int64_t)in->text.n, (int64_t)in->lyric.n, m->dit->cfg.timbre_frames);
 }
 
-double song_reference_work(const song_models *m, const song_job *job) {
-  return job->reference ? m->dit->cfg.timbre_frames * cost_vae_encode(&m->vae->cfg) : 0;
+double song_source_work(const song_models *m, const song_inputs *in) {
+  if (!in->encodes) return 0;
+  return (double)(in->region.samples / m->vae->cfg.hop) * cost_vae_encode(&m->vae->cfg);
 }

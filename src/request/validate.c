@@ -22,7 +22,7 @@ static bool has_code(const char *s) {
 
 static ace_status check_source(const ace_request *r, ace_error *err) {
   const char *task = req_task_name(r->task_type);
-  bool needed = r->task_type != REQ_TASK_TEXT2MUSIC;
+  bool needed = r->task_type != REQ_TASK_TEXT2MUSIC && r->task_type != REQ_TASK_COMPLETE;
   if (r->task_type == REQ_TASK_COVER && !blank(r->audio_codes)) needed = false; /* the codes are its source */
   if (needed && !*r->src_audio)
     return ace_fail(err, ACE_EINVAL, "src_audio: task %s requires source audio; give it a file", task);

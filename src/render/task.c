@@ -1,0 +1,28 @@
+#include "render/task.h"
+
+#include <string.h>
+
+static const task_rule rules[REQ_TASK_COUNT] = {
+    [REQ_TASK_TEXT2MUSIC] = {.codes = TASK_CODES_FIRST, .strength = true, .noise = true, .planned = true},
+    [REQ_TASK_COVER] = {.codes = TASK_CODES_FIRST, .source = true, .round_trip = true, .strength = true, .noise = true},
+    [REQ_TASK_COVER_NOFSQ] = {.source = true, .strength = true, .noise = true},
+    [REQ_TASK_REPAINT] = {.source = true, .region = true, .silenced = true},
+    [REQ_TASK_EXTRACT] = {.source = true},
+    [REQ_TASK_LEGO] = {.source = true, .region = true, .planned = true},
+    [REQ_TASK_COMPLETE] = {.codes = TASK_CODES_ALONE, .source = true, .strength = true, .planned = true},
+};
+
+const task_rule *task_rule_of(const ace_request *r) {
+  return &rules[r->task_type];
+}
+
+bool task_reads_source(const ace_request *r) {
+  const task_rule *rule = task_rule_of(r);
+  bool codes = r->audio_codes[strspn(r->audio_codes, " \t\r\n")] != 0;
+  return rule->source && *r->src_audio && !(rule->codes == TASK_CODES_FIRST && codes);
+}
+
+bool task_follows_codes(const ace_request *r) {
+  task_codes codes = task_rule_of(r)->codes;
+  return codes != TASK_CODES_NEVER && !task_reads_source(r);
+}
