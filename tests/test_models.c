@@ -48,8 +48,8 @@ static vae *open_vae(void) {
 
 /* A song cut into tiles, because memory was short, is the very song. */
 static void tiles_do_not_change_the_sound(void **state) {
-  enum { FRAMES = 57 };
-  static const int64_t cores[] = {1, 7, 16, 56, 57, 100};
+  enum { FRAMES = 37 };
+  static const int64_t cores[] = {7, 16, 36, 37, 100};
   vae *m = open_vae();
   tens_ctx *c = open_context(false, NULL);
   ace_error err;
@@ -73,8 +73,8 @@ static void tiles_do_not_change_the_sound(void **state) {
 
 /* The same for encoding; the samples behind the last whole frame count, as they do untiled. */
 static void tiles_do_not_change_the_latents(void **state) {
-  enum { FRAMES = 23, TAIL = 777 };
-  static const int64_t cores[] = {1, 5, 22, 23};
+  enum { FRAMES = 19, TAIL = 777 };
+  static const int64_t cores[] = {5, 18, 19};
   vae *m = open_vae();
   tens_ctx *c = open_context(false, NULL);
   ace_error err;
