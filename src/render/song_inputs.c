@@ -1,3 +1,4 @@
+/* song_inputs.c - the host side of a job: prompts, codes, length, source, mask and schedule of a request. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
