@@ -360,6 +360,20 @@ static void the_source_leads(void **state) {
   ace_result_free(plain), ace_result_free(longer), ace_result_free(song);
 }
 
+/* Codes stand in for the recording of a cover, which is then the song that they make without one. */
+static void codes_can_be_the_source_of_a_cover(void **state) {
+  const fixture *f = *state;
+  enum { CODES = 30, FRAMES = 5 };
+  char codes[CODES * 24] = "";
+  for (int i = 0; i < CODES; i++) sprintf(codes + strlen(codes), "<|audio_code_%d|>", i * 7 % 400);
+  ace_result *cover =
+      generate(f->turbo, PAIRS("task_type", "cover", "src_audio", "/not/read.wav", "audio_codes", codes));
+  ace_result *song = generate(f->turbo, PAIRS("audio_codes", codes));
+  check_sound(cover, CODES * FRAMES * HOP);
+  assert_true(same_sound(ace_result_audio(cover, 0), ace_result_audio(song, 0)));
+  ace_result_free(cover), ace_result_free(song);
+}
+
 /* Extract, lego and complete on a base model; the track that is named is heard. */
 static void stems_on_a_base_model(void **state) {
   const fixture *f = *state;
@@ -419,6 +433,7 @@ int main(void) {
       cmocka_unit_test(parameters_change_the_sound),
       cmocka_unit_test(the_source_leads),
       cmocka_unit_test(stems_on_a_base_model),
+      cmocka_unit_test(codes_can_be_the_source_of_a_cover),
       cmocka_unit_test(thinking_leaves_the_source_alone),
       cmocka_unit_test(refusals_name_the_field),
   };
