@@ -65,6 +65,40 @@ static void test_forms(void **state) {
   args_free(&a);
 }
 
+/* Behind a switch that is a parameter its value may stand as a word; other words are operands. */
+static void test_switches_with_words(void **state) {
+  PARSE("--thinking", "false", "--no-think", "--think", "--instrumental", "true", "--use-adg", "truely");
+  assert_int_equal(status, ACE_OK);
+  assert_string_equal(param(&a, "thinking"), "true");
+  assert_string_equal(a.given[0].value, "false");
+  assert_string_equal(a.given[1].value, "false");
+  assert_string_equal(param(&a, "instrumental"), "true");
+  assert_string_equal(param(&a, "use_adg"), "true");
+  assert_int_equal(a.n_operands, 1);
+  assert_string_equal(a.operand[0], "truely");
+  args_free(&a);
+}
+
+/* A command has only the parameters that do something in it, and suggests no others. */
+static void test_some_parameters(void **state) {
+  static const char *const taken[] = {"x", "--instrumental", "--lm-top-k", "5"}, *const steps[] = {"x", "--steps", "5"},
+                           *const near[] = {"--lm-temperatur", "1"}, *const far[] = {"--duratoin", "30"};
+  ace_error err = {0};
+  args a;
+  assert_int_equal(args_parse(&a, &cmd_plan, 4, taken, &err), ACE_OK);
+  assert_string_equal(param(&a, "lm_top_k"), "5");
+  args_free(&a);
+  assert_int_equal(args_parse(&a, &cmd_plan, 3, steps, &err), ACE_EINVAL);
+  assert_non_null(strstr(err.message, "plan: there is no flag --steps"));
+  args_free(&a);
+  assert_int_equal(args_parse(&a, &cmd_plan, 2, near, &err), ACE_EINVAL);
+  assert_non_null(strstr(err.message, "did you mean --lm-temperature?"));
+  args_free(&a);
+  assert_int_equal(args_parse(&a, &cmd_plan, 2, far, &err), ACE_EINVAL);
+  assert_null(strstr(err.message, "--duration"));
+  args_free(&a);
+}
+
 static void test_double_dash_ends_flags(void **state) {
   PARSE("-q", "--", "--duration");
   assert_int_equal(status, ACE_OK);
@@ -143,6 +177,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_parameter),        cmocka_unit_test(test_forms),
       cmocka_unit_test(test_double_dash_ends_flags), cmocka_unit_test(test_slips_are_named),
+      cmocka_unit_test(test_switches_with_words),    cmocka_unit_test(test_some_parameters),
       cmocka_unit_test(test_messages_are_printable), cmocka_unit_test(test_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,9 @@ static void test_line(void **state) {
   p.seconds_left = -1;
   p.steps = 0;
   term_format(out, sizeof out, &p, 30);
+  assert_string_equal(out, "diffuse 3  [#####------]   50%");
+  p.step = 0;
+  term_format(out, sizeof out, &p, 30);
   assert_string_equal(out, "diffuse  [######-------]   50%");
 }
 

@@ -12,7 +12,7 @@ static const cli_flag common[] = {{"help", 'h', NULL, "Show this help"}, {0}};
 /* Short names of parameters that people type often. */
 static const struct {
   const char *flag, *parameter;
-} aliases[] = {{"batch", "batch_size"}, {"steps", "inference_steps"}};
+} aliases[] = {{"batch", "batch_size"}, {"steps", "inference_steps"}, {"think", "thinking"}};
 
 /* ---- look-up -------------------------------------------------------------------------------------------------- */
 
@@ -28,6 +28,13 @@ static const cli_flag *in_list(const cli_flag *list, const char *name) {
   return NULL;
 }
 
+bool args_takes(const cli_command *c, const req_param *p) {
+  if (!c->parameters || p->result) return false;
+  for (const char *const *name = c->only; name && *name; name++)
+    if (strcmp(*name, p->name) == 0) return true;
+  return !c->only;
+}
+
 /* What a name without its dashes stands for; false if nothing. */
 static bool look_up(const cli_command *c, const char *name, arg *out) {
   *out = (arg){.flag = in_list(c->flags, name)};
@@ -36,6 +43,7 @@ static bool look_up(const cli_command *c, const char *name, arg *out) {
   for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
     if (same_name(aliases[i].flag, name)) name = aliases[i].parameter;
   if (strncmp(name, "--", 2) != 0) out->param = req_param_find(name);
+  if (out->param && !out->param->result && !args_takes(c, out->param)) out->param = NULL;
   return out->param != NULL;
 }
 
@@ -97,13 +105,14 @@ static const char *nearest_name(const cli_command *c, const char *name) {
   for (const cli_flag *f = c->flags; f && f->name; f++) nearer(name, f->name, &least, &nearest);
   for (const cli_flag *f = common; f->name; f++) nearer(name, f->name, &least, &nearest);
   if (!c->parameters) return nearest;
-  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) nearer(name, aliases[i].flag, &least, &nearest);
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+    if (args_takes(c, req_param_find(aliases[i].parameter))) nearer(name, aliases[i].flag, &least, &nearest);
   size_t n;
   const req_param *p = req_params(&n);
   for (size_t i = 0; i < n; i++)
-    if (!p[i].result) nearer(name, p[i].name, &least, &nearest);
+    if (args_takes(c, &p[i])) nearer(name, p[i].name, &least, &nearest);
   for (size_t i = 0; i < n && !nearest; i++)
-    if (is_word(name, p[i].name)) nearest = p[i].name;
+    if (args_takes(c, &p[i]) && is_word(name, p[i].name)) nearest = p[i].name;
   return nearest;
 }
 
@@ -161,6 +170,14 @@ static ace_status take_switch(args *a, arg found, const char *shown, const char 
   return ACE_OK;
 }
 
+/* "--thinking true": nobody's operand looks like that behind a switch. */
+static const char *switch_word(arg found, int argc, const char *const *argv, int *i) {
+  if (!found.param || *i + 1 >= argc) return NULL;
+  const char *word = argv[*i + 1];
+  if (strcmp(word, "true") != 0 && strcmp(word, "false") != 0) return NULL;
+  return argv[++*i];
+}
+
 /* "--name", "--name=value", "--no-name". */
 static ace_status take_long(args *a, int argc, const char *const *argv, int *i, ace_error *err) {
   const char *word = argv[*i], *equals = strchr(word, '='), *inside = equals ? equals + 1 : NULL;
@@ -173,6 +190,7 @@ static ace_status take_long(args *a, int argc, const char *const *argv, int *i, 
   arg found;
   if (look_up(a->command, name, &found)) {
     if (operand_of(&found)) return take_value(a, found, shown, inside, argc, argv, i, err);
+    if (!inside) inside = switch_word(found, argc, argv, i);
     return take_switch(a, found, shown, inside, true, err);
   }
   bool negated = strncmp(name, "no-", 3) == 0 && look_up(a->command, name + 3, &found);

@@ -6,7 +6,8 @@
  *   args_free(&a);
  *
  * A flag is one of the subcommand's own or, where the subcommand says so, any parameter of the request table with
- * dashes for underscores. --name VALUE, --name=VALUE, -o VALUE, -oVALUE; switches: --name, --no-name, --name=false.
+ * dashes for underscores. --name VALUE, --name=VALUE, -o VALUE, -oVALUE; switches: --name, --no-name, --name=false and,
+ * those that are parameters, --name false.
  * What stands behind "--" is never a flag.
  */
 #ifndef ACE_CLI_ARGS_H
@@ -42,6 +43,9 @@ typedef struct args {
  * the nearest known. Values of parameters are not checked here. */
 ace_status args_parse(args *a, const cli_command *command, int argc, const char *const *argv, ace_error *err);
 void args_free(args *a);
+
+/* Is this parameter a flag of the command? */
+bool args_takes(const cli_command *c, const req_param *p);
 
 /* The value of an own flag that was given last; NULL if it was not given. */
 const char *args_value(const args *a, const char *name);

@@ -13,14 +13,16 @@ struct cli_command {
   const char *operands; /* "[CAPTION]" */
   const char *summary;  /* one line */
   const cli_flag *flags;
-  bool parameters; /* every parameter of a request is a flag too */
+  bool parameters;         /* every parameter of a request is a flag too */
+  const char *const *only; /* ... of these, NULL-terminated; NULL: of all */
   int most_operands;
   const char *notes; /* closing paragraphs of its help; NULL: none */
   /* The exit code. `a` has passed args_parse. */
   int (*run)(const args *a, report *r);
 };
 
-extern const cli_command cmd_generate, cmd_info, cmd_tokenize, cmd_schema, cmd_make_tiny, cmd_version, cmd_help;
+extern const cli_command cmd_generate, cmd_plan, cmd_format, cmd_understand, cmd_info, cmd_tokenize, cmd_schema,
+    cmd_make_tiny, cmd_version, cmd_help;
 
 /* NULL-terminated, in the order of the help. */
 extern const cli_command *const cli_commands[];

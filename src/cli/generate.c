@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/folders.h"
+#include "cli/opening.h"
 #include "cli/output.h"
 #include "cli/saved.h"
 #include "cli/signals.h"
@@ -17,15 +17,19 @@ static const cli_flag flags[] = {
     {"output", 'o', "FILE",
      "Where the song goes; the extension decides the format (wav, flac, mp3, opus). A folder, or "
      "no -o: a name made of caption and seed"},
-    {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"},
-    {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"},
+    OPENING_MODELS,
+    {"lm", 0, "NAME",
+     "Folder of the language model that plans; switches --think on (default with --think: acestep-5Hz-lm-1.7B, else "
+     "the "
+     "first)"},
     {"lyrics", 0, "FILE", "Words to sing, from a text file; -: standard input"},
     {"lyrics-text", 0, "TEXT", "Words to sing, given right here"},
     {"caption-file", 0, "FILE", "The caption, from a text file; -: standard input"},
-    {"from", 0, "FILE", "Make a song again from the JSON beside it; flags change what it says"},
+    {"from", 0, "FILE",
+     "Make a song again from the JSON beside it, or a new one from a plan; flags change what it says; -: standard "
+     "input"},
     {"strict", 0, NULL, "With --from: refuse to run when models or machine differ from those of the saved song"},
-    {"threads", 0, "N", "Threads to compute with (default: all CPUs); the result does not depend on it"},
-    {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"},
+    OPENING_MACHINE,
     {"json", 0, NULL, "Events as JSON on standard output, one object a line"},
     {"quiet", 'q', NULL, "No progress and no warnings"},
     {0}};
@@ -35,7 +39,7 @@ typedef struct job {
   ace_request *request;
   saved from;
   output out;
-  char *models, *cache;
+  opening open;
   ace_engine *engine;
   ace_result *result;
   trail trail;
@@ -47,22 +51,8 @@ static void job_free(job *j) {
   ace_request_free(j->request);
   saved_free(&j->from);
   output_free(&j->out);
-  free(j->models), free(j->cache);
+  opening_free(&j->open);
   trail_free(&j->trail);
-}
-
-static ace_status engine_options(const args *a, job *j, report *r, ace_engine_options *o, ace_error *err) {
-  const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
-  enum { THREADS_MOST = 1024 };
-  j->cache = folder_cache();
-  *o = (ace_engine_options){.model = *j->request->model ? j->request->model : NULL,
-                            .vae = args_value(a, "vae"),
-                            .cache = j->cache,
-                            .notify = report_callbacks(r)};
-  ace_status status = ACE_OK;
-  if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->threads, err);
-  if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->memory, err);
-  return status;
 }
 
 /* ---- a saved song's models ----------------------------------------------------------------------------------------
@@ -143,20 +133,20 @@ static void say_summary(job *j, report *r) {
   else report_note(r, "%d songs of %s in %s", n, sound, took);
 }
 
-static ace_status prepare(const args *a, job *j, report *r, ace_engine_options *o, ace_error *err) {
+static ace_status prepare(const args *a, job *j, report *r, ace_error *err) {
   ace_status status = song_request(a, &j->request, &j->from, err);
-  if (status == ACE_OK) status = engine_options(a, j, r, o, err);
   if (status == ACE_OK)
     status = output_plan(&j->out, args_value(a, "output"), args_gives(a, "audio_format"), j->request, err);
-  if (status == ACE_OK && !(j->models = folder_models(args_value(a, "models"), err))) status = err->status;
+  if (status == ACE_OK) status = opening_plan(&j->open, a, j->request, r, err);
+  /* Who names a planner wants a plan. */
+  if (status == ACE_OK && args_value(a, "lm") && j->request->thinking == REQ_AUTO) j->request->thinking = REQ_ON;
   return status;
 }
 
 static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
-  ace_engine_options options;
-  ace_status status = prepare(a, j, r, &options, err);
+  ace_status status = prepare(a, j, r, err);
   if (status != ACE_OK) return status;
-  j->engine = ace_engine_open(j->models, &options, err);
+  j->engine = ace_engine_open(j->open.models, &j->open.options, err);
   if (!j->engine) return err->status;
   req_advise(j->request, engine_family(j->engine), on_advice, r);
   status = compare_models(a, j, r, err);
@@ -204,11 +194,13 @@ const cli_command cmd_generate = {
     .parameters = true,
     .most_operands = 1,
     .notes =
-        "--batch is short for --batch-size, --steps for --inference-steps; --no-NAME turns a switch off.\n"
+        "--batch is short for --batch-size, --steps for --inference-steps, --think for --thinking; --no-NAME turns a\n"
+        "switch off.\n"
         "Every song gets a file NAME.json beside it with all that made it; --from NAME.json makes it again.\n"
         "\n"
         "  acestep generate \"jazz trio in a smoky bar\" --duration 60 -o jazz.flac\n"
         "  acestep generate \"slow blues, female voice\" --lyrics words.txt --seed 7 --batch 2 -o blues.mp3\n"
-        "  acestep generate --from blues-1.json -o again.mp3",
+        "  acestep generate --from blues-1.json -o again.mp3\n"
+        "  acestep plan \"a soft Bengali love song\" --json | acestep generate --from - -o song.mp3",
     .run = run,
 };

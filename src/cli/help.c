@@ -9,8 +9,9 @@
 
 enum { INDENT = 30 /* as req_print_help */, COLUMNS_LEAST = 60, COLUMNS_MOST = 110 };
 
-const cli_command *const cli_commands[] = {&cmd_generate,  &cmd_info,    &cmd_tokenize, &cmd_schema,
-                                           &cmd_make_tiny, &cmd_version, &cmd_help,     NULL};
+const cli_command *const cli_commands[] = {&cmd_generate, &cmd_plan,     &cmd_format, &cmd_understand,
+                                           &cmd_info,     &cmd_tokenize, &cmd_schema, &cmd_make_tiny,
+                                           &cmd_version,  &cmd_help,     NULL};
 
 const cli_command *cli_find(const char *name) {
   for (const cli_command *const *c = cli_commands; *c; c++)
@@ -64,14 +65,38 @@ static void print_flag(FILE *out, const cli_flag *f, int columns) {
   print_wrapped(out, f->help, columns);
 }
 
-/* Is this line the head of an entry whose flag the command has as its own, with a meaning of its own? */
-static bool is_own(const cli_command *c, const char *line) {
+/* Is this line the head of an entry that the command does not have, or has as its own with a meaning of its own? */
+static bool is_foreign(const cli_command *c, const char *line) {
   char flag[REQ_FLAG_SIZE];
   if (strncmp(line, "  --", 4) != 0) return false;
   snprintf(flag, sizeof flag, "%.*s", (int)strcspn(line + 4, " \n"), line + 4);
   for (const cli_flag *f = c->flags; f && f->name; f++)
     if (strcmp(f->name, flag) == 0) return true;
-  return false;
+  const req_param *p = req_param_find(flag);
+  return p && !args_takes(c, p);
+}
+
+/* The lines of the table's listing that belong to the command: an entry with its continuation, and the title of a group
+ * (with the blank line before it) once the group has an entry. */
+static void print_entries(FILE *out, const cli_command *c, const char *line) {
+  const char *title = NULL;
+  size_t title_length = 0;
+  bool skipping = false, first = true;
+  for (size_t n; *line; line += n) {
+    n = strcspn(line, "\n");
+    n += line[n] == '\n';
+    if (*line != ' ') { /* a title, or a blank line, which goes with the title behind it */
+      if (*line != '\n') title = line, title_length = n;
+      continue;
+    }
+    bool continued = strncmp(line, "     ", 5) == 0;
+    if (!continued) skipping = is_foreign(c, line);
+    if (skipping) continue;
+    if (title) fprintf(out, "%s%.*s", first ? "" : "\n", (int)title_length, title);
+    title = NULL;
+    first = false;
+    fwrite(line, 1, n, out);
+  }
 }
 
 /* The table's listing without the entries that the command replaces. */
@@ -82,15 +107,7 @@ static ace_status print_parameters(FILE *out, const cli_command *c, int columns)
   if (!memory) return ACE_ENOMEM;
   ace_status status = req_print_help(memory, ACE_PROFILE_CLI, columns);
   if (fclose(memory) != 0) status = ACE_ENOMEM;
-  bool skipping = false;
-  for (const char *line = text; status == ACE_OK && *line;) {
-    size_t n = strcspn(line, "\n");
-    n += line[n] == '\n';
-    bool continued = strncmp(line, "     ", 5) == 0;
-    if (!continued) skipping = is_own(c, line);
-    if (!skipping) fwrite(line, 1, n, out);
-    line += n;
-  }
+  if (status == ACE_OK) print_entries(out, c, text);
   free(text);
   return status;
 }

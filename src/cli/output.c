@@ -156,10 +156,7 @@ static ace_status plan_format(const char *file, bool format_given, ace_request *
   return ace_request_set(r, "audio_format", audio_format_name(format), err);
 }
 
-/* Makes and removes a nameless neighbour of the first file, which shows what permissions alone do not. */
-static ace_status try_writing(const output *o, ace_error *err) {
-  char *path = output_path(o, 0, 0);
-  if (!path) return ace_fail(err, ACE_EINVAL, "-o: the path is too long");
+ace_status output_try(const char *path, ace_error *err) {
   size_t n = strlen(path);
   while (n > 0 && path[n - 1] != '/') n--;
   char *folder = n ? strndup(path, n) : strdup(".");
@@ -170,6 +167,13 @@ static ace_status try_writing(const output *o, ace_error *err) {
   if (status == ACE_OK) status = file_writer_open(&w, path, err);
   if (status == ACE_OK) file_writer_abort(&w);
   free(folder);
+  return status;
+}
+
+static ace_status try_first(const output *o, ace_error *err) {
+  char *path = output_path(o, 0, 0);
+  if (!path) return ace_fail(err, ACE_EINVAL, "-o: the path is too long");
+  ace_status status = output_try(path, err);
   free(path);
   return status;
 }
@@ -189,7 +193,7 @@ ace_status output_plan(output *o, const char *path, bool format_given, ace_reque
     o->file = strdup(path);
   }
   if (into ? !o->folder || !o->slug : !o->file) return ace_fail(err, ACE_ENOMEM, "output: out of memory");
-  return try_writing(o, err);
+  return try_first(o, err);
 }
 
 void output_free(output *o) {

@@ -23,6 +23,10 @@ typedef struct output {
  * else the format stays, else it is flac. Checks that the place can be written to. `path` may be NULL. */
 ace_status output_plan(output *o, const char *path, bool format_given, ace_request *request, ace_error *err);
 void output_free(output *o);
+/* Can a file of this name be written? Makes and removes a nameless neighbour, which shows what permissions alone do
+ * not.
+ */
+ace_status output_try(const char *path, ace_error *err);
 
 /* The path of an item; for made names the first that is not taken. free() it; NULL when out of memory. */
 char *output_path(const output *o, int item, uint32_t seed);

@@ -47,17 +47,16 @@ static json_t *text(const char *s) {
 static void progress_event(report *r, const ace_progress *p) {
   const double least = 0.1; /* seconds between two events that say nothing new */
   double now = term_now();
-  bool news = strncmp(r->last_stage, p->stage, sizeof r->last_stage - 1) != 0 || r->last_step != p->step;
+  bool news = strncmp(r->last_stage, p->stage, sizeof r->last_stage - 1) != 0;
+  if (p->steps > 0) news = news || r->last_step != p->step; /* else tokens: too many to tell each */
   if (!news && now - r->last_event < least) return;
   snprintf(r->last_stage, sizeof r->last_stage, "%s", p->stage);
   r->last_step = p->step;
   r->last_event = now;
   json_t *event = json_pack("{s:s, s:s, s:f, s:o}", "event", "progress", "stage", p->stage, "fraction", p->fraction,
                             "seconds_left", p->seconds_left >= 0 ? json_real(p->seconds_left) : json_null());
-  if (event && p->steps > 0) {
-    json_object_set_new(event, "step", json_integer(p->step));
-    json_object_set_new(event, "steps", json_integer(p->steps));
-  }
+  if (event && p->step + p->steps > 0) json_object_set_new(event, "step", json_integer(p->step));
+  if (event && p->steps > 0) json_object_set_new(event, "steps", json_integer(p->steps));
   emit(event);
 }
 

@@ -2,6 +2,7 @@
  * --json, one JSON object a line on stdout.
  *
  *   {"event": "progress", "stage": "diffuse", "fraction": 0.42, "seconds_left": 65.2, "step": 3, "steps": 8}
+ *   {"event": "progress", "stage": "think", ..., "step": 57}        (so many tokens; nobody knows how many it will be)
  *   {"event": "file", "path": "song.flac", "json": "song.json", "seed": 7, "seconds": 30.0}
  *   {"event": "done", "files": 1, "seconds": 12.3}
  *   {"event": "error", "status": "invalid", "message": "duration: ..."}

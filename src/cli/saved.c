@@ -15,6 +15,10 @@ ace_status saved_read(saved *s, const char *path, ace_request *request, ace_erro
   const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
   char *text = input_read(path, "--from", SAVED_LIMIT, &n, err);
   if (!text) return err->status;
+  if (n == 0) { /* a pipe whose other end failed has said why */
+    free(text);
+    return ace_fail(err, ACE_EINVAL, "--from: %s is empty", name);
+  }
   json_t *object = json_parse(text, n, name, &inner);
   ace_status status = object ? ACE_OK : ace_fail(err, ACE_EINVAL, "--from: %.400s", inner.message);
   if (status == ACE_OK && (status = ace_request_set_json(request, text, n, &inner)) != ACE_OK)
@@ -22,7 +26,7 @@ ace_status saved_read(saved *s, const char *path, ace_request *request, ace_erro
   free(text);
   if (status == ACE_OK) {
     s->result = json_incref(json_object_get(object, "result"));
-    if (!json_is_object(s->result)) saved_free(s);
+    if (!json_is_object(json_object_get(s->result, "models"))) saved_free(s); /* a plan, not a song */
   }
   json_decref(object);
   if (status == ACE_OK && s->result) request->batch_size = 1; /* one JSON is one song, whatever it was made beside */

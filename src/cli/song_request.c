@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "cli/input.h"
 #include "request/text.h"
 
@@ -32,7 +33,8 @@ static ace_status check_keyboard(const args *a, ace_error *err) {
     const char *path = args_value(a, readers[i]);
     n += path && strcmp(path, "-") == 0;
   }
-  return n < 2 ? ACE_OK : ace_fail(err, ACE_EINVAL, "generate: only one thing can be read from standard input (-)");
+  return n < 2 ? ACE_OK
+               : ace_fail(err, ACE_EINVAL, "%s: only one thing can be read from standard input (-)", a->command->name);
 }
 
 static ace_status set_caption(const args *a, ace_request *r, ace_error *err) {
@@ -76,16 +78,38 @@ static ace_status check_files(const ace_request *r, ace_error *err) {
   return status;
 }
 
-ace_status song_request(const args *a, ace_request **request, saved *from, ace_error *err) {
-  *from = (saved){0};
-  ace_request *r = *request = ace_request_new(ACE_PROFILE_CLI);
-  if (!r) return ace_fail(err, ACE_ENOMEM, "request: out of memory");
-  const char *path = args_value(a, "from");
-  ace_status status = check_keyboard(a, err);
-  if (status == ACE_OK && path) status = saved_read(from, path, r, err);
-  if (status == ACE_OK) status = set_parameters(a, r, err);
+ace_status parameters_request(const args *a, ace_request **request, ace_error *err) {
+  *request = ace_request_new(ACE_PROFILE_CLI);
+  if (!*request) return ace_fail(err, ACE_ENOMEM, "request: out of memory");
+  ace_status status = set_parameters(a, *request, err);
+  return status == ACE_OK ? ace_request_validate(*request, err) : status;
+}
+
+static ace_status new_request(const args *a, ace_request **request, ace_error *err) {
+  *request = ace_request_new(ACE_PROFILE_CLI);
+  return *request ? check_keyboard(a, err) : ace_fail(err, ACE_ENOMEM, "request: out of memory");
+}
+
+static ace_status set_words(const args *a, ace_request *r, ace_error *err) {
+  ace_status status = set_parameters(a, r, err);
   if (status == ACE_OK) status = set_caption(a, r, err);
   if (status == ACE_OK) status = set_lyrics(a, r, err);
+  return status;
+}
+
+ace_status words_request(const args *a, ace_request **request, ace_error *err) {
+  ace_status status = new_request(a, request, err);
+  if (status == ACE_OK) status = set_words(a, *request, err);
+  return status == ACE_OK ? ace_request_validate(*request, err) : status;
+}
+
+ace_status song_request(const args *a, ace_request **request, saved *from, ace_error *err) {
+  *from = (saved){0};
+  const char *path = args_value(a, "from");
+  ace_status status = new_request(a, request, err);
+  ace_request *r = *request;
+  if (status == ACE_OK && path) status = saved_read(from, path, r, err);
+  if (status == ACE_OK) status = set_words(a, r, err);
   if (status == ACE_OK) status = check_words(a, r, err);
   if (status == ACE_OK) status = ace_request_validate(r, err);
   if (status == ACE_OK) status = check_files(r, err);

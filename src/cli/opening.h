@@ -1,0 +1,31 @@
+/* opening.h - the flags of every command that opens models, and what an engine is to be opened with.
+ *
+ *   static const cli_flag flags[] = {OPENING_MODELS, ..., OPENING_MACHINE, {0}};
+ *   if (opening_plan(&o, a, request, r, &err) == ACE_OK) engine = ace_engine_open(o.models, &o.options, &err);
+ *   ace_engine_close(engine), opening_free(&o);
+ */
+#ifndef ACE_CLI_OPENING_H
+#define ACE_CLI_OPENING_H
+
+#include "cli/args.h"
+#include "cli/report.h"
+
+/* clang-format off */
+#define OPENING_MODELS \
+  {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"}, \
+  {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"}
+#define OPENING_MACHINE \
+  {"threads", 0, "N", "Threads to compute with (default: all CPUs); the result does not depend on it"}, \
+  {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"}
+/* clang-format on */
+
+typedef struct opening {
+  char *models, *cache;
+  ace_engine_options options;
+} opening;
+
+/* Reads the flags, and finds the folder of models. The options point into `o`, `a` and `request`. */
+ace_status opening_plan(opening *o, const args *a, const ace_request *request, report *r, ace_error *err);
+void opening_free(opening *o);
+
+#endif
