@@ -58,11 +58,29 @@ struct ace_result {
   ace_request *request; /* as run: what the language model filled in included */
   plan_song song;       /* its codes; empty when it was not asked */
   int items;
-  audio_buffer audio[REQ_BATCH_MAX];
+  song_latents latents[REQ_BATCH_MAX];
+  audio_buffer audio[REQ_BATCH_MAX]; /* empty when no sound was made */
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
-  json_t *about; /* the "result" object shared by all items */
+  json_t *about;                 /* the "result" object shared by all items */
+  json_t *scores[REQ_BATCH_MAX]; /* what ace_result_score found; NULL: it was not asked */
   char *json[REQ_BATCH_MAX];
 };
+
+/* ace_generate; without `sound` the latents are all that is made. */
+ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
+                            ace_error *err);
+
+/* The recordings of a request, in the autoencoder's form. */
+typedef struct engine_recordings {
+  audio_buffer reference, source;
+} engine_recordings;
+
+/* Points the job to those that there are. engine_free_recordings also after a failure. */
+ace_status engine_load_recordings(ace_engine *e, const ace_request *r, engine_recordings *in, song_job *job,
+                                  ace_error *err);
+void engine_free_recordings(engine_recordings *in);
+/* Items first..first+n-1 of the result, which have equally many codes, as a job; the rest as in `all`. */
+song_job engine_part_of(const ace_result *result, const song_job *all, int first, int n);
 
 /* The JSON of one item with `format` (REQ_FORMAT_*) as its audio_format. free() it; NULL when out of memory. */
 char *result_json(const ace_result *r, int item, int format);

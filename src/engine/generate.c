@@ -34,13 +34,10 @@ static ace_status load_recording(ace_engine *e, const char *field, const char *p
   return status == ACE_OK ? ACE_OK : ace_fail(err, status, "%s: %s", field, cause.message);
 }
 
-/* The recordings of a request, while it runs. */
-typedef struct recordings {
-  audio_buffer reference, source;
-} recordings;
-
-static ace_status load_recordings(ace_engine *e, const ace_request *r, recordings *in, song_job *job, ace_error *err) {
+ace_status engine_load_recordings(ace_engine *e, const ace_request *r, engine_recordings *in, song_job *job,
+                                  ace_error *err) {
   ace_status status = ACE_OK;
+  *in = (engine_recordings){.source = {0}};
   if (*r->reference_audio) {
     status = load_recording(e, "reference_audio", r->reference_audio, &in->reference, err);
     if (status == ACE_OK && audio_is_silent(&in->reference))
@@ -52,6 +49,11 @@ static ace_status load_recordings(ace_engine *e, const ace_request *r, recording
     job->source = &in->source;
   }
   return status;
+}
+
+void engine_free_recordings(engine_recordings *in) {
+  audio_buffer_free(&in->reference);
+  audio_buffer_free(&in->source);
 }
 
 /* Between the decoder and the file. */
@@ -75,19 +77,18 @@ tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks 
 }
 
 static ace_status render(ace_engine *e, const song_models *models, const song_job *job, const ace_callbacks *notify,
-                         progress *p, audio_buffer *out, ace_error *err) {
+                         progress *p, song_latents *latents, audio_buffer *out, ace_error *err) {
   song_plan plan;
   ace_status status = song_make_plan(models, job, (size_t)engine_budget(e), &plan, err);
   if (status != ACE_OK) return status;
   tens_ctx *c = engine_context(e, plan.bytes, notify, err);
   if (!c) return err->status;
-  status = song_render(c, models, job, &plan, p, out, err);
+  status = song_render(c, models, job, &plan, p, latents, out, err);
   tens_close(c);
   return status;
 }
 
-/* Items first..first+n-1 of the result, which have equally many codes. */
-static song_job part_of(const ace_result *result, const song_job *all, int first, int n) {
+song_job engine_part_of(const ace_result *result, const song_job *all, int first, int n) {
   song_job job = *all;
   job.items = n;
   memcpy(job.seeds, result->seeds + first, (size_t)n * sizeof *job.seeds);
@@ -106,22 +107,22 @@ static int alike(const ace_result *result, int first) {
 }
 
 static ace_status render_items(ace_engine *e, ace_result *result, const song_models *models, const song_job *all,
-                               const ace_callbacks *notify, progress *p, ace_error *err) {
+                               bool sound, const ace_callbacks *notify, progress *p, ace_error *err) {
   ace_status status = ACE_OK;
   for (int first = 0, n; status == ACE_OK && first < result->items; first += n) {
     n = alike(result, first);
-    song_job job = part_of(result, all, first, n);
-    status = render(e, models, &job, notify, p, result->audio + first, err);
+    song_job job = engine_part_of(result, all, first, n);
+    status = render(e, models, &job, notify, p, result->latents + first, sound ? result->audio + first : NULL, err);
   }
   return status;
 }
 
-static double rendering_work(const ace_result *result, const song_models *models, const song_job *all) {
+static double rendering_work(const ace_result *result, const song_models *models, const song_job *all, bool sound) {
   double work = 0;
   for (int first = 0, n; first < result->items; first += n) {
     n = alike(result, first);
-    song_job job = part_of(result, all, first, n);
-    work += song_work(models, &job);
+    song_job job = engine_part_of(result, all, first, n);
+    work += song_work(models, &job, sound);
   }
   return work;
 }
@@ -148,37 +149,39 @@ static ace_status resolve_seeds(ace_result *result, ace_error *err) {
   return status;
 }
 
-static ace_status run(ace_engine *e, const ace_request *asked, ace_result *result, const ace_callbacks *notify,
-                      ace_error *err) {
+static ace_status run(ace_engine *e, const ace_request *asked, ace_result *result, bool sound,
+                      const ace_callbacks *notify, ace_error *err) {
   double started = now();
   ace_request *r = result->request;
   song_job job = {.request = r, .family = engine_family(e)};
   result->items = r->batch_size;
-  recordings in = {.source = {0}};
+  engine_recordings in = {.source = {0}};
   ace_status status = resolve_seeds(result, err);
-  if (status == ACE_OK) status = load_recordings(e, r, &in, &job, err);
+  if (status == ACE_OK) status = engine_load_recordings(e, r, &in, &job, err);
   if (status == ACE_OK && r->thinking == REQ_ON && task_rule_of(r)->planned) status = engine_need_lm(e, err);
   double source_seconds = job.source ? audio_seconds(job.source) : 0;
   song_models models = {e->tokenizer, e->text, e->dit, e->vae};
   progress p;
   if (status == ACE_OK) status = song_check(&models, &job, err);
-  double hashing = engine_hash_work(e);
-  progress_start(&p, notify,
-                 status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job) + hashing : 1);
+  double hashing = sound ? engine_hash_work(e) : 0;
+  progress_start(
+      &p, notify,
+      status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job, sound) + hashing : 1);
   if (status == ACE_OK) status = engine_think(e, r, source_seconds, result->seeds, &p, notify, &result->song, err);
   if (status == ACE_OK) {
-    p.total = p.done + rendering_work(result, &models, &job) + hashing; /* now that lengths are known */
-    status = render_items(e, result, &models, &job, notify, &p, err);
+    p.total = p.done + rendering_work(result, &models, &job, sound) + hashing; /* now that lengths are known */
+    status = render_items(e, result, &models, &job, sound, notify, &p, err);
   }
-  audio_buffer_free(&in.reference);
-  audio_buffer_free(&in.source);
+  engine_free_recordings(&in);
   if (status != ACE_OK) return status;
-  for (int i = 0; i < result->items; i++) finish_sound(r, &result->audio[i]);
-  result->about = describe(e, asked, result, now() - started, &p, notify, err);
+  for (int i = 0; i < result->items && sound; i++) finish_sound(r, &result->audio[i]);
+  /* Latents alone are no song to be told from others. */
+  result->about = sound ? describe(e, asked, result, now() - started, &p, notify, err) : json_object();
   return result->about ? ACE_OK : err->status;
 }
 
-ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err) {
+ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
+                            ace_error *err) {
   ace_error own;
   if (!err) err = &own;
   if (ace_request_validate(request, err) != ACE_OK || req_check_model(request, engine_family(engine), err) != ACE_OK ||
@@ -191,7 +194,11 @@ ace_result *ace_generate(ace_engine *engine, const ace_request *request, const a
     ace_fail(err, ACE_ENOMEM, "result: out of memory");
     return NULL;
   }
-  if (run(engine, request, result, notify, err) == ACE_OK) return result;
+  if (run(engine, request, result, sound, notify, err) == ACE_OK) return result;
   ace_result_free(result);
   return NULL;
+}
+
+ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err) {
+  return engine_generate(engine, request, true, notify, err);
 }

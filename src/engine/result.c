@@ -12,6 +12,8 @@ void ace_result_free(ace_result *r) {
   if (!r) return;
   for (int i = 0; i < REQ_BATCH_MAX; i++) {
     audio_buffer_free(&r->audio[i]);
+    free(r->latents[i].x);
+    json_decref(r->scores[i]);
     free(r->json[i]);
   }
   plan_song_free(&r->song);
@@ -57,8 +59,10 @@ char *result_json(const ace_result *r, int item, int format) {
   json_t *about = json_deep_copy(r->about);
   if (json && about) {
     json_object_set_new(about, "item", json_integer(item));
-    json_object_set_new(about, "duration",
-                        json_real((double)r->audio[item].frames / (double)r->audio[item].sample_rate));
+    const audio_buffer *sound = &r->audio[item];
+    if (sound->sample_rate > 0)
+      json_object_set_new(about, "duration", json_real((double)sound->frames / sound->sample_rate));
+    if (r->scores[item]) json_object_set(about, "scores", r->scores[item]);
     json_object_set(json, "result", about);
   }
   enum { DIGITS = 17 };
@@ -124,6 +128,7 @@ static ace_status write_audio(const ace_result *r, int item, const char *path, a
 ace_status ace_result_save(const ace_result *r, int item, const char *path, ace_error *err) {
   if (item < 0 || item >= r->items)
     return ace_fail(err, ACE_EINVAL, "result: item %d is outside 0..%d", item, r->items - 1);
+  if (!r->audio[item].samples) return ace_fail(err, ACE_EINVAL, "result: no sound was made of item %d", item);
   audio_format format;
   ace_status status = choose_format(r, path, &format, err);
   if (status != ACE_OK) return status;

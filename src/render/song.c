@@ -64,8 +64,8 @@ static ace_status encode_source(tens_ctx *c, const song_models *m, const song_jo
                         p, n->source, err);
 }
 
-/* Applies the request's shift and scale; refuses what no decoder should see. */
-static ace_status finish_latents(const ace_request *r, float *x, int64_t n, ace_error *err) {
+/* Refuses what no decoder should see. */
+static ace_status check_latents(const float *x, int64_t n, ace_error *err) {
   int64_t nan = 0, infinite = 0, zero = 0;
   for (int64_t i = 0; i < n; i++) {
     nan += isnan(x[i]);
@@ -79,12 +79,12 @@ static ace_status finish_latents(const ace_request *r, float *x, int64_t n, ace_
                     (long long)nan, (long long)infinite, (long long)n);
   if (zero == n)
     return ace_fail(err, ACE_EFORMAT, "diffusion: every latent is zero; the weights do not fit the config");
-  for (int64_t i = 0; i < n; i++) x[i] = x[i] * (float)r->latent_rescale + (float)r->latent_shift;
   return ACE_OK;
 }
 
 static ace_status diffuse_all(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan,
-                              const song_inputs *in, song_noise *drawn, progress *p, float *latents, ace_error *err) {
+                              const song_inputs *in, song_noise *drawn, progress *p, song_latents *latents,
+                              ace_error *err) {
   sampler_params params = song_sampler_params(job, in);
   int groups = (job->items + plan->group - 1) / plan->group;
   int64_t each = in->frames * m->dit->cfg.latent_channels;
@@ -94,10 +94,13 @@ static ace_status diffuse_all(tens_ctx *c, const song_models *m, const song_job 
     tens_mark mark = tens_here(c);
     tens *x = song_diffuse(c, m, job, in, drawn, first, group, p);
     if (!x) return tens_error(c, err);
-    memcpy(latents + first * each, tens_f32(x), (size_t)(group * each) * sizeof *latents);
+    for (int i = 0; i < group; i++)
+      memcpy(latents[first + i].x, tens_f32(x) + i * each, (size_t)each * sizeof *latents->x);
     tens_release(c, mark);
   }
-  return finish_latents(job->request, latents, job->items * each, err);
+  ace_status status = ACE_OK;
+  for (int i = 0; i < job->items && status == ACE_OK; i++) status = check_latents(latents[i].x, each, err);
+  return status;
 }
 
 typedef struct decoding {
@@ -127,49 +130,81 @@ static ace_status finish_sound(const song_job *job, const song_inputs *in, const
   return status;
 }
 
+/* Latents as the decoder gets them: with the request's shift and scale. */
+static void finish_latents(const ace_request *r, const song_latents *from, int64_t n, float *x) {
+  for (int64_t i = 0; i < n; i++) x[i] = from->x[i] * (float)r->latent_rescale + (float)r->latent_shift;
+}
+
 static ace_status decode_all(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan,
-                             const song_inputs *in, const audio_buffer *source, const float *latents, progress *p,
-                             audio_buffer *out, ace_error *err) {
+                             const song_inputs *in, const audio_buffer *source, const song_latents *latents,
+                             progress *p, audio_buffer *out, ace_error *err) {
   const vae_config *v = &m->vae->cfg;
   int64_t frames = in->frames;
   decoding d = {.p = p, .frame_work = cost_vae_decode(v)};
   vae_tiling tiling = {.core = plan->core, .overlap = vae_decoder_halo(v), .done = tile_done, .user = &d};
   int64_t tiles = (frames + plan->core - 1) / plan->core, each = frames * m->dit->cfg.latent_channels;
   progress_stage(p, "decode", (int)tiles * job->items);
-  for (int i = 0; i < job->items; i++) {
-    ace_status status = audio_buffer_new(&out[i], frames * v->hop, v->audio_channels, v->sampling_rate, err);
-    if (status == ACE_OK)
-      status = vae_decode_tiled(c, m->vae, latents + i * each, frames, &tiling, out[i].samples, err);
+  float *finished = malloc((size_t)each * sizeof *finished);
+  ace_status status = finished ? ACE_OK : ace_fail(err, ACE_ENOMEM, "latents: out of memory");
+  for (int i = 0; i < job->items && status == ACE_OK; i++) {
+    finish_latents(job->request, &latents[i], each, finished);
+    status = audio_buffer_new(&out[i], frames * v->hop, v->audio_channels, v->sampling_rate, err);
+    if (status == ACE_OK) status = vae_decode_tiled(c, m->vae, finished, frames, &tiling, out[i].samples, err);
     if (status == ACE_OK) status = finish_sound(job, in, source, &out[i], err);
-    if (status != ACE_OK) return status;
+  }
+  free(finished);
+  return status;
+}
+
+ace_status song_make_ready(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
+                           song_ready *ready, ace_error *err) {
+  song_inputs *in = &ready->in;
+  *ready = (song_ready){.padded = false};
+  ace_status status = song_inputs_make(m, job, in, err);
+  if (status == ACE_OK) status = draw_noise(m, job, in, &ready->drawn, err);
+  if (status == ACE_OK && job->source)
+    status = region_pad(&in->region, job->source, &ready->source, &ready->padded, err);
+  if (status == ACE_OK) status = encode_reference(c, m, job, plan, &ready->drawn, p, err);
+  if (status == ACE_OK) status = encode_source(c, m, job, plan, in, &ready->source, &ready->drawn, p, err);
+  return status;
+}
+
+void song_unready(song_ready *ready) {
+  if (ready->padded) audio_buffer_free(&ready->source);
+  free_noise(&ready->drawn);
+  song_inputs_free(&ready->in);
+}
+
+static ace_status open_latents(const song_models *m, const song_job *job, int64_t frames, song_latents *latents,
+                               ace_error *err) {
+  for (int i = 0; i < job->items; i++) {
+    latents[i].frames = frames;
+    latents[i].x = malloc((size_t)(frames * m->dit->cfg.latent_channels) * sizeof *latents[i].x);
+    if (!latents[i].x) return ace_fail(err, ACE_ENOMEM, "latents: out of memory");
   }
   return ACE_OK;
 }
 
-ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
-                       audio_buffer *out, ace_error *err) {
-  song_inputs in;
-  song_noise drawn = {0};
-  audio_buffer source = {0}; /* with its head and tail */
-  bool padded = false;
-  memset(out, 0, (size_t)job->items * sizeof *out);
-  progress_stage(p, "encode", 0);
-  ace_status status = song_inputs_make(m, job, &in, err);
-  float *latents = NULL;
-  if (status == ACE_OK) {
-    latents = malloc((size_t)(job->items * in.frames * m->dit->cfg.latent_channels) * sizeof *latents);
-    status = latents ? draw_noise(m, job, &in, &drawn, err) : ace_fail(err, ACE_ENOMEM, "latents: out of memory");
+static void nothing_made(const song_job *job, song_latents *latents, audio_buffer *out) {
+  for (int i = 0; i < job->items; i++) {
+    free(latents[i].x);
+    latents[i] = (song_latents){0};
+    if (out) audio_buffer_free(&out[i]);
   }
-  if (status == ACE_OK && job->source) status = region_pad(&in.region, job->source, &source, &padded, err);
-  if (status == ACE_OK) status = encode_reference(c, m, job, plan, &drawn, p, err);
-  if (status == ACE_OK) status = encode_source(c, m, job, plan, &in, &source, &drawn, p, err);
-  if (status == ACE_OK) progress_advance(p, song_condition_work(m, &in));
-  if (status == ACE_OK) status = diffuse_all(c, m, job, plan, &in, &drawn, p, latents, err);
-  if (status == ACE_OK) status = decode_all(c, m, job, plan, &in, &source, latents, p, out, err);
-  for (int i = 0; status != ACE_OK && i < job->items; i++) audio_buffer_free(&out[i]);
-  if (padded) audio_buffer_free(&source);
-  free(latents);
-  free_noise(&drawn);
-  song_inputs_free(&in);
+}
+
+ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
+                       song_latents *latents, audio_buffer *out, ace_error *err) {
+  song_ready ready;
+  memset(latents, 0, (size_t)job->items * sizeof *latents);
+  if (out) memset(out, 0, (size_t)job->items * sizeof *out);
+  progress_stage(p, "encode", 0);
+  ace_status status = song_make_ready(c, m, job, plan, p, &ready, err);
+  if (status == ACE_OK) status = open_latents(m, job, ready.in.frames, latents, err);
+  if (status == ACE_OK) progress_advance(p, song_condition_work(m, &ready.in));
+  if (status == ACE_OK) status = diffuse_all(c, m, job, plan, &ready.in, &ready.drawn, p, latents, err);
+  if (status == ACE_OK && out) status = decode_all(c, m, job, plan, &ready.in, &ready.source, latents, p, out, err);
+  if (status != ACE_OK) nothing_made(job, latents, out);
+  song_unready(&ready);
   return status;
 }

@@ -48,12 +48,18 @@ ace_status song_check(const song_models *m, const song_job *job, ace_error *err)
 int64_t song_frames(const song_models *m, const song_job *job);
 /* Chooses the largest group and tile within `budget` bytes; ACE_ENOMEM with what would fit when nothing does. */
 ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err);
-/* Work of the whole job, in floating-point operations, for progress_start. */
-double song_work(const song_models *m, const song_job *job);
+/* Work of the whole job, in floating-point operations, for progress_start. `sound`: the latents are decoded. */
+double song_work(const song_models *m, const song_job *job, bool sound);
 
-/* c: a context of at least plan->bytes. out: job->items buffers, finished but for what the request asks of the file
- * (normalisation, fades). On failure all of them are empty. */
+/* What diffusion gives for one item, before the request's shift and scale. */
+typedef struct song_latents {
+  float *x; /* [T, 64]; owned, free() */
+  int64_t frames;
+} song_latents;
+
+/* c: a context of at least plan->bytes. latents: job->items of them. out: job->items buffers, finished but for what the
+ * request asks of the file (normalisation, fades); NULL: no sound is made. On failure all of them are empty. */
 ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
-                       audio_buffer *out, ace_error *err);
+                       song_latents *latents, audio_buffer *out, ace_error *err);
 
 #endif

@@ -112,6 +112,12 @@ static bool make_condition(tens_ctx *c, const song_models *m, const shared_parts
          out->context;
 }
 
+bool song_condition(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
+                    const song_noise *drawn, int first, int group, sampler_condition *out) {
+  shared_parts shared = make_shared(c, m, job, in, drawn, first, group);
+  return make_condition(c, m, &shared, in, true, group, out);
+}
+
 /* Carries the sampler's calls back to the job. */
 typedef struct sampling {
   song_noise *drawn;

@@ -45,6 +45,23 @@ typedef struct song_noise {
   float *source; /* latents of the source, [items, T, 64] when items differ in them, else [1, T, 64]; NULL: none */
 } song_noise;
 
+/* A job whose inputs are there: prompts, codes, noise, recordings as latents. */
+typedef struct song_ready {
+  song_inputs in;
+  song_noise drawn;
+  audio_buffer source; /* with its head and tail */
+  bool padded;
+} song_ready;
+
+/* Reports its work to `p`. song_unready also after a failure. */
+ace_status song_make_ready(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan, progress *p,
+                           song_ready *ready, ace_error *err);
+void song_unready(song_ready *ready);
+
+/* What items first..first+group-1 are made from: the main condition, in the context. `drawn` as below. */
+bool song_condition(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
+                    const song_noise *drawn, int first, int group, sampler_condition *out);
+
 /* Diffuses items first..first+group-1 into latents [group, T, 64], which live in the context. `p` may be NULL. When the
  * context only plans, `drawn` may be NULL. */
 tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,

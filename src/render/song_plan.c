@@ -76,12 +76,12 @@ int64_t song_frames(const song_models *m, const song_job *job) {
   return frames;
 }
 
-double song_work(const song_models *m, const song_job *job) {
+double song_work(const song_models *m, const song_job *job, bool sound) {
   song_inputs in;
   double work = 0;
   if (song_inputs_make(m, job, &in, NULL) == ACE_OK) {
     sampler_params p = song_sampler_params(job, &in);
-    double item = (double)in.frames * cost_vae_decode(&m->vae->cfg);
+    double item = sound ? (double)in.frames * cost_vae_decode(&m->vae->cfg) : 0;
     if (job->reference) item += m->dit->cfg.timbre_frames * cost_vae_encode(&m->vae->cfg);
     for (int step = 0; step < sampler_steps(&p); step++) item += song_step_work(m, &in, &p, step);
     work = song_condition_work(m, &in) + song_source_work(m, &in) + job->items * item;
