@@ -21,8 +21,8 @@ struct cli_command {
   int (*run)(const args *a, report *r);
 };
 
-extern const cli_command cmd_generate, cmd_plan, cmd_format, cmd_understand, cmd_info, cmd_tokenize, cmd_schema,
-    cmd_make_tiny, cmd_version, cmd_help;
+extern const cli_command cmd_generate, cmd_plan, cmd_format, cmd_understand, cmd_lrc, cmd_score, cmd_info, cmd_tokenize,
+    cmd_schema, cmd_make_tiny, cmd_version, cmd_help;
 
 /* NULL-terminated, in the order of the help. */
 extern const cli_command *const cli_commands[];

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/again.h"
 #include "cli/cli.h"
 #include "cli/opening.h"
 #include "cli/output.h"
@@ -29,6 +30,8 @@ static const cli_flag flags[] = {
      "Make a song again from the JSON beside it, or a new one from a plan; flags change what it says; -: standard "
      "input"},
     {"strict", 0, NULL, "With --from: refuse to run when models or machine differ from those of the saved song"},
+    {"lrc", 0, NULL, "Also write NAME.lrc beside each song: when each line of the lyrics is sung"},
+    {"score", 0, NULL, "Also say how well each song is what was asked for; the scores go into NAME.json"},
     OPENING_MACHINE,
     {"json", 0, NULL, "Events as JSON on standard output, one object a line"},
     {"quiet", 'q', NULL, "No progress and no warnings"},
@@ -42,10 +45,12 @@ typedef struct job {
   opening open;
   ace_engine *engine;
   ace_result *result;
+  char *lrc[REQ_BATCH_MAX]; /* with --lrc */
   trail trail;
 } job;
 
 static void job_free(job *j) {
+  for (int i = 0; i < REQ_BATCH_MAX; i++) free(j->lrc[i]);
   ace_result_free(j->result);
   ace_engine_close(j->engine);
   ace_request_free(j->request);
@@ -95,6 +100,7 @@ static ace_status save_item(job *j, int item, report *r, ace_error *err) {
   bool merged = status == ACE_OK && output_merge(&j->out, audio.seed, &path);
   trail_end(&j->trail, status == ACE_OK && !merged ? path : NULL);
   char *json = output_json_path(path);
+  if (status == ACE_OK && j->lrc[item]) status = again_write_beside(path, ".lrc", j->lrc[item], err);
   if (status == ACE_OK)
     report_file(r, path, json ? json : "", audio.seed, (double)audio.frames / (double)audio.sample_rate);
   free(path);
@@ -113,6 +119,46 @@ static ace_status save_all(job *j, report *r, ace_error *err) {
     if (status != ACE_OK) return status;
   }
   return ACE_OK;
+}
+
+/* ---- timestamps and scores ----------------------------------------------------------------------------------------
+ */
+
+/* A song is worth more than what can be said about it: only a stop ends the run. */
+static ace_status missing(report *r, ace_error *why, ace_error *err) {
+  if (why->status != ACE_ECANCELED) report_warning(r, "%s", why->message);
+  else *err = *why;
+  return why->status == ACE_ECANCELED ? ACE_ECANCELED : ACE_OK;
+}
+
+static ace_status score_item(job *j, int item, report *r, ace_error *err) {
+  ace_error why;
+  ace_callbacks notify = report_callbacks(r);
+  report_phase(r);
+  char *text = ace_result_score(j->engine, j->result, item, 0, &notify, &why);
+  if (!text) return missing(r, &why, err);
+  char *words = again_score_words(text);
+  if (words && j->request->batch_size > 1) report_note(r, "song %d: %s", item + 1, words);
+  else if (words) report_note(r, "%s", words);
+  free(text), free(words);
+  return ACE_OK;
+}
+
+static ace_status time_item(job *j, int item, report *r, ace_error *err) {
+  ace_error why;
+  ace_callbacks notify = report_callbacks(r);
+  report_phase(r);
+  j->lrc[item] = ace_result_lrc(j->engine, j->result, item, &notify, &why);
+  return j->lrc[item] ? ACE_OK : missing(r, &why, err);
+}
+
+static ace_status look_at_all(const args *a, job *j, report *r, ace_error *err) {
+  ace_status status = ACE_OK;
+  for (int i = 0; i < ace_result_count(j->result) && status == ACE_OK; i++) {
+    if (args_on(a, "lrc")) status = time_item(j, i, r, err);
+    if (status == ACE_OK && args_on(a, "score")) status = score_item(j, i, r, err);
+  }
+  return status;
 }
 
 /* ---- the run ------------------------------------------------------------------------------------------------------
@@ -155,7 +201,8 @@ static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
   ace_callbacks notify = report_callbacks(r);
   j->result = ace_generate(j->engine, j->request, &notify, err);
   if (!j->result) return err->status;
-  status = save_all(j, r, err);
+  status = look_at_all(a, j, r, err);
+  if (status == ACE_OK) status = save_all(j, r, err);
   if (status != ACE_OK) return status;
   say_summary(j, r);
   report_done(r);

@@ -8,21 +8,21 @@
 
 enum { SAVED_LIMIT = 8 << 20 };
 
-ace_status saved_read(saved *s, const char *path, ace_request *request, ace_error *err) {
+ace_status saved_read(saved *s, const char *path, const char *what, ace_request *request, ace_error *err) {
   *s = (saved){0};
   size_t n;
   ace_error inner = {0};
   const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-  char *text = input_read(path, "--from", SAVED_LIMIT, &n, err);
+  char *text = input_read(path, what, SAVED_LIMIT, &n, err);
   if (!text) return err->status;
   if (n == 0) { /* a pipe whose other end failed has said why */
     free(text);
     return ace_fail(err, ACE_EINVAL, "--from: %s is empty", name);
   }
   json_t *object = json_parse(text, n, name, &inner);
-  ace_status status = object ? ACE_OK : ace_fail(err, ACE_EINVAL, "--from: %.400s", inner.message);
+  ace_status status = object ? ACE_OK : ace_fail(err, ACE_EINVAL, "%s: %.400s", what, inner.message);
   if (status == ACE_OK && (status = ace_request_set_json(request, text, n, &inner)) != ACE_OK)
-    status = ace_fail(err, status, "--from: %.100s: %.350s", name, inner.message);
+    status = ace_fail(err, status, "%s: %.100s: %.350s", what, name, inner.message);
   free(text);
   if (status == ACE_OK) {
     s->result = json_incref(json_object_get(object, "result"));

@@ -9,8 +9,9 @@ typedef struct saved {
   json_t *result; /* what the JSON tells of the models and the machine; NULL: nothing */
 } saved;
 
-/* Reads the parameters of a saved song (or any request in JSON; "-": standard input) into `request`. */
-ace_status saved_read(saved *s, const char *path, ace_request *request, ace_error *err);
+/* Reads the parameters of a saved song (or any request in JSON; "-": standard input) into `request`. `what` begins the
+ * message of a failure: "--from". */
+ace_status saved_read(saved *s, const char *path, const char *what, ace_request *request, ace_error *err);
 void saved_free(saved *s);
 
 /* Compares with `models`, as engine_hashes gives them, and with the instruction set. Calls `say` for each difference.

@@ -108,7 +108,7 @@ ace_status song_request(const args *a, ace_request **request, saved *from, ace_e
   const char *path = args_value(a, "from");
   ace_status status = new_request(a, request, err);
   ace_request *r = *request;
-  if (status == ACE_OK && path) status = saved_read(from, path, r, err);
+  if (status == ACE_OK && path) status = saved_read(from, path, "--from", r, err);
   if (status == ACE_OK) status = set_words(a, r, err);
   if (status == ACE_OK) status = check_words(a, r, err);
   if (status == ACE_OK) status = ace_request_validate(r, err);
