@@ -1,21 +1,18 @@
 /* The tasks that work on a recording: remix, repaint, extract, lego, complete, through the public library on the tiny
  * model set. */
-#include "temp.h"
+#include "songs.h"
 
-#include <acestep.h>
 #include <math.h>
 
 #include "audio/buffer.h"
 #include "audio/write.h"
-#include "engine/tiny.h"
 #include "render/region.h"
 
 enum { RATE = 48000, HOP = 1920 };
 
 /* Made once for the group. */
 typedef struct fixture {
-  temp folder;
-  char models[512];
+  songs songs;
   char song[512], silence[512], blip[512]; /* 3.01 s of sound; 5 s of silence; 0.02 s */
   audio_buffer sound;                      /* what `song` holds */
   ace_engine *turbo, *base;
@@ -37,66 +34,41 @@ static audio_buffer write_sound(const char *path, double seconds, double level) 
   return b;
 }
 
-static ace_engine *open_model(const fixture *f, const char *model, int threads, uint64_t memory) {
-  ace_error err;
-  ace_engine_options options = {.model = model, .threads = threads, .memory = memory};
-  ace_engine *e = ace_engine_open(f->models, &options, &err);
-  if (!e) fail_msg("%s", err.message);
-  return e;
-}
-
 static int make_fixture(void **state) {
   static fixture f; /* lives through the group */
-  ace_error err;
-  f.folder = temp_open();
-  snprintf(f.models, sizeof f.models, "%s/models", f.folder.folder);
-  snprintf(f.song, sizeof f.song, "%s/song.wav", f.folder.folder);
-  snprintf(f.silence, sizeof f.silence, "%s/silence.wav", f.folder.folder);
-  snprintf(f.blip, sizeof f.blip, "%s/blip.wav", f.folder.folder);
-  if (tiny_make(f.models, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  songs_make(&f.songs);
+  snprintf(f.song, sizeof f.song, "%s/song.wav", f.songs.folder.folder);
+  snprintf(f.silence, sizeof f.silence, "%s/silence.wav", f.songs.folder.folder);
+  snprintf(f.blip, sizeof f.blip, "%s/blip.wav", f.songs.folder.folder);
   f.sound = write_sound(f.song, 3.01, 0.4);
   audio_buffer b = write_sound(f.silence, 5, 0);
   audio_buffer_free(&b);
   b = write_sound(f.blip, 0.02, 0.5);
   audio_buffer_free(&b);
-  f.turbo = open_model(&f, "acestep-v15-turbo", 2, 0);
-  f.base = open_model(&f, "acestep-v15-base", 2, 0);
+  f.turbo = songs_engine(&f.songs, "acestep-v15-turbo", 2, 0);
+  f.base = songs_engine(&f.songs, "acestep-v15-base", 2, 0);
   *state = &f;
   return 0;
 }
 
 static int remove_fixture(void **state) {
   fixture *f = *state;
-  char command[600];
   ace_engine_close(f->turbo);
   ace_engine_close(f->base);
   audio_buffer_free(&f->sound);
-  snprintf(command, sizeof command, "rm -rf '%s'", f->folder.folder);
-  return system(command);
+  return songs_remove(&f->songs);
 }
 
-/* A request from pairs "name", "value", ..., NULL. Two steps: the point is never the music. */
+/* Two steps: the point is never the music. */
+static const char *const usual[] = {"caption", "a test",   "inference_steps", "2", "seeds", "7", "enable_normalization",
+                                    "false",   "thinking", "false",           NULL};
+
 static ace_request *request(const char *const *pairs) {
-  static const char *const always[] = {
-      "caption", "a test",   "inference_steps", "2", "seeds", "7", "enable_normalization",
-      "false",   "thinking", "false",           NULL};
-  ace_error err;
-  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
-  assert_non_null(r);
-  for (int pass = 0; pass < 2; pass++)
-    for (const char *const *p = pass ? pairs : always; p && *p; p += 2)
-      if (ace_request_set(r, p[0], p[1], &err) != ACE_OK) fail_msg("%s", err.message);
-  return r;
+  return songs_request(usual, pairs);
 }
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static ace_result *generate(ace_engine *e, const char *const *pairs) {
-  ace_error err;
-  ace_request *r = request(pairs);
-  ace_result *result = ace_generate(e, r, NULL, &err);
-  if (!result) fail_msg("%s", err.message);
-  ace_request_free(r);
-  return result;
+  return songs_generate(e, usual, pairs);
 }
 
 static void refused(ace_engine *e, const char *const *pairs, const char *words) {
@@ -105,11 +77,6 @@ static void refused(ace_engine *e, const char *const *pairs, const char *words) 
   assert_null(ace_generate(e, r, NULL, &err));
   if (!strstr(err.message, words)) fail_msg("\"%s\" does not say \"%s\"", err.message, words);
   ace_request_free(r);
-}
-
-static bool same_sound(ace_audio a, ace_audio b) {
-  return a.frames == b.frames && a.channels == b.channels &&
-         memcmp(a.samples, b.samples, (size_t)(a.frames * a.channels) * sizeof(float)) == 0;
 }
 
 static float largest(const float *x, int64_t n) {
@@ -271,7 +238,7 @@ static void note_encoding(void *user, const ace_progress *p) {
 static void a_drawn_source_is_the_item_s_own(void **state) {
   const fixture *f = *state;
   enum { SMALL = 200 << 20 }; /* enough for a part of the source at a time */
-  ace_engine *small = open_model(f, NULL, 1, SMALL);
+  ace_engine *small = songs_engine(&f->songs, NULL, 1, SMALL);
   ace_result *both = generate(f->turbo, PAIRS("task_type", "cover-nofsq", "src_audio", f->song, "batch_size", "2",
                                               "seeds", "7,8", "vae_encode", "sample"));
   ace_result *alone =
@@ -414,7 +381,7 @@ static void refusals_name_the_field(void **state) {
           "repainting_start: 9 s");
   refused(f->turbo, PAIRS("task_type", "extract", "src_audio", f->silence, "track_name", "bass"), "base model");
   enum { SMALL = 60 << 20 }; /* enough for a song, not for making latents of a recording */
-  ace_engine *small = open_model(f, NULL, 1, SMALL);
+  ace_engine *small = songs_engine(&f->songs, NULL, 1, SMALL);
   refused(small, PAIRS("task_type", "repaint", "src_audio", f->song), "MiB of working memory");
   ace_result_free(generate(small, PAIRS("task_type", "repaint", "src_audio", f->silence)));
   ace_engine_close(small);

@@ -1,13 +1,11 @@
 /* Scores and timestamps of songs: numbers that mean nothing, lines that are missing, a song that is scored as another
  * one. */
-#include "temp.h"
+#include "songs.h"
 
-#include <acestep.h>
 #include <jansson.h>
 #include <math.h>
 
 #include "engine/engine.h"
-#include "engine/tiny.h"
 #include "models/dit_probe.h"
 #include "score/lm_score.h"
 #include "score/lyric_score.h"
@@ -94,50 +92,19 @@ static void heads_are_read_from_the_checkpoint(void **state) {
 /* ---- songs of the tiny set ------------------------------------------------------------------------------------------
  */
 
-typedef struct fixture {
-  temp folder;
-  char models[512];
-} fixture;
-
-static int make_models(void **state) {
-  static fixture f; /* lives through the group */
-  ace_error err;
-  f.folder = temp_open();
-  snprintf(f.models, sizeof f.models, "%s/models", f.folder.folder);
-  if (tiny_make(f.models, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
-  *state = &f;
-  return 0;
-}
-
-static int remove_models(void **state) {
-  fixture *f = *state;
-  char command[600];
-  snprintf(command, sizeof command, "rm -rf '%s'", f->folder.folder);
-  return system(command);
-}
-
-static ace_engine *open_engine(const fixture *f, int threads) {
-  ace_error err;
-  ace_engine *e = ace_engine_open(f->models, &(ace_engine_options){.threads = threads}, &err);
-  if (!e) fail_msg("%s", err.message);
-  return e;
+static ace_engine *open_engine(const songs *s, int threads) {
+  return songs_engine(s, NULL, threads, 0);
 }
 
 static const char words[] = "[Verse]\nover the hill\nround the bend\n\n[Chorus]\nwe go home";
 
+static const char *const usual[] = {"caption",  "a test", "duration", "10",  "inference_steps", "2",
+                                    "seeds",    "7",      "lyrics",   words, "vocal_language",  "en",
+                                    "thinking", "false",  NULL};
+
 static ace_request *request(const char *const *pairs) {
-  static const char *const always[] = {"caption",  "a test", "duration", "10",  "inference_steps", "2",
-                                       "seeds",    "7",      "lyrics",   words, "vocal_language",  "en",
-                                       "thinking", "false",  NULL};
-  ace_error err;
-  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
-  assert_non_null(r);
-  for (int pass = 0; pass < 2; pass++)
-    for (const char *const *p = pass ? pairs : always; p && *p; p += 2)
-      if (ace_request_set(r, p[0], p[1], &err) != ACE_OK) fail_msg("%s", err.message);
-  return r;
+  return songs_request(usual, pairs);
 }
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* Latents alone, unless sound is asked for. */
 static ace_result *make(ace_engine *e, bool sound, const char *const *pairs) {
@@ -389,5 +356,5 @@ int main(void) {
       cmocka_unit_test(a_stop_is_a_stop),
       cmocka_unit_test(forced_text_has_the_models_probabilities),
   };
-  return cmocka_run_group_tests(tests, make_models, remove_models);
+  return cmocka_run_group_tests(tests, songs_open, songs_close);
 }

@@ -1,78 +1,29 @@
 /* Songs through the public library on the tiny model set: what a user may rely on. */
-#include "temp.h"
+#include "songs.h"
 
-#include <acestep.h>
 #include <math.h>
 #include <sys/stat.h>
 
 #include "audio/buffer.h"
 #include "audio/write.h"
 #include "base/file.h"
-#include "engine/tiny.h"
 
-typedef struct fixture {
-  temp folder;
-  char models[512];
-} fixture;
-
-static int make_models(void **state) {
-  static fixture f; /* lives through the group */
-  ace_error err;
-  f.folder = temp_open();
-  snprintf(f.models, sizeof f.models, "%s/models", f.folder.folder);
-  if (tiny_make(f.models, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
-  *state = &f;
-  return 0;
+static ace_engine *open_engine(const songs *f, int threads, uint64_t memory) {
+  return songs_engine(f, NULL, threads, memory);
 }
 
-static int remove_models(void **state) {
-  fixture *f = *state;
-  char command[600];
-  snprintf(command, sizeof command, "rm -rf '%s'", f->folder.folder);
-  return system(command);
-}
+/* Ten seconds, few steps: the point is never the music. */
+static const char *const usual[] = {"caption", "a test", "duration", "10", "inference_steps", "2", "seeds", "7", NULL};
 
-static ace_engine *open_model(const fixture *f, const char *model, int threads, uint64_t memory) {
-  ace_error err;
-  ace_engine_options options = {.model = model, .threads = threads, .memory = memory};
-  ace_engine *e = ace_engine_open(f->models, &options, &err);
-  if (!e) fail_msg("%s", err.message);
-  return e;
-}
-
-static ace_engine *open_engine(const fixture *f, int threads, uint64_t memory) {
-  return open_model(f, NULL, threads, memory);
-}
-
-/* A request from pairs "name", "value", ..., NULL. Ten seconds, few steps: the point is never the music. */
 static ace_request *request(const char *const *pairs) {
-  static const char *const always[] = {"caption", "a test", "duration", "10", "inference_steps",
-                                       "2",       "seeds",  "7",        NULL};
-  ace_error err;
-  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
-  assert_non_null(r);
-  for (int pass = 0; pass < 2; pass++)
-    for (const char *const *p = pass ? pairs : always; p && *p; p += 2)
-      if (ace_request_set(r, p[0], p[1], &err) != ACE_OK) fail_msg("%s", err.message);
-  return r;
+  return songs_request(usual, pairs);
 }
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static ace_result *generate(ace_engine *e, const char *const *pairs) {
-  ace_error err;
-  ace_request *r = request(pairs);
-  ace_result *result = ace_generate(e, r, NULL, &err);
-  if (!result) fail_msg("%s", err.message);
-  ace_request_free(r);
-  return result;
+  return songs_generate(e, usual, pairs);
 }
 
-static bool same_sound(ace_audio a, ace_audio b) {
-  return a.frames == b.frames && a.channels == b.channels &&
-         memcmp(a.samples, b.samples, (size_t)(a.frames * a.channels) * sizeof(float)) == 0;
-}
-
-static void check_same(const fixture *f, int most_threads, const char *const *pairs) {
+static void check_same(const songs *f, int most_threads, const char *const *pairs) {
   ace_result *first = NULL;
   for (int threads = 1; threads <= most_threads; threads++) {
     ace_engine *e = open_engine(f, threads, 0);
@@ -270,9 +221,9 @@ static void progress_and_cancel(void **state) {
 
 /* A base model follows its guidance: every setting of it is heard, what switches it off gives the song without. */
 static void base_models_are_guided(void **state) {
-  ace_engine *e = open_model(*state, "acestep-v15-base", 2, 0);
-  ace_result *usual = generate(e, NULL), *off = generate(e, PAIRS("guidance_scale", "1"));
-  assert_false(same_sound(ace_result_audio(usual, 0), ace_result_audio(off, 0)));
+  ace_engine *e = songs_engine(*state, "acestep-v15-base", 2, 0);
+  ace_result *guided = generate(e, NULL), *off = generate(e, PAIRS("guidance_scale", "1"));
+  assert_false(same_sound(ace_result_audio(guided, 0), ace_result_audio(off, 0)));
   static const char *const changes[][2] = {{"guidance_scale", "3"},
                                            {"use_adg", "true"},
                                            {"cfg_interval_end", "0.9"},
@@ -281,14 +232,14 @@ static void base_models_are_guided(void **state) {
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     ace_result *other = generate(e, PAIRS(changes[i][0], changes[i][1]));
     for (int j = 0; j < 2; j++)
-      if (same_sound(ace_result_audio(j ? off : usual, 0), ace_result_audio(other, 0)))
+      if (same_sound(ace_result_audio(j ? off : guided, 0), ace_result_audio(other, 0)))
         fail_msg("%s changes nothing", changes[i][0]);
     ace_result_free(other);
   }
   ace_result *beside = generate(e, PAIRS("cfg_interval_start", "0.7", "cfg_interval_end", "0.8", "shift", "1"));
   ace_result *plain = generate(e, PAIRS("guidance_scale", "1", "shift", "1"));
   assert_true(same_sound(ace_result_audio(beside, 0), ace_result_audio(plain, 0)));
-  ace_result_free(beside), ace_result_free(plain), ace_result_free(usual), ace_result_free(off);
+  ace_result_free(beside), ace_result_free(plain), ace_result_free(guided), ace_result_free(off);
   ace_engine_close(e);
 }
 
@@ -298,7 +249,8 @@ static void guided_songs_are_repeatable(void **state) {
   const char *const *const kinds[] = {PAIRS("seeds", "12"),
                                       PAIRS("seeds", "12", "use_adg", "true", "sampler_mode", "heun"),
                                       PAIRS("seeds", "12", "sampler_mode", "heun", "cfg_interval_end", "0.6")};
-  ace_engine *one = open_model(*state, "acestep-v15-base", 1, 0), *two = open_model(*state, "acestep-v15-base", 2, 0);
+  ace_engine *one = songs_engine(*state, "acestep-v15-base", 1, 0),
+             *two = songs_engine(*state, "acestep-v15-base", 2, 0);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     ace_result *alone = generate(one, kinds[i]);
     ace_request *r = request(kinds[i]);
@@ -388,7 +340,7 @@ static void missing_models_are_named(void **state) {
   assert_non_null(strstr(err.message, "no diffusion model"));
   assert_null(ace_engine_open("/nowhere/at/all", NULL, &err));
   assert_int_equal(err.status, ACE_ENOTFOUND);
-  const fixture *f = *state;
+  const songs *f = *state;
   assert_null(ace_engine_open(f->models, &(ace_engine_options){.model = "acestep-v15-sft"}, &err));
   assert_non_null(strstr(err.message, "acestep-v15-sft"));
   assert_null(ace_engine_open(f->models, &(ace_engine_options){.model = "../models/acestep-v15-turbo"}, &err));
@@ -406,5 +358,5 @@ int main(void) {
       cmocka_unit_test(missing_models_are_named),     cmocka_unit_test(base_models_are_guided),
       cmocka_unit_test(guided_songs_are_repeatable),
   };
-  return cmocka_run_group_tests(tests, make_models, remove_models);
+  return cmocka_run_group_tests(tests, songs_open, songs_close);
 }

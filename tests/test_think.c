@@ -1,62 +1,23 @@
 /* The planner at work on the tiny model set: whatever an untrained model babbles, the song is a song. */
-#include "temp.h"
+#include "songs.h"
 
-#include <acestep.h>
 #include <jansson.h>
 #include <math.h>
 
-#include "engine/tiny.h"
+static const char *const usual[] = {"caption", "a test", "duration", "10",   "inference_steps", "1",
+                                    "seeds",   "7",      "thinking", "true", "use_cot_caption", "false",
+                                    NULL};
 
-typedef struct fixture {
-  temp folder;
-  char models[512];
-} fixture;
-
-static int make_models(void **state) {
-  static fixture f; /* lives through the group */
-  ace_error err;
-  f.folder = temp_open();
-  snprintf(f.models, sizeof f.models, "%s/models", f.folder.folder);
-  if (tiny_make(f.models, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
-  *state = &f;
-  return 0;
-}
-
-static int remove_models(void **state) {
-  fixture *f = *state;
-  char command[600];
-  snprintf(command, sizeof command, "rm -rf '%s'", f->folder.folder);
-  return system(command);
-}
-
-static ace_engine *open_engine(const fixture *f, int threads) {
-  ace_error err;
-  ace_engine *e = ace_engine_open(f->models, &(ace_engine_options){.threads = threads}, &err);
-  if (!e) fail_msg("%s", err.message);
-  return e;
+static ace_engine *open_engine(const songs *s, int threads) {
+  return songs_engine(s, NULL, threads, 0);
 }
 
 static ace_request *request(const char *const *pairs) {
-  static const char *const always[] = {"caption", "a test", "duration", "10",   "inference_steps", "1",
-                                       "seeds",   "7",      "thinking", "true", "use_cot_caption", "false",
-                                       NULL};
-  ace_error err;
-  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
-  assert_non_null(r);
-  for (int pass = 0; pass < 2; pass++)
-    for (const char *const *p = pass ? pairs : always; p && *p; p += 2)
-      if (ace_request_set(r, p[0], p[1], &err) != ACE_OK) fail_msg("%s", err.message);
-  return r;
+  return songs_request(usual, pairs);
 }
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static ace_result *generate(ace_engine *e, const char *const *pairs) {
-  ace_error err;
-  ace_request *r = request(pairs);
-  ace_result *result = ace_generate(e, r, NULL, &err);
-  if (!result) fail_msg("%s", err.message);
-  ace_request_free(r);
-  return result;
+  return songs_generate(e, usual, pairs);
 }
 
 static json_t *json_of(const ace_result *r, int item) {
@@ -112,10 +73,6 @@ static void open_fields_come_out_in_range(void **state) {
     ace_request_free(r);
   }
   ace_engine_close(e);
-}
-
-static bool same_sound(ace_audio a, ace_audio b) {
-  return a.frames == b.frames && memcmp(a.samples, b.samples, (size_t)(a.frames * a.channels) * sizeof(float)) == 0;
 }
 
 /* Codes depend on the item's seed and the shared metadata alone: not on the batch, on chunks, or on threads. */
@@ -230,5 +187,5 @@ int main(void) {
       cmocka_unit_test(a_song_can_be_understood),
       cmocka_unit_test(planning_reports_and_stops),
   };
-  return cmocka_run_group_tests(tests, make_models, remove_models);
+  return cmocka_run_group_tests(tests, songs_open, songs_close);
 }
