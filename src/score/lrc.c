@@ -114,7 +114,7 @@ static char *read_line(plan_span line, double *start, double *end, bool *failed)
     stamp = read_stamp(line.at + i, line.at + line.n, &seconds);
     if (stamp > 0 && stamps++ < 2) *(stamps == 1 ? start : end) = seconds;
     if (stamp > 0) continue;
-    words[n++] = line.at[i];
+    if (line.at[i]) words[n++] = line.at[i]; /* a NUL would end the words */
     stamp = 1;
   }
   plan_span trimmed = plan_trim((plan_span){words, n});
