@@ -83,11 +83,12 @@ expect 0 generate --from out2 --seed 3 -q -o songs/blues.wav
 field duration 12.5 songs/blues.json
 
 # ---- understand: a recording, its codes as text, the JSON of a song
-expect 0 understand songs/a.wav --codes-only
+head -c 384100 songs/a.wav >cut.wav # two seconds: encoding takes its time
+expect 0 understand cut.wav --codes-only
 cp out codes
-[ "$(grep -o '<|audio_code_[0-9]*|>' codes | wc -l)" = 50 ] || fail "10 s are not 50 codes"
-says '50 codes for 0:10 of sound'
-expect 0 understand songs/a.wav --seed 5
+[ "$(grep -o '<|audio_code_[0-9]*|>' codes | wc -l)" = 10 ] || fail "2 s are not 10 codes"
+says '10 codes for 0:02 of sound'
+expect 0 understand cut.wav --seed 5
 block
 cp out words
 expect 0 understand codes --seed 5 -q
