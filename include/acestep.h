@@ -176,9 +176,9 @@ ace_audio ace_result_audio(const ace_result *result, int item);
  * string belongs to the result. */
 const char *ace_result_json(const ace_result *result, int item);
 
-/* The item's lyrics as LRC, "[mm:ss.xx]line": when the model sings each line. ACE_EINVAL for a song without a voice. The
- * string belongs to the caller. The engine must be the one that made the result (or have the same models). Progress has
- * the stage "align". */
+/* The item's lyrics as LRC, "[mm:ss.xx]line": when the model sings each line. ACE_EINVAL for a song without a voice.
+ * The string belongs to the caller. The engine must be the one that made the result (or have the same models). Progress
+ * has the stage "align". */
 char *ace_result_lrc(ace_engine *engine, const ace_result *result, int item, const ace_callbacks *notify,
                      ace_error *err);
 /* The same in full, as JSON: {"lrc_text", "sentence_timestamps": [{"text", "start", "end", "tokens", "confidence"}],
@@ -191,14 +191,14 @@ char *ace_lrc_to_vtt(const char *lrc, double duration, ace_error *err);
 /* How well the item is what was asked for, as JSON; numbers are 0..1, higher is better, null where there is none:
  *
  *   {"score": 0.61,                            all conditions together
- *    "conditions": {"bpm": 0.9, "caption": 0.55, "lyrics": 0.6, ...},   what the language model finds again in the codes
- *    "lyrics_alignment": {"lm_score": 0.2, "dit_score": 0.4},           how clearly the diffusion model sings the words:
- *                                                                       from the words alone, and in this song
- *    "sensitivity": 0.5, "notes": ["..."]}                              why something is null
+ *    "conditions": {"bpm": 0.9, "caption": 0.55, "lyrics": 0.6, ...},   what the language model finds again in the
+ * codes "lyrics_alignment": {"lm_score": 0.2, "dit_score": 0.4},           how clearly the diffusion model sings the
+ * words: from the words alone, and in this song "sensitivity": 0.5, "notes": ["..."]}                              why
+ * something is null
  *
- * sensitivity, 0.01..1, spreads caption and lyrics: smaller tells small differences apart; 0: 0.5. The scores become part
- * of ace_result_json (whose earlier string is gone) and of what ace_result_save writes. An error when there is neither
- * code nor voice to score. The string belongs to the caller. */
+ * sensitivity, 0.01..1, spreads caption and lyrics: smaller tells small differences apart; 0: 0.5. The scores become
+ * part of ace_result_json (whose earlier string is gone) and of what ace_result_save writes. An error when there is
+ * neither code nor voice to score. The string belongs to the caller. */
 char *ace_result_score(ace_engine *engine, ace_result *result, int item, double sensitivity,
                        const ace_callbacks *notify, ace_error *err);
 
