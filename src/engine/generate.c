@@ -20,6 +20,9 @@ static ace_status check_supported(const ace_request *r, ace_error *err) {
   if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
   if (r->compat == REQ_COMPAT_REFERENCE)
     return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
+  if (!r->use_constrained_decoding)
+    return ace_fail(err, ACE_EUNSUPPORTED,
+                    "use_constrained_decoding: the planner always keeps to its grammar; leave it on");
   return ACE_OK;
 }
 
