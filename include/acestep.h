@@ -132,8 +132,7 @@ void ace_engine_close(ace_engine *engine);
 /* What is open, as a JSON object: model names, sizes, instruction set, threads. The string belongs to the caller. */
 char *ace_engine_describe(const ace_engine *engine);
 
-/* ---- what the language model does on its own ----------------------------------------------------------------------
- */
+/* ---- what the language model does on its own --------------------------------------------------------------------- */
 
 /* The first three return a JSON object that ace_request_set_json reads: {"caption", "lyrics", "bpm", "duration",
  * "keyscale", "vocal_language", "timesignature", "result": {"genres", "seed"}}, a new sample's also "instrumental";
@@ -190,11 +189,12 @@ char *ace_lrc_to_vtt(const char *lrc, double duration, ace_error *err);
 
 /* How well the item is what was asked for, as JSON; numbers are 0..1, higher is better, null where there is none:
  *
- *   {"score": 0.61,                            all conditions together
- *    "conditions": {"bpm": 0.9, "caption": 0.55, "lyrics": 0.6, ...},   what the language model finds again in the
- * codes "lyrics_alignment": {"lm_score": 0.2, "dit_score": 0.4},           how clearly the diffusion model sings the
- * words: from the words alone, and in this song "sensitivity": 0.5, "notes": ["..."]}                              why
- * something is null
+ *   {"score": 0.61,                                            all conditions together
+ *    "conditions": {"bpm": 0.9, "caption": 0.55, ...},          what the language model finds again in the codes
+ *    "lyrics_alignment": {"lm_score": 0.2, "dit_score": 0.4},   how clearly the diffusion model sings the words: from
+ *                                                               the words alone, and in this song
+ *    "sensitivity": 0.5,
+ *    "notes": ["..."]}                                          why something is null
  *
  * sensitivity, 0.01..1, spreads caption and lyrics: smaller tells small differences apart; 0: 0.5. The scores become
  * part of ace_result_json (whose earlier string is gone) and of what ace_result_save writes. An error when there is

@@ -37,8 +37,7 @@ static inline bool planner_same(const char *what, const char *got, const json_t 
   return same;
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 /* A JSON value as the model's text would give it; numbers are cut off. */
 static inline void planner_set(plan_metadata *m, plan_field field, const json_t *v) {
@@ -106,8 +105,7 @@ static inline bool planner_parse_case(const json_t *c, char *why) {
   return same;
 }
 
-/* ---- prompts -------------------------------------------------------------------------------------------------------
- */
+/* ---- prompts ----------------------------------------------------------------------------------------------------- */
 
 static inline bool planner_same_settings(const plan_settings *s, const json_t *want, char *why) {
   static const char *const phases[] = {[PLAN_COT] = "cot", [PLAN_CODES] = "codes", [PLAN_UNDERSTAND] = "understand"};

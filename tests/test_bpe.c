@@ -16,8 +16,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-/* ---- a tiny tokenizer: id of a byte = its value, then these rules, then a few added tokens -------------------------
- */
+/* ---- a tiny tokenizer: id of a byte = its value, then these rules, then a few added tokens ----------------------- */
 
 static const struct {
   const char *left, *right;
@@ -309,8 +308,7 @@ static void test_bad_text(void **state) {
   bpe_close(t);
 }
 
-/* ---- merging against the plain rule: again and again the lowest-ranked pair, the leftmost first ---------------------
- */
+/* ---- merging against the plain rule: again and again the lowest-ranked pair, the leftmost first ------------------ */
 
 static size_t merge_slowly(const bpe *t, int32_t *id, size_t n) {
   for (;;) {
@@ -483,8 +481,7 @@ static void test_cut_files(void **state) {
   free(deep.s);
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------
- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 /* A folder of its own for a test, removed with its files by remove_folder. */
 static char *make_folder(void) {
@@ -579,8 +576,7 @@ static void test_folder_of_old_files(void **state) {
   remove_folder(folder);
 }
 
-/* ---- the published vocabulary -------------------------------------------------------------------------------------
- */
+/* ---- the published vocabulary ------------------------------------------------------------------------------------ */
 
 #define GOLDEN ACE_SOURCE_DIR "/../shared/golden/tokenizer/"
 enum { FULL, FULL_AUDIO, SMALL, SMALL_STR, SMALL_EOT, SETS };

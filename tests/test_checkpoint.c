@@ -46,8 +46,7 @@ static void refused(temp *t, ace_status status, const char *file, const char *de
   expect_error(&err, status, t->folder, detail);
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static void test_opens_a_folder(void **state) {
   ace_error err = {0};
@@ -83,8 +82,7 @@ static void test_says_what_is_missing(void **state) {
   temp_close(&t);
 }
 
-/* ---- shards
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- shards ------------------------------------------------------------------------------------------------------ */
 
 static void refused_index(const char *index, ace_status status, const char *detail) {
   temp t = temp_open();
@@ -134,8 +132,7 @@ static void test_refuses_bad_indexes(void **state) {
   refused_index("{\"weight_map\":{\"z\":\"s1.safetensors\"}}", ACE_EFORMAT, "tensor z is not in s1.safetensors");
 }
 
-/* ---- weights
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 static void test_hands_out_weights(void **state) {
   ace_error err = {0};
@@ -243,8 +240,7 @@ static void test_memory_of_the_checkpoint(void **state) {
   temp_close(&t);
 }
 
-/* ---- identity
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- identity ---------------------------------------------------------------------------------------------------- */
 
 static void test_sha256_known_answers(void **state) {
   char hex[HASH_HEX];
@@ -334,8 +330,7 @@ static void test_hash_reports_and_cancels(void **state) {
   temp_close(&t);
 }
 
-/* ---- golden checkpoints
- * -------------------------------------------------------------------------------------------------- */
+/* ---- golden checkpoints ------------------------------------------------------------------------------------------ */
 
 static ckpt *golden_checkpoint(const char *name) {
   char path[1024];

@@ -83,8 +83,7 @@ static void test_there_and_back(void **state) {
   free(s);
 }
 
-/* ---- golden cases -------------------------------------------------------------------------------------------------
- */
+/* ---- golden cases ------------------------------------------------------------------------------------------------ */
 
 #define GOLDEN ACE_SOURCE_DIR "/../shared/golden/text/codes.json"
 

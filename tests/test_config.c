@@ -73,8 +73,7 @@ static void refused_vae(ace_status want, const char *changes, const char *detail
   check_refusal(read_vae(changes, &c, &err), &err, want, changes, detail);
 }
 
-/* ---- diffusion transformer ----------------------------------------------------------------------------------------
- */
+/* ---- diffusion transformer --------------------------------------------------------------------------------------- */
 
 static void test_dit_missing_keys_take_published_values(void **state) {
   dit_config c;
@@ -179,8 +178,7 @@ static void test_dit_refuses_absurd_sizes(void **state) {
   refused_dit(ACE_EFORMAT, "{\"model_version\":\"0123456789012345678901234567890123456789\"}", "model_version: longer");
 }
 
-/* ---- the wrong folder
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the wrong folder -------------------------------------------------------------------------------------------- */
 
 static void test_refuses_another_kind_of_model(void **state) {
   ace_error err = {0};
@@ -208,8 +206,7 @@ static void test_refuses_another_kind_of_model(void **state) {
   refused_qwen3(ACE_EFORMAT, "{\"model_type\":7}", "model_type: not a string");
 }
 
-/* ---- Qwen3 ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Qwen3 ------------------------------------------------------------------------------------------------------- */
 
 static void test_qwen3_derives_what_is_missing(void **state) {
   qwen3_config c;
@@ -259,8 +256,7 @@ static void test_qwen3_refuses(void **state) {
   refused_qwen3(ACE_EUNSUPPORTED, "{\"attention_bias\":true}", "attention_bias: true");
 }
 
-/* ---- autoencoder
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- autoencoder ------------------------------------------------------------------------------------------------- */
 
 static void test_vae_published_values(void **state) {
   vae_config c;
@@ -294,8 +290,7 @@ static void test_vae_refuses(void **state) {
   refused_vae(ACE_EFORMAT, "{\"_class_name\":\"AutoencoderKL\"}", "_class_name: \"AutoencoderKL\", expected");
 }
 
-/* ---- golden checkpoints
- * ---------------------------------------------------------------------------------------------- */
+/* ---- golden checkpoints ------------------------------------------------------------------------------------------ */
 
 static json_t *golden_config(const char *folder, char path[1024]) {
   ace_error err = {0};

@@ -79,8 +79,7 @@ static plan_grammar_state at_lyrics(const bench *b, bool closed) {
   return s;
 }
 
-/* ---- rules ---------------------------------------------------------------------------------------------------------
- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 static void expect_forced(const bench *b, const plan_grammar *g, const char *want) {
   plan_grammar_state s;
@@ -454,8 +453,7 @@ static void test_what_cannot_work_is_refused(void **state) {
   bench_close(&b);
 }
 
-/* ---- values of the user ---------------------------------------------------------------------------------------------
- */
+/* ---- values of the user ------------------------------------------------------------------------------------------ */
 
 static const struct {
   plan_field field;
@@ -532,8 +530,7 @@ static void test_given_values(void **state) {
   bench_close(&b);
 }
 
-/* ---- the log -------------------------------------------------------------------------------------------------------
- */
+/* ---- the log ----------------------------------------------------------------------------------------------------- */
 
 static void keep_line(void *user, const char *line) {
   assert_null(strchr(line, '\n'));
@@ -568,8 +565,7 @@ static void test_log(void **state) {
   bench_close(&b);
 }
 
-/* ---- the published vocabulary ---------------------------------------------------------------------------------------
- */
+/* ---- the published vocabulary ------------------------------------------------------------------------------------ */
 
 #define GOLDEN ACE_SOURCE_DIR "/../shared/golden/"
 

@@ -10,8 +10,7 @@
 
 #define GOLDEN ACE_SOURCE_DIR "/../shared/golden"
 
-/* ---- a tokenizer of single bytes --------------------------------------------------------------------------------
- */
+/* ---- a tokenizer of single bytes --------------------------------------------------------------------------------- */
 
 static void spell(json_t *vocab, int byte, int rank) {
   bool itself = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -116,8 +115,7 @@ static void stamps_round_halves_up_and_carry(void **state) {
   assert_string_equal(vtt, "00:01:00.000");
 }
 
-/* ---- alignment ------------------------------------------------------------------------------------------------------
- */
+/* ---- alignment --------------------------------------------------------------------------------------------------- */
 
 static void fill(float *map, int64_t tokens, int64_t frames, float background) {
   for (int64_t i = 0; i < tokens * frames; i++) map[i] = background;
@@ -203,8 +201,7 @@ static void what_is_no_probability_is_refused(void **state) {
   align_close(&s);
 }
 
-/* ---- subtitles ------------------------------------------------------------------------------------------------------
- */
+/* ---- subtitles --------------------------------------------------------------------------------------------------- */
 
 static void expect_vtt(const char *lrc, double duration, const char *want) {
   lrc_cues cues;
@@ -235,8 +232,7 @@ static void endless_text_is_refused(void **state) {
   free(text);
 }
 
-/* ---- the reference --------------------------------------------------------------------------------------------------
- */
+/* ---- the reference ----------------------------------------------------------------------------------------------- */
 
 static void equals_the_reference(void **state) {
   enum { LIMIT = 64 << 20 };

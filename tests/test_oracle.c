@@ -29,8 +29,7 @@ static void expect_values(const tens *y, const double *want, int64_t n) {
 #define EXPECT(y, ...) \
   expect_values(y, (const double[]){__VA_ARGS__}, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)))
 
-/* ---- matrix products ----------------------------------------------------------------------------------------------
- */
+/* ---- matrix products --------------------------------------------------------------------------------------------- */
 
 static void linear_multiplies_by_the_transpose(void **state) {
   tens_ctx *c = open_oracle();
@@ -75,8 +74,7 @@ static void embedding_looks_rows_up(void **state) {
   tens_close(c);
 }
 
-/* ---- norms --------------------------------------------------------------------------------------------------------
- */
+/* ---- norms ------------------------------------------------------------------------------------------------------- */
 
 static void rms_norm_divides_by_the_root_mean_square(void **state) {
   tens_ctx *c = open_oracle();
@@ -106,8 +104,7 @@ static void head_norm_turns_halves_by_position(void **state) {
   tens_close(c);
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------
- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* Three keys 0, ln 2, ln 3 of width 1: a query of 1 weighs them 1 : 2 : 3. */
 typedef struct three {
@@ -176,8 +173,7 @@ static void neighbouring_heads_share_keys(void **state) {
   tens_close(c);
 }
 
-/* ---- convolution --------------------------------------------------------------------------------------------------
- */
+/* ---- convolution ------------------------------------------------------------------------------------------------- */
 
 static void conv_strides_dilates_and_pads(void **state) {
   tens_ctx *c = open_oracle();
@@ -226,8 +222,7 @@ static void transposed_conv_spreads_each_frame(void **state) {
   tens_close(c);
 }
 
-/* ---- small ones ---------------------------------------------------------------------------------------------------
- */
+/* ---- small ones -------------------------------------------------------------------------------------------------- */
 
 static void small_operations(void **state) {
   tens_ctx *c = open_oracle();
@@ -333,8 +328,7 @@ static void haar_halves_time(void **state) {
   tens_close(c);
 }
 
-/* ---- golden cases -------------------------------------------------------------------------------------------------
- */
+/* ---- golden cases ------------------------------------------------------------------------------------------------ */
 
 static const st_tensor *golden(const st_file *f, const char *format, ...) ACE_PRINTF(2, 3);
 static const st_tensor *golden(const st_file *f, const char *format, ...) {

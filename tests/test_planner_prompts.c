@@ -26,8 +26,7 @@ static void expect_prompt(ace_status status, plan_prompt *p, const char *want) {
   assert_null(p->text);
 }
 
-/* ---- a song --------------------------------------------------------------------------------------------------------
- */
+/* ---- a song ------------------------------------------------------------------------------------------------------ */
 
 static void test_song_from_words(void **state) {
   plan_input in = {.caption = "calm piano",
@@ -123,8 +122,7 @@ static void test_length_of_the_codes(void **state) {
   assert_true(plan_code_count(INFINITY) > 1000000); /* and no undefined conversion */
 }
 
-/* ---- the other questions -------------------------------------------------------------------------------------------
- */
+/* ---- the other questions ----------------------------------------------------------------------------------------- */
 
 #define CREATE     SYSTEM("Expand the user's input into a more detailed and specific musical description:")
 #define FORMAT     SYSTEM("Format the user's input into a more detailed and specific musical description:")
@@ -187,8 +185,7 @@ static void test_expected_answers(void **state) {
   plan_metadata_free(&m);
 }
 
-/* ---- what values mean ----------------------------------------------------------------------------------------------
- */
+/* ---- what values mean -------------------------------------------------------------------------------------------- */
 
 static void test_typed_values(void **state) {
   plan_metadata m = {0};
@@ -216,8 +213,7 @@ static void test_typed_values(void **state) {
   plan_metadata_free(&m);
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 /* How many special tokens a prompt has, and that each of them spells one. */
 static size_t specials(const plan_prompt *p) {
@@ -318,8 +314,7 @@ static void test_tricks_stay_text(void **state) {
   bpe_close(t);
 }
 
-/* ---- golden data ---------------------------------------------------------------------------------------------------
- */
+/* ---- golden data ------------------------------------------------------------------------------------------------- */
 
 static json_t *open_golden(const char *path) {
   ace_error err = {0};

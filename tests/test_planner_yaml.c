@@ -15,8 +15,7 @@
 
 #define GOLDEN ACE_SOURCE_DIR "/../shared/golden/text/cot_yaml.json"
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void emits_bytes(plan_field field, const char *text, size_t length, const char *want) {
   plan_metadata m = {0};
@@ -205,8 +204,7 @@ static void test_folds_lose_nothing(void **state) {
   }
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static plan_answer parse_bytes(const char *text, size_t length) {
   plan_answer a;
@@ -367,8 +365,7 @@ static void test_there_and_back(void **state) {
   }
 }
 
-/* ---- golden data --------------------------------------------------------------------------------------------------
- */
+/* ---- golden data ------------------------------------------------------------------------------------------------- */
 
 static void run_golden(const char *list, size_t count, bool (*matches)(const json_t *c, char *why)) {
   char why[PLANNER_WHY] = "";

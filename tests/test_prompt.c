@@ -150,8 +150,7 @@ static void test_monstrous_lyrics_are_refused(void **state) {
   free(lyrics);
 }
 
-/* ---- golden data
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- golden data ------------------------------------------------------------------------------------------------- */
 
 static const char *field(const json_t *object, const char *name) {
   return json_string_value(json_object_get(object, name));

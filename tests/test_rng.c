@@ -41,8 +41,7 @@ static void test_philox_stream(void **state) {
   }
 }
 
-/* ---- normals that PyTorch prints in public documents ----------------------------------------------------------------
- */
+/* ---- normals that PyTorch prints in public documents ------------------------------------------------------------- */
 
 static void test_cpu_normals_as_printed(void **state) {
   static const struct {
@@ -89,8 +88,7 @@ static void test_cuda_normals_as_printed(void **state) {
   }
 }
 
-/* ---- how draws hang together
- * -------------------------------------------------------------------------------------------- */
+/* ---- how draws hang together ------------------------------------------------------------------------------------- */
 
 /* The same seed at another length must begin with the same song. */
 static void test_longer_songs_begin_alike(void **state) {
@@ -173,8 +171,7 @@ static void test_normals_are_finite_and_normal(void **state) {
   free(x);
 }
 
-/* ---- golden data
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- golden data ------------------------------------------------------------------------------------------------- */
 
 static void check_golden(const st_tensor *t, const char *kind, rng_torch *r) {
   float *got = malloc((size_t)t->count * sizeof *got);

@@ -110,8 +110,7 @@ static void test_knows_every_type(void **state) {
   }
 }
 
-/* ---- files that are not -------------------------------------------------------------------------------------------
- */
+/* ---- files that are not ------------------------------------------------------------------------------------------ */
 
 static void refused_bytes(const void *bytes, size_t size, const char *detail) {
   ace_error err = {0};
@@ -241,8 +240,7 @@ static void test_names_a_missing_file(void **state) {
   temp_close(&t);
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void test_written_tensors_come_back(void **state) {
   ace_error err = {0};

@@ -94,8 +94,7 @@ static void test_cover_start(void **state) {
   assert_int_equal(schedule_truncate_for_cover(closed, 4, false, 1, NULL), 3);
 }
 
-/* ---- golden data
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- golden data ------------------------------------------------------------------------------------------------- */
 
 /* The number behind `key` in a tensor name such as "base.steps30.shift1.0". */
 static double name_number(const char *name, const char *key, double fallback) {

@@ -10,8 +10,7 @@
 #include "score/lm_score.h"
 #include "score/lyric_score.h"
 
-/* ---- formulas -------------------------------------------------------------------------------------------------------
- */
+/* ---- formulas ---------------------------------------------------------------------------------------------------- */
 
 static void scores_follow_their_formulas(void **state) {
   assert_float_equal(lm_score_pmi(1, 0.1), 0.99995460, 1e-8);
@@ -89,8 +88,7 @@ static void heads_are_read_from_the_checkpoint(void **state) {
   }
 }
 
-/* ---- songs of the tiny set ------------------------------------------------------------------------------------------
- */
+/* ---- songs of the tiny set --------------------------------------------------------------------------------------- */
 
 static ace_engine *open_engine(const songs *s, int threads) {
   return songs_engine(s, NULL, threads, 0);
@@ -258,8 +256,7 @@ static void a_stop_is_a_stop(void **state) {
   ace_engine_close(e);
 }
 
-/* ---- teacher forcing ------------------------------------------------------------------------------------------------
- */
+/* ---- teacher forcing --------------------------------------------------------------------------------------------- */
 
 typedef struct taken {
   plan_forced token[4096];

@@ -26,8 +26,7 @@ static tens *ramp(tens_ctx *c, int rank, const int64_t *dim, float first) {
   return x;
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void new_tensors_do_not_overlap(void **state) {
   tens_ctx *c = open_small(1 << 16);
@@ -161,8 +160,7 @@ static void impossible_shapes_are_refused(void **state) {
   tens_close(c);
 }
 
-/* ---- failure ------------------------------------------------------------------------------------------------------
- */
+/* ---- failure ----------------------------------------------------------------------------------------------------- */
 
 static void the_first_failure_sticks(void **state) {
   tens_ctx *c = open_small(1 << 16);
@@ -246,8 +244,7 @@ static void a_stop_is_obeyed_inside_an_operation(void **state) {
   }
 }
 
-/* ---- planning -----------------------------------------------------------------------------------------------------
- */
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
 
 /* A bit of everything that takes memory; the result or NULL. */
 static tens *small_model(tens_ctx *c, int64_t frames) {
@@ -315,8 +312,7 @@ static void a_plan_reads_no_data(void **state) {
   tens_close(c);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------
- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 typedef struct count {
   int hits[1000], workers;

@@ -77,8 +77,7 @@ static tens_ctx *open_context(void) {
   return c;
 }
 
-/* ---- making --------------------------------------------------------------------------------------------------------
- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where) {
   (void)info, (void)kind, (void)where;
@@ -189,8 +188,7 @@ static void test_no_folder_is_an_error(void **state) {
   free(below), free(file);
 }
 
-/* ---- the models ----------------------------------------------------------------------------------------------------
- */
+/* ---- the models -------------------------------------------------------------------------------------------------- */
 
 typedef struct models {
   acestep_dit *turbo, *base;
@@ -448,8 +446,7 @@ static void test_language_model_is_undecided(void **state) {
   tens_close(c);
 }
 
-/* ---- the tokenizers ------------------------------------------------------------------------------------------------
- */
+/* ---- the tokenizers ---------------------------------------------------------------------------------------------- */
 
 static void check_round_trip(const bpe *t, const char *text) {
   bpe_ids ids = {0};
@@ -517,8 +514,7 @@ static void test_added_tokens_and_endings(void **state) {
   }
 }
 
-/* ---- layout --------------------------------------------------------------------------------------------------------
- */
+/* ---- layout ------------------------------------------------------------------------------------------------------ */
 
 /* Programs that read the published files must find the same tensors here. */
 static void test_tensor_names_are_the_published_ones(void **state) {

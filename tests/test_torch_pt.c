@@ -5,8 +5,7 @@
 #include "golden.h"
 #include "temp.h"
 
-/* ---- making files
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- making files ------------------------------------------------------------------------------------------------ */
 
 typedef struct blob {
   uint8_t at[8192];
@@ -191,8 +190,7 @@ static void reads(claim c, const void *storage, size_t n, const float *want, int
   free(t.data);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void test_reads_every_storage_type(void **state) {
   reads(plain, six, sizeof six, six, 6);
@@ -245,8 +243,7 @@ static void test_reads_the_golden_silence(void **state) {
   free(t.data);
 }
 
-/* ---- refusing the archive
- * -------------------------------------------------------------------------------------------------- */
+/* ---- refusing the archive ---------------------------------------------------------------------------------------- */
 
 static void refused_zip(zip_faults f, ace_status status, const char *detail) {
   blob pkl = pickle(&plain), zip = archive(&pkl, six, sizeof six, &f);
@@ -290,8 +287,7 @@ static void test_names_a_missing_file(void **state) {
   expect_error(&err, ACE_ENOTFOUND, "/no/such/silence.pt", "cannot open");
 }
 
-/* ---- refusing the description
- * ------------------------------------------------------------------------------------------------ */
+/* ---- refusing the description ------------------------------------------------------------------------------------ */
 
 static void test_refuses_tensors_outside_their_storage(void **state) {
   claim c = plain;
@@ -395,8 +391,7 @@ static void test_refuses_pickles_that_fill_memory(void **state) {
   refused_pickle(ops, sizeof ops, ACE_EFORMAT, "too many tuples");
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void test_written_tensors_come_back(void **state) {
   static const int64_t dims[4][4] = {{24}, {4, 6}, {1, 2, 12}, {2, 3, 2, 2}};

@@ -87,8 +87,7 @@ static void test_mirror_filters(void **state) {
     }
 }
 
-/* ---- the transform, spelled out -------------------------------------------------------------------------------------
- */
+/* ---- the transform, spelled out ---------------------------------------------------------------------------------- */
 
 /* low[k] = sum over m of lo[m] x[2k + 1 - m], x zero outside 0..n-1: PyWavelets' mode "zero". */
 static void analyse(const wavelet *w, const float *filter, const float *x, int n, float *out, int n_out) {

@@ -166,8 +166,7 @@ int64_t rng_philox_randint(rng_philox *r, int64_t low, int64_t high) {
   return (int64_t)((uint64_t)low + bits % range);
 }
 
-/* ---- either -------------------------------------------------------------------------------------------------------
- */
+/* ---- either ------------------------------------------------------------------------------------------------------ */
 
 void rng_noise_open(rng_noise *r, rng_kind kind, const rng_card *card, uint64_t seed) {
   r->kind = kind;

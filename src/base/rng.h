@@ -46,8 +46,7 @@ void rng_torch_rand(rng_torch *r, float *out, int64_t n);
 /* torch.randint(low, high, (n,)): integers in [low, high). An empty range gives `low`. */
 void rng_torch_randint(rng_torch *r, int64_t low, int64_t high, int64_t *out, int64_t n);
 
-/* ---- PyTorch's CUDA generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) --
- */
+/* ---- PyTorch's CUDA generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011)  */
 
 /* PyTorch deals values to the threads that the card can hold at once, so long draws depend on the card. */
 typedef struct rng_card {
@@ -74,8 +73,7 @@ void rng_philox_randn(rng_philox *r, float *out, int64_t n);
 /* torch.randint(low, high, (1,), device="cuda"). An empty range gives `low`. */
 int64_t rng_philox_randint(rng_philox *r, int64_t low, int64_t high);
 
-/* ---- one generator of either kind -----------------------------------------------------------------------------------
- */
+/* ---- one generator of either kind -------------------------------------------------------------------------------- */
 
 typedef enum rng_kind { RNG_TORCH_CPU, RNG_TORCH_CUDA } rng_kind;
 

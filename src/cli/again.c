@@ -13,8 +13,7 @@
 #include "request/text.h"
 #include "tensor/cpu/isa.h"
 
-/* ---- making it again ------------------------------------------------------------------------------------------------
- */
+/* ---- making it again --------------------------------------------------------------------------------------------- */
 
 static bool ends_in(const char *path, const char *end) {
   size_t n = strlen(path), m = strlen(end);
@@ -71,8 +70,7 @@ ace_result *again_make(asking *k, ace_error *err) {
   return result;
 }
 
-/* ---- delivering -----------------------------------------------------------------------------------------------------
- */
+/* ---- delivering -------------------------------------------------------------------------------------------------- */
 
 static ace_status write_line(const char *path, const char *text, ace_error *err) {
   req_text line = {0};
@@ -107,8 +105,7 @@ ace_status again_write_beside(const char *path, const char *extension, const cha
   return status;
 }
 
-/* ---- words ----------------------------------------------------------------------------------------------------------
- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 static void add_alignment(req_text *out, const json_t *alignment) {
   if (!json_is_object(alignment)) return;

@@ -11,8 +11,7 @@
 #include "cli/signals.h"
 #include "request/text.h"
 
-/* ---- running ------------------------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* The library did not come back in time after a signal: on the watcher's thread, which ends the process. */
 static int on_stop(void *user) {
@@ -55,8 +54,7 @@ ace_status ask_open(asking *k, ace_error *err) {
   return k->engine ? ACE_OK : err->status;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------------------------
- */
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 json_t *ask_parse(char *text) {
   json_t *answer = text ? json_loads(text, 0, NULL) : NULL;

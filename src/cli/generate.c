@@ -60,8 +60,7 @@ static void job_free(job *j) {
   trail_free(&j->trail);
 }
 
-/* ---- a saved song's models ----------------------------------------------------------------------------------------
- */
+/* ---- a saved song's models --------------------------------------------------------------------------------------- */
 
 typedef struct differences {
   report *report;
@@ -88,8 +87,7 @@ static ace_status compare_models(const args *a, job *j, report *r, ace_error *er
   return strict && d.n ? err->status : ACE_OK;
 }
 
-/* ---- saving -------------------------------------------------------------------------------------------------------
- */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
 static ace_status save_item(job *j, int item, report *r, ace_error *err) {
   ace_audio audio = ace_result_audio(j->result, item);
@@ -121,8 +119,7 @@ static ace_status save_all(job *j, report *r, ace_error *err) {
   return ACE_OK;
 }
 
-/* ---- timestamps and scores ----------------------------------------------------------------------------------------
- */
+/* ---- timestamps and scores --------------------------------------------------------------------------------------- */
 
 /* A song is worth more than what can be said about it: only a stop ends the run. */
 static ace_status missing(report *r, ace_error *why, ace_error *err) {
@@ -161,8 +158,7 @@ static ace_status look_at_all(const args *a, job *j, report *r, ace_error *err) 
   return status;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static void on_advice(void *user, const char *line) {
   report_warning(user, "%s", line);

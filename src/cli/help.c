@@ -33,8 +33,7 @@ const cli_command *cli_nearest(const char *name) {
   return nearest;
 }
 
-/* ---- one command --------------------------------------------------------------------------------------------------
- */
+/* ---- one command ------------------------------------------------------------------------------------------------- */
 
 static void print_wrapped(FILE *out, const char *text, int columns) {
   int at = INDENT;
@@ -127,8 +126,7 @@ static ace_status print_command(FILE *out, const cli_command *c, int columns) {
   return status;
 }
 
-/* ---- the program --------------------------------------------------------------------------------------------------
- */
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 static void print_overview(FILE *out) {
   fputs("acestep - music from words with the ACE-Step 1.5 models\n\n", out);

@@ -26,8 +26,7 @@ typedef struct listing {
   ace_error problem;
 } listing;
 
-/* ---- collecting ---------------------------------------------------------------------------------------------------
- */
+/* ---- collecting -------------------------------------------------------------------------------------------------- */
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
   return strcmp((*a)->d_name, (*b)->d_name);
@@ -81,8 +80,7 @@ static void try_all(listing *l) {
   }
 }
 
-/* ---- for people ---------------------------------------------------------------------------------------------------
- */
+/* ---- for people -------------------------------------------------------------------------------------------------- */
 
 static void amount(double x, const char *const units[4], double base, char out[32]) {
   int u = 0;
@@ -127,8 +125,7 @@ static void print_listing(const listing *l) {
   else printf("\nnot ready to make music: %s\n", l->problem.message);
 }
 
-/* ---- for programs -------------------------------------------------------------------------------------------------
- */
+/* ---- for programs ------------------------------------------------------------------------------------------------ */
 
 static json_t *model_json(const model_info *m) {
   json_t *dtypes = json_object();

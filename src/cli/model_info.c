@@ -43,8 +43,7 @@ bool model_looks_like(const char *folder) {
   return weights;
 }
 
-/* ---- which kind ---------------------------------------------------------------------------------------------------
- */
+/* ---- which kind -------------------------------------------------------------------------------------------------- */
 
 static const char *family_of(const char *name, const dit_config *cfg) {
   if (cfg->turbo) return "turbo";
@@ -82,8 +81,7 @@ static model_kind kind_of(const char *folder, const char *name) {
   return strcmp(name, "vae") == 0 ? MODEL_AUTOENCODER : MODEL_UNKNOWN;
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------
- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 static void count(model_info *info, const st_tensor *t) {
   info->parameters += t->count;

@@ -52,8 +52,7 @@ static bpe *open_tokenizer(const args *a, const char *folder, ace_error *err) {
   return t;
 }
 
-/* ---- ids to text --------------------------------------------------------------------------------------------------
- */
+/* ---- ids to text ------------------------------------------------------------------------------------------------- */
 
 static ace_status parse_ids(const bpe *t, const char *text, bpe_ids *out, ace_error *err) {
   static const char between[] = " \t\r\n,[]";
@@ -98,8 +97,7 @@ static ace_status decode(const args *a, const bpe *t, const char *text, ace_erro
   return status;
 }
 
-/* ---- text to ids --------------------------------------------------------------------------------------------------
- */
+/* ---- text to ids ------------------------------------------------------------------------------------------------- */
 
 /* What one token stands for, as a JSON string; bytes of a divided character show as U+FFFD. */
 static json_t *piece(const bpe *t, int32_t id) {

@@ -22,8 +22,7 @@ static const cli_flag flags[] = {
     {"codes-only", 0, NULL, "Only the audio codes; no language model is needed"}, ASK_FLAGS, {0}};
 static const char *const parameters[] = {ASK_PARAMETERS, NULL};
 
-/* ---- where the codes are ------------------------------------------------------------------------------------------
- */
+/* ---- where the codes are ----------------------------------------------------------------------------------------- */
 
 /* A regular file whose beginning is no text. */
 static bool is_sound(const char *path) {
@@ -72,8 +71,7 @@ static int count(const char *codes) {
   return n;
 }
 
-/* ---- the work -----------------------------------------------------------------------------------------------------
- */
+/* ---- the work ---------------------------------------------------------------------------------------------------- */
 
 static ace_status deliver_codes(asking *k, const char *codes, ace_error *err) {
   char length[TERM_TIME_SIZE];

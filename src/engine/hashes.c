@@ -34,8 +34,7 @@ static const char *known_hash(const json_t *cache, const char key[KEY_SIZE]) {
   return known && strlen(known) == HASH_SIZE - 1 ? known : NULL;
 }
 
-/* ---- progress -----------------------------------------------------------------------------------------------------
- */
+/* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 /* Arithmetic in the time that one byte takes. */
 static const double OPERATIONS_A_BYTE = 60;
@@ -77,8 +76,7 @@ double engine_hash_work(const ace_engine *e) {
   return work;
 }
 
-/* ---- hashing ------------------------------------------------------------------------------------------------------
- */
+/* ---- hashing ----------------------------------------------------------------------------------------------------- */
 
 static ace_status compute(ckpt *k, char hash[HASH_SIZE], progress *p, const ace_callbacks *notify, ace_error *err) {
   hashing h = {.p = p, .notify = notify, .total = work_of(k)};

@@ -14,8 +14,7 @@
 
 enum { JSON_DIGITS = 17 };
 
-/* ---- one item seen by the diffusion model ---------------------------------------------------------------------------
- */
+/* ---- one item seen by the diffusion model ------------------------------------------------------------------------ */
 
 enum { MOST_LEVELS = 2 };
 
@@ -90,8 +89,7 @@ static double last_level(const viewing *v) {
   return 1.0 / (steps > 1 ? steps : 1);
 }
 
-/* ---- timestamps -----------------------------------------------------------------------------------------------------
- */
+/* ---- timestamps -------------------------------------------------------------------------------------------------- */
 
 static ace_status find_times(ace_engine *e, const ace_result *r, int item, const ace_callbacks *notify,
                              lyric_times *out, ace_error *err) {
@@ -170,8 +168,7 @@ char *ace_lrc_to_vtt(const char *lrc, double duration, ace_error *err) {
   return vtt;
 }
 
-/* ---- how clearly the words are sung ---------------------------------------------------------------------------------
- */
+/* ---- how clearly the words are sung ------------------------------------------------------------------------------ */
 
 static ace_status score_stack(const viewing *v, const align_stack *s, const bool *sung, double *score, ace_error *err) {
   lyric_parts parts;
@@ -193,8 +190,7 @@ static ace_status score_lyrics(viewing *v, progress *p, double scores[MOST_LEVEL
   return status;
 }
 
-/* ---- what the language model finds in the codes ---------------------------------------------------------------------
- */
+/* ---- what the language model finds in the codes ------------------------------------------------------------------ */
 
 /* The codes that the item follows, as text; "" when it follows none. free() it. */
 static char *codes_of(const ace_result *r, int item) {
@@ -280,8 +276,7 @@ static ace_status score_codes(ace_engine *e, const ace_request *r, const char *c
   return status;
 }
 
-/* ---- all scores -----------------------------------------------------------------------------------------------------
- */
+/* ---- all scores -------------------------------------------------------------------------------------------------- */
 
 /* One part of the scores: there, left out with a reason, or failed. */
 typedef struct part {

@@ -167,8 +167,7 @@ char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, con
   return ask(e, &prompt, &settings, r, (known){.caption = "", .lyrics = "", .language = ""}, notify, err);
 }
 
-/* ---- audio to codes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- audio to codes ---------------------------------------------------------------------------------------------- */
 
 static char *codes_of(ace_engine *e, const audio_buffer *b, const ace_callbacks *notify, ace_error *err) {
   size_t bytes = 0, n;

@@ -64,8 +64,7 @@ static bool is_cancelled(void *user) {
   return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->user);
 }
 
-/* ---- what the model found goes into the request
- * ---------------------------------------------------------------------- */
+/* ---- what the model found goes into the request ------------------------------------------------------------------ */
 
 static ace_status keep_findings(ace_request *r, const plan_typed *found, ace_error *err) {
   r->cot_bpm = found->bpm;
@@ -95,8 +94,7 @@ static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, doubl
   return status;
 }
 
-/* ---- the two phases
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the two phases ---------------------------------------------------------------------------------------------- */
 
 static void log_line(void *user, const char *line) {
   const ace_callbacks *notify = user;

@@ -28,8 +28,7 @@ static void make_alphabet(tiny_merges *m, int id_of[TINY_BYTES]) {
     }
 }
 
-/* ---- pieces: the tokenizer's pattern for ASCII text ---------------------------------------------------------------
- */
+/* ---- pieces: the tokenizer's pattern for ASCII text -------------------------------------------------------------- */
 
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

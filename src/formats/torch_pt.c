@@ -63,8 +63,7 @@ static ace_status find_storage(const zip_view *z, const char *stem, const pickle
   return status;
 }
 
-/* ---- the tensor ---------------------------------------------------------------------------------------------------
- */
+/* ---- the tensor -------------------------------------------------------------------------------------------------- */
 
 /* Every index that size, stride and offset can form must lie inside the storage that is really there; and no more
  * elements than it has, so that memory is never asked for on the word of the pickle alone. */

@@ -31,8 +31,7 @@ static void put_le(bytes *b, uint64_t x, int n) {
   put(b, le, (size_t)n);
 }
 
-/* ---- the pickle ----------------------------------------------------------------------------------------------------
- */
+/* ---- the pickle -------------------------------------------------------------------------------------------------- */
 
 typedef struct pickler {
   bytes b;
@@ -108,8 +107,7 @@ static void pickle_tensor(pickler *p, int rank, const int64_t *dim, int64_t coun
   put_text(&p->b, ".");
 }
 
-/* ---- the archive ---------------------------------------------------------------------------------------------------
- */
+/* ---- the archive ------------------------------------------------------------------------------------------------- */
 
 /* CRC-32 of zip archives: reflected polynomial 0xedb88320. */
 static uint32_t crc32_of(const void *data, size_t n) {

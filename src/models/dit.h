@@ -25,8 +25,7 @@ bool dit_attend(tens_ctx *c, const acestep_dit *m, const tens *encoded, dit_cond
 tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condition, const tens *context,
                    const tens *x, const tens *t, const tens *r);
 
-/* ---- where the model looks ------------------------------------------------------------------------------------------
- */
+/* ---- where the model looks --------------------------------------------------------------------------------------- */
 
 /* Chosen heads of the cross-attention; see dit_probe.h. */
 typedef struct dit_head {

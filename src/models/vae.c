@@ -9,8 +9,7 @@
 enum { UNITS = 3, UNIT_TAPS = 7, EDGE_TAPS = 7, LATENT_TAPS = 3 };
 static const int unit_dilation[UNITS] = {1, 3, 9};
 
-/* ---- loading --------------------------------------------------------------------------------------------------------
- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static void load_snake(ckpt_reader *r, vae_snake *s, int64_t channels, const char *name) {
   int64_t dim[3] = {1, channels, 1};
@@ -124,8 +123,7 @@ void vae_close(vae *m) {
   free(m);
 }
 
-/* ---- forward --------------------------------------------------------------------------------------------------------
- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 static tens *snake(tens_ctx *c, const tens *x, const vae_snake *s) {
   return op_snake(c, x, &s->alpha, &s->inv_beta);

@@ -56,8 +56,7 @@ tens *vae_encode(tens_ctx *c, const vae *m, const tens *audio);
 /* Standard deviations from raw scales: softplus(scale) + 1e-4, n values. */
 void vae_deviation(const float *scale, float *deviation, int64_t n);
 
-/* ---- long signals in bounded memory: tiles with a halo, trimmed and put side by side
- * ---------------------------------- */
+/* ---- long signals in bounded memory: tiles with a halo, trimmed and put side by side ----------------------------- */
 
 /* Frames on each side that can influence a frame of the result. With at least this overlap a tiled result equals the
  * untiled one to rounding. */

@@ -7,8 +7,7 @@
 #include "request/text.h"
 #include "text/codes.h"
 
-/* ---- metadata ------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 /* Between <think> and </think>; when that is missing or empty everything before the first audio code, which is the
  * usual case: a generation of metadata ends before its </think>. */
@@ -141,8 +140,7 @@ static ace_status parse_metadata(plan_metadata *m, plan_span text, ace_error *er
   return status != ACE_OK ? status : last;
 }
 
-/* ---- lyrics --------------------------------------------------------------------------------------------------------
- */
+/* ---- lyrics ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes of the heading "# Lyric" with its line end, in the spellings that models produce ("#lyrics", "# Lyri"), at the
  * start of s; 0 when there is none. */
@@ -184,8 +182,7 @@ static plan_span find_lyrics(plan_span text) {
   return plan_trim(s);
 }
 
-/* ---- the whole -----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static char *find_codes(plan_span text) {
   req_text codes = {0};

@@ -49,8 +49,7 @@ int32_t plan_grammar_end(const plan_grammar *g);                      /* the tok
 int32_t plan_grammar_code(const plan_grammar *g, int32_t token);      /* its audio code; -1: not a valid one */
 int32_t plan_grammar_code_token(const plan_grammar *g, int32_t code); /* -1: outside of the codes */
 
-/* ---- one sequence -------------------------------------------------------------------------------------------------
- */
+/* ---- one sequence ------------------------------------------------------------------------------------------------ */
 
 /* Receives one short line per step, without a line feed. */
 typedef struct plan_grammar_log {

@@ -11,8 +11,7 @@ enum {
   MOST_PAGES = 1024 /* of one row */
 };
 
-/* ---- opening --------------------------------------------------------------------------------------------------------
- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err) {
   plan_lm *lm = calloc(1, sizeof *lm);
@@ -47,8 +46,7 @@ void plan_output_free(plan_output *out) {
   *out = (plan_output){0};
 }
 
-/* ---- rows: sequences in the cache
- * ------------------------------------------------------------------------------------ */
+/* ---- rows: sequences in the cache -------------------------------------------------------------------------------- */
 
 typedef struct lm_row {
   int32_t page[MOST_PAGES];
@@ -131,8 +129,7 @@ static tens *prefill(lm_run *r, lm_row *rows, int n_rows, const bpe_ids *prompt)
   return last_position(r, feed(r, n_rows, row, ids, rest));
 }
 
-/* ---- logits: only those that the grammar can choose among
- * ------------------------------------------------------------ */
+/* ---- logits: only those that the grammar can choose among -------------------------------------------------------- */
 
 /* Writes the logits of hidden [R, 1, H] to each row's place, [at, at + n). */
 static bool put_logits(lm_run *r, const tens *logits, const int *to, int64_t at) {
@@ -169,8 +166,7 @@ static void guide(lm_run *r, int item, int64_t from, int64_t n) {
   for (int64_t i = 0; i < n; i++) c[i] = u[i] + scale * (c[i] - u[i]);
 }
 
-/* ---- choosing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 
 static int32_t draw(lm_run *r, int item, float *logits, int n) {
   plan_draw_key key = {r->job->seeds[item], (uint32_t)r->job->settings->phase, (uint32_t)r->item[item].steps};
@@ -250,8 +246,7 @@ static ace_status decide(lm_run *r, int item, const tens *const hidden[2], const
   return take(r, item, choose(r, item, &a), err);
 }
 
-/* ---- the loop
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static int active_items(const lm_run *r, int *list) {
   int n = 0;
@@ -331,8 +326,7 @@ static ace_status run_loop(lm_run *r, const bpe_ids prompt[2], ace_error *err) {
   }
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static int job_pages(int items, bool guided, size_t prompt, size_t unconditional, int most) {
   int pages = items * (pages_for(prompt + (size_t)most) + 1);
@@ -364,8 +358,7 @@ size_t plan_lm_memory(const plan_lm *lm, tens_dtype cache, int items, bool guide
   return bytes;
 }
 
-/* ---- one job
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- one job ----------------------------------------------------------------------------------------------------- */
 
 static ace_status check_job(const plan_lm *lm, const plan_job *job, const bpe_ids prompt[2], int *most,
                             ace_error *err) {

@@ -27,8 +27,7 @@ plan_field plan_field_find(const char *name, size_t length) {
   return (plan_field)field;
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 bool plan_has(const plan_metadata *m, plan_field field) {
   return m->field[field].kind != PLAN_ABSENT;
@@ -65,8 +64,7 @@ void plan_metadata_free(plan_metadata *m) {
   for (int i = 0; i < PLAN_FIELDS; i++) unset(m, (plan_field)i);
 }
 
-/* ---- what values mean ----------------------------------------------------------------------------------------------
- */
+/* ---- what values mean -------------------------------------------------------------------------------------------- */
 
 bool plan_whole_number(const char *text, size_t length, int64_t *out) {
   plan_span s = plan_trim((plan_span){text, length});

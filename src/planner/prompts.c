@@ -16,8 +16,7 @@ static const char FORMAT[] = "Format the user's input into a more detailed and s
 static const char UNDERSTAND[] =
     "Understand the given musical conditions and describe the audio semantics accordingly:";
 
-/* ---- building ------------------------------------------------------------------------------------------------------
- */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 typedef struct builder {
   req_text text;
@@ -79,8 +78,7 @@ ace_status plan_prompt_encode(const plan_prompt *p, const bpe *tokenizer, bpe_id
   return status;
 }
 
-/* ---- the frame -----------------------------------------------------------------------------------------------------
- */
+/* ---- the frame --------------------------------------------------------------------------------------------------- */
 
 static builder begin(const char *instruction) {
   builder b = {0};
@@ -127,8 +125,7 @@ static const char *or_else(const char *text, const char *otherwise) {
   return plan_is_blank(plan_span_of(text)) ? otherwise : text;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------------
- */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 void plan_settings_free(plan_settings *s) {
   if (s) plan_metadata_free(&s->user);
@@ -141,8 +138,7 @@ static ace_status finish_both(builder *b, plan_prompt *out, plan_settings *setti
   return status;
 }
 
-/* ---- a song --------------------------------------------------------------------------------------------------------
- */
+/* ---- a song ------------------------------------------------------------------------------------------------------ */
 
 static ace_status give_text(plan_metadata *m, plan_field field, const char *text, ace_error *err) {
   plan_span s = plan_trim(plan_span_of(text));
@@ -234,8 +230,7 @@ ace_status plan_ask_codes_unguided(plan_prompt *out, const plan_input *in, ace_e
   return finish_codes(&b, out, "", err);
 }
 
-/* ---- the other questions -------------------------------------------------------------------------------------------
- */
+/* ---- the other questions ----------------------------------------------------------------------------------------- */
 
 ace_status plan_ask_create(plan_prompt *out, plan_settings *settings, const char *query, bool instrumental,
                            const char *language, ace_error *err) {
@@ -304,8 +299,7 @@ ace_status plan_ask_understand(plan_prompt *out, plan_settings *settings, const 
   return finish_both(&b, out, settings, err);
 }
 
-/* ---- scoring -------------------------------------------------------------------------------------------------------
- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 ace_status plan_expect_value(plan_prompt *out, plan_field field, const plan_value *value, ace_error *err) {
   builder b = {0};

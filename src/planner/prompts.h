@@ -15,8 +15,7 @@
 #include "planner/settings.h"
 #include "text/bpe.h"
 
-/* ---- text with special tokens --------------------------------------------------------------------------------------
- */
+/* ---- text with special tokens ------------------------------------------------------------------------------------ */
 
 typedef struct plan_stretch {
   size_t at, length;
@@ -35,8 +34,7 @@ void plan_prompt_free(plan_prompt *p);
 /* Appends the tokens. */
 ace_status plan_prompt_encode(const plan_prompt *p, const bpe *tokenizer, bpe_ids *out, ace_error *err);
 
-/* ---- a song --------------------------------------------------------------------------------------------------------
- */
+/* ---- a song ------------------------------------------------------------------------------------------------------ */
 
 /* What the user gave. NULL strings are "". */
 typedef struct plan_input {
@@ -63,8 +61,7 @@ ace_status plan_ask_metadata_unguided(plan_prompt *out, const plan_input *in, ac
 ace_status plan_ask_codes(plan_prompt *out, const plan_input *in, const plan_metadata *m, ace_error *err);
 ace_status plan_ask_codes_unguided(plan_prompt *out, const plan_input *in, ace_error *err);
 
-/* ---- the other questions -------------------------------------------------------------------------------------------
- */
+/* ---- the other questions ----------------------------------------------------------------------------------------- */
 
 /* From a few words, "" for any song, to a whole request. language: NULL, blank or "unknown" leaves it to the model. */
 ace_status plan_ask_create(plan_prompt *out, plan_settings *settings, const char *query, bool instrumental,
@@ -75,8 +72,7 @@ ace_status plan_ask_format(plan_prompt *out, plan_settings *settings, const char
 /* From audio codes, as text, to metadata and lyrics; without codes the model describes a song of its own. */
 ace_status plan_ask_understand(plan_prompt *out, plan_settings *settings, const char *codes, ace_error *err);
 
-/* ---- scoring -------------------------------------------------------------------------------------------------------
- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 /* What a model that understood the codes would answer: one value, or the lyrics. Follows plan_ask_understand's prompt.
  */

@@ -9,8 +9,7 @@ enum {
   LONGEST = 600 /* seconds */
 };
 
-/* ---- single questions
- * ------------------------------------------------------------------------------------------------ */
+/* ---- single questions -------------------------------------------------------------------------------------------- */
 
 ace_status plan_ask(const plan_lm *lm, const plan_prompt *prompt, const plan_settings *settings, plan_sampling sampling,
                     uint32_t seed, int max_duration, plan_grammar_log log, const plan_how *how, plan_answer *out,
@@ -40,8 +39,7 @@ ace_status plan_ask(const plan_lm *lm, const plan_prompt *prompt, const plan_set
   return status;
 }
 
-/* ---- a song
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- a song ------------------------------------------------------------------------------------------------------ */
 
 static ace_status think_metadata(const plan_lm *lm, const plan_wish *wish, const plan_how *how, plan_song *out,
                                  ace_error *err) {

@@ -40,8 +40,7 @@ ace_status plan_song_make(const plan_lm *lm, const plan_wish *wish, const plan_h
                           ace_error *err);
 void plan_song_free(plan_song *s);
 
-/* ---- single questions
- * ------------------------------------------------------------------------------------------------ */
+/* ---- single questions -------------------------------------------------------------------------------------------- */
 
 /* Runs a prompt of prompts.h (create, format, understand, metadata) and reads the answer. An answer without any
  * metadata is ACE_EFORMAT. */

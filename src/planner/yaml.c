@@ -44,8 +44,7 @@ static bool is_special(uint32_t c) {
   return c == 0xFEFF || c == 0xFFFE || c == 0xFFFF || c == 0x10FFFF;
 }
 
-/* ---- which style --------------------------------------------------------------------------------------------------
- */
+/* ---- which style ------------------------------------------------------------------------------------------------- */
 
 static bool is_in(uint32_t c, const char *ascii) {
   return c > 0 && c < 0x80 && strchr(ascii, (int)c);
@@ -73,8 +72,7 @@ static style choose_style(const scalar *s, plan_span bytes) {
   return found;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Counts columns in code points, as the reader of the 80 columns did. */
 typedef struct writer {
@@ -188,8 +186,7 @@ static void write_scalar(req_text *out, size_t column, plan_span bytes) {
   free(s.c);
 }
 
-/* ---- metadata -----------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 static void write_key(req_text *out, plan_field field) {
   req_text_addf(out, "%s: ", plan_field_name(field));

@@ -6,8 +6,7 @@
 
 static const char DIGITS[] = "0123456789", DIGITS_[] = "0123456789_";
 
-/* ---- taking from the front -----------------------------------------------------------------------------------------
- */
+/* ---- taking from the front --------------------------------------------------------------------------------------- */
 
 static bool take(plan_span *s, const char *any_of) {
   if (s->n == 0 || *s->at == '\0' || !strchr(any_of, *s->at)) return false;
@@ -34,8 +33,7 @@ static int take_digits(plan_span *s, int most) {
   return n;
 }
 
-/* ---- forms ---------------------------------------------------------------------------------------------------------
- */
+/* ---- forms ------------------------------------------------------------------------------------------------------- */
 
 static bool is_one_of(plan_span s, const char *const *words) {
   while (*words && !plan_equal(s, *words)) words++;

@@ -8,8 +8,7 @@
 #include "models/dit_probe.h"
 #include "render/song_inner.h"
 
-/* ---- the words ------------------------------------------------------------------------------------------------------
- */
+/* ---- the words --------------------------------------------------------------------------------------------------- */
 
 /* Tokens of what stands before the lyrics in their prompt (prompt.c). */
 static ace_status header_tokens(const bpe *tokenizer, const char *language, size_t *n, ace_error *err) {
@@ -64,8 +63,7 @@ void look_words_free(look_words *w) {
   *w = (look_words){0};
 }
 
-/* ---- looking --------------------------------------------------------------------------------------------------------
- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 typedef struct looking {
   const look_job *look;

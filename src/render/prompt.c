@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- text under construction --------------------------------------------------------------------------------------
- */
+/* ---- text under construction ------------------------------------------------------------------------------------- */
 
 static const size_t TEXT_LIMIT = (size_t)1 << 24; /* bytes; far beyond any prompt, so that sizes cannot overflow */
 
@@ -51,8 +50,7 @@ static void text_add_upper(text *t, const char *s) {
   }
 }
 
-/* ---- white space ----------------------------------------------------------------------------------------------------
- */
+/* ---- white space ------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the white space character (Unicode's, in UTF-8) at s; 0 if there is none. */
 static size_t space_at(const char *s) {
@@ -86,8 +84,7 @@ static const char *trim_end(const char *s, const char *end) {
   return last;
 }
 
-/* ---- instruction
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- instruction ------------------------------------------------------------------------------------------------- */
 
 static const char TEXT2MUSIC[] = "Fill the audio semantic mask based on the given conditions:";
 
@@ -148,8 +145,7 @@ static void add_instruction(text *t, const prompt_input *in) {
   if (t->status == ACE_OK && t->bytes[t->length - 1] != ':') text_add(t, ":");
 }
 
-/* ---- caption
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- caption ----------------------------------------------------------------------------------------------------- */
 
 /* A caption that is a whole pasted prompt is reduced to its caption part: between the line "# Caption" and the line
  * "# Metas" or the end, trimmed. */
@@ -192,8 +188,7 @@ static void add_stems_caption(text *t, const prompt_input *in, const char *instr
   text_add(t, mask_counts ? "\nMask Control: true" : "\nMask Control: false");
 }
 
-/* ---- prompts
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- prompts ----------------------------------------------------------------------------------------------------- */
 
 /* Whole seconds, cut off; 30 when nothing is known. */
 static long long prompt_seconds(const prompt_input *in) {

@@ -14,8 +14,7 @@ static const char *default_words(const req_param *p, ace_profile profile) {
   return nothing ? (p->null_means ? p->null_means : "") : text;
 }
 
-/* ---- help ----------------------------------------------------------------------------------------------------------
- */
+/* ---- help -------------------------------------------------------------------------------------------------------- */
 
 /* Words of `text` from column `at` on, wrapped before `columns`, further lines indented. */
 static void wrap(req_text *out, const char *text, int at, int indent, int columns) {
@@ -85,8 +84,7 @@ ace_status req_print_help(FILE *out, ace_profile profile, int columns) {
   return ok ? ACE_OK : ACE_EIO;
 }
 
-/* ---- docs/PARAMETERS.md
- * ------------------------------------------------------------------------------------------------ */
+/* ---- docs/PARAMETERS.md ------------------------------------------------------------------------------------------ */
 
 /* A table cell: bars and angle brackets would be read as markup. */
 static void cell(req_text *out, const char *s) {

@@ -271,8 +271,7 @@ const char *const *req_languages(void) {
   return languages;
 }
 
-/* ---- look-up -------------------------------------------------------------------------------------------------------
- */
+/* ---- look-up ----------------------------------------------------------------------------------------------------- */
 
 static bool same_name(const char *flag, const char *name) {
   for (; *name; name++, flag++)
@@ -322,8 +321,7 @@ const req_param *req_param_nearest(const char *name) {
   return nearest;
 }
 
-/* ---- words for the table's values
- * ------------------------------------------------------------------------------------ */
+/* ---- words for the table's values -------------------------------------------------------------------------------- */
 
 const char *req_param_default(const req_param *p, ace_profile profile) {
   const char *own = profile == ACE_PROFILE_PAGE   ? p->page

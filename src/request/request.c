@@ -5,8 +5,7 @@
 
 #include "request/value.h"
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool is_string(const req_param *p) {
   return p->type == REQ_STRING || p->type == REQ_PATH;
@@ -56,8 +55,7 @@ void ace_request_free(ace_request *request) {
   free(request);
 }
 
-/* ---- by name
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- by name ----------------------------------------------------------------------------------------------------- */
 
 ace_status ace_request_set(ace_request *request, const char *name, const char *value, ace_error *err) {
   if (!request || !name) return ace_fail(err, ACE_EINVAL, "request: no parameter named");
@@ -110,8 +108,7 @@ int req_mp3_kbps(const ace_request *r) {
   return (int)strtol(enum_name("mp3_bitrate", r->mp3_bitrate), NULL, 10);
 }
 
-/* ---- values that depend on the model
- * --------------------------------------------------------------------------------------- */
+/* ---- values that depend on the model ----------------------------------------------------------------------------- */
 
 enum { TURBO_STEPS_MAX = 20 };
 
@@ -143,8 +140,7 @@ bool req_is_instrumental(const ace_request *r) {
   return r->instrumental || req_lyrics_instrumental(r->lyrics);
 }
 
-/* ---- seeds
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- seeds ------------------------------------------------------------------------------------------------------- */
 
 ace_status req_resolve_seeds(const ace_request *r, const req_entropy *entropy, uint32_t out[REQ_BATCH_MAX],
                              ace_error *err) {
@@ -165,8 +161,7 @@ void req_pin_seed(ace_request *r, uint32_t seed, const uint32_t *retake) {
   if (retake) r->retake_seed = (req_seeds){.count = 1, .value = {*retake}};
 }
 
-/* ---- custom timesteps
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- custom timesteps -------------------------------------------------------------------------------------------- */
 
 req_timesteps_warning req_timesteps_parse(const char *text, req_timesteps *out, int *steps) {
   req_timesteps list = {0};

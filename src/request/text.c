@@ -156,8 +156,7 @@ bool req_number_parse(const char *text, size_t length, double *out) {
   return true;
 }
 
-/* ---- characters ---------------------------------------------------------------------------------------------------
- */
+/* ---- characters -------------------------------------------------------------------------------------------------- */
 
 /* Length of the well-formed sequence at s, 0 if there is none. Table 3-7 of the Unicode standard. */
 static size_t utf8_sequence(const unsigned char *s, size_t left) {

@@ -93,8 +93,7 @@ ace_status req_check_model(const ace_request *r, req_model model, ace_error *err
   return ACE_OK;
 }
 
-/* ---- advice
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- advice ------------------------------------------------------------------------------------------------------ */
 
 typedef struct adviser {
   void (*say)(void *user, const char *line);

@@ -52,8 +52,7 @@ static ace_status none_of(const req_param *p, const char *s, size_t n, ace_error
                   req_param_range(p, range));
 }
 
-/* ---- numbers
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* Is x within the parameter's own range? Among the values of an int that has a list of them? */
 static bool in_range(const req_param *p, double x) {
@@ -102,8 +101,7 @@ static ace_status number_from_text(ace_request *r, const req_param *p, const cha
   return store_number(r, p, x, err);
 }
 
-/* ---- switches and names
- * ------------------------------------------------------------------------------------------------ */
+/* ---- switches and names ------------------------------------------------------------------------------------------ */
 
 static bool parse_switch(const char *s, size_t n, bool *on) {
   static const char *const yes[] = {"true", "1", "yes", "y", "on"}, *const no[] = {"false", "0", "no", "n", "off"};
@@ -155,8 +153,7 @@ static ace_status name_from_text(ace_request *r, const req_param *p, const char 
   return ACE_OK;
 }
 
-/* ---- strings
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 
 static ace_status check_string(const req_param *p, const char *s, ace_error *err) {
   size_t n = strlen(s);
@@ -180,8 +177,7 @@ static ace_status string_from_text(ace_request *r, const req_param *p, const cha
   return req_set_string(req_field(r, p), s, err);
 }
 
-/* ---- lists
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 static ace_status track_add(const req_param *p, req_tracks *list, const char *s, size_t n, ace_error *err) {
   int track = find_value(p, s, n);
@@ -266,8 +262,7 @@ ace_status req_value_reset(ace_request *r, const req_param *p, ace_error *err) {
   return req_value_from_text(r, p, text, err);
 }
 
-/* ---- back to text
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- back to text ------------------------------------------------------------------------------------------------ */
 
 static void seeds_to(const req_seeds *s, const char *between, req_text *out) {
   for (int i = 0; i < s->count; i++) req_text_addf(out, "%s%lld", i ? between : "", (long long)s->value[i]);
@@ -356,8 +351,7 @@ void req_value_to_json(const ace_request *r, const req_param *p, req_text *out) 
   }
 }
 
-/* ---- checks of fields that were written directly
- * ------------------------------------------------------------------------------ */
+/* ---- checks of fields that were written directly ----------------------------------------------------------------- */
 
 static ace_status check_seeds(const req_param *p, const req_seeds *s, ace_error *err) {
   if (s->count < 0 || s->count > REQ_BATCH_MAX)

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the stack ------------------------------------------------------------------------------------------------------
- */
+/* ---- the stack --------------------------------------------------------------------------------------------------- */
 
 /* More than any song: ten minutes have 7500 frames, lyrics 2048 tokens. */
 enum { SIDE_MOST = 1 << 20 };
@@ -39,8 +38,7 @@ size_t align_memory(int64_t tokens, int64_t frames) {
   return (size_t)(tokens * frames) * (4 * sizeof(float) + 1) + (size_t)(tokens + frames) * 4 * sizeof(double);
 }
 
-/* ---- sharpening one map -----------------------------------------------------------------------------------------
- */
+/* ---- sharpening one map ------------------------------------------------------------------------------------------ */
 
 /* Moves the k-th smallest of x[0..n-1] to x[k], nothing larger before it and nothing smaller behind (Hoare 1961). */
 static void select_kth(float *x, int64_t n, int64_t k) {
@@ -132,8 +130,7 @@ ace_status align_add(align_stack *s, const float *map, ace_error *err) {
   return ACE_OK;
 }
 
-/* ---- the path -------------------------------------------------------------------------------------------------------
- */
+/* ---- the path ---------------------------------------------------------------------------------------------------- */
 
 enum { BOTH, TOKEN, FRAME };
 
@@ -184,8 +181,7 @@ ace_status align_path(const float *gain, int64_t tokens, int64_t frames, align_s
   return *path ? ACE_OK : ace_fail(err, ACE_ENOMEM, "alignment: out of memory");
 }
 
-/* ---- times ----------------------------------------------------------------------------------------------------------
- */
+/* ---- times ------------------------------------------------------------------------------------------------------- */
 
 /* Frames of each token along the path. */
 static void spans_of_path(const align_step *path, int64_t n, double each, align_span *spans) {

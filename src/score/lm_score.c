@@ -33,8 +33,7 @@ double lm_score_global(const lm_score *s) {
   return weights > 0 ? sum / weights : 0;
 }
 
-/* ---- the answers that would be right --------------------------------------------------------------------------------
- */
+/* ---- the answers that would be right ----------------------------------------------------------------------------- */
 
 enum { LYRICS = PLAN_FIELDS, MOST_ANSWERS };
 
@@ -73,8 +72,7 @@ static ace_status expect_answers(const lm_score_wish *w, answers *a, int *pmi, a
   return status;
 }
 
-/* ---- scoring --------------------------------------------------------------------------------------------------------
- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 /* What is gathered about one answer. */
 typedef struct tally {

@@ -8,8 +8,7 @@
 #include "planner/span.h"
 #include "request/text.h"
 
-/* ---- times ----------------------------------------------------------------------------------------------------------
- */
+/* ---- times ------------------------------------------------------------------------------------------------------- */
 
 /* Whole units, `per_second` of them a second: halves go up, as far as a double can tell a half. Never negative. */
 static long long units(double seconds, double per_second) {
@@ -31,8 +30,7 @@ void lrc_vtt_time(double seconds, char out[LRC_STAMP_SIZE]) {
            (int)(all % THOUSAND));
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* One line stays one line, whatever the words hold. */
 static void add_words(req_text *out, const char *words) {
@@ -74,8 +72,7 @@ char *lrc_write_vtt(const lrc_cues *c) {
   return req_text_take(&out);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* A run of `least`..`most` digits at *p as a number; moves *p behind it. -1 when there is none. */
 static long digits(const char **p, const char *end, int least, int most) {

@@ -73,8 +73,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
  */
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n);
 
-/* ---- attention to keys and values that stay from call to call -------------------------------------------------------
- */
+/* ---- attention to keys and values that stay from call to call ---------------------------------------------------- */
 
 /* A cache in pages of `page` positions, dealt to sequences by number (Kwon et al. 2023): sequences of any length share
  * one block of memory, and a common beginning is stored once. The pages belong to the caller. */
@@ -101,13 +100,12 @@ typedef struct op_conv {
   const tens *residual;         /* the shape of the result, or NULL */
 } op_conv;
 
-/* w* [O, taps, C]: y[t, o] = Σ_k Σ_c x[t*stride + k*dilation - pad, c] w[o, k, c]; T' = (T + 2 pad - dilation (taps-1)
- * - 1) / stride + 1. */
+/* w* [O, taps, C]: y[t, o] = Σ_k Σ_c x[t*stride + k*dilation - pad, c] w[o, k, c];
+ * T' = (T + 2 pad - dilation (taps-1) - 1) / stride + 1. */
 tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p);
 
-/* w* [taps, O, C], taps a multiple of stride: y[t*stride + k - pad, o] += Σ_c x[t, c] w[k, o, c]; T' = (T-1) stride - 2
- * pad
- * + taps. dilation is ignored. */
+/* w* [taps, O, C], taps a multiple of stride: y[t*stride + k - pad, o] += Σ_c x[t, c] w[k, o, c];
+ * T' = (T-1) stride - 2 pad + taps. dilation is ignored. */
 tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p);
 
 /* x [..., C]: snake on its own. */

@@ -32,8 +32,7 @@ static bool cache_fits(tens_ctx *c, const char *op, const op_cache *cache, int64
   return true;
 }
 
-/* ---- cache_store: new keys and values at the end of each row ------------------------------------------------------
- */
+/* ---- cache_store: new keys and values at the end of each row ----------------------------------------------------- */
 
 bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v) {
   if (!op_begin(c) || !op_arg(c, "cache_store", "k", k, OP_F32, 3, 3) ||
@@ -48,8 +47,7 @@ bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const ten
   return tens_status(c) == ACE_OK;
 }
 
-/* ---- attention_cached: softmax(q kᵀ / sqrt(D)) v over what is stored -----------------------------------------------
- */
+/* ---- attention_cached: softmax(q kᵀ / sqrt(D)) v over what is stored --------------------------------------------- */
 
 tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads, int kv_heads) {
   if (!op_begin(c) || !op_arg(c, "attention_cached", "q", q, OP_F32, 3, 3) ||

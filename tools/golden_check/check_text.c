@@ -25,8 +25,7 @@ static json_t *open_vectors(golden *g, const char *relative, const char *label) 
   return json;
 }
 
-/* ---- tokenizer ------------------------------------------------------------------------------------------------------
- */
+/* ---- tokenizer --------------------------------------------------------------------------------------------------- */
 
 typedef struct token_set {
   const char *name;
@@ -183,8 +182,7 @@ void check_tokenizer_vectors(golden *g) {
   json_decref(root);
 }
 
-/* ---- prompts --------------------------------------------------------------------------------------------------------
- */
+/* ---- prompts ----------------------------------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *v, const char *field) {
   return json_string_value(json_object_get(v, field));

@@ -33,8 +33,7 @@ typedef struct golden_case {
   int compared, wrong; /* tensors */
 } golden_case;
 
-/* ---- reading a case -------------------------------------------------------------------------------------------------
- */
+/* ---- reading a case ---------------------------------------------------------------------------------------------- */
 
 bool case_has(const golden_case *k, const char *tensor);
 /* The tensor in the context (F32 or I32). Records a failure and returns NULL when it is absent. */
@@ -46,8 +45,7 @@ double case_number(const golden_case *k, const char *param, double fallback);
 bool case_flag(const golden_case *k, const char *param, bool fallback);
 const char *case_word(const golden_case *k, const char *param, const char *fallback);
 
-/* ---- reporting ------------------------------------------------------------------------------------------------------
- */
+/* ---- reporting --------------------------------------------------------------------------------------------------- */
 
 /* max|got-ref| / max|ref| against the tolerance; NULL got = the computation failed. */
 void case_compare(golden_case *k, const char *tensor, const tens *got);
@@ -65,8 +63,7 @@ void golden_skip(golden *g, const char *name, const char *why);
 /* checkpoints/<name> below the root; free() it. */
 char *golden_checkpoint(const golden *g, const char *name);
 
-/* ---- the checks -----------------------------------------------------------------------------------------------------
- */
+/* ---- the checks -------------------------------------------------------------------------------------------------- */
 
 typedef void golden_check(golden_case *k);
 
