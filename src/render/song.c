@@ -85,10 +85,7 @@ static ace_status check_latents(const float *x, int64_t n, ace_error *err) {
 static ace_status diffuse_all(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan,
                               const song_inputs *in, song_noise *drawn, progress *p, song_latents *latents,
                               ace_error *err) {
-  sampler_params params = song_sampler_params(job, in);
-  int groups = (job->items + plan->group - 1) / plan->group;
   int64_t each = in->frames * m->dit->cfg.latent_channels;
-  progress_stage(p, "diffuse", sampler_steps(&params) * groups);
   for (int first = 0; first < job->items; first += plan->group) {
     int group = job->items - first < plan->group ? job->items - first : plan->group;
     tens_mark mark = tens_here(c);
@@ -201,7 +198,6 @@ ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, c
   progress_stage(p, "encode", 0);
   ace_status status = song_make_ready(c, m, job, plan, p, &ready, err);
   if (status == ACE_OK) status = open_latents(m, job, ready.in.frames, latents, err);
-  if (status == ACE_OK) progress_advance(p, song_condition_work(m, &ready.in));
   if (status == ACE_OK) status = diffuse_all(c, m, job, plan, &ready.in, &ready.drawn, p, latents, err);
   if (status == ACE_OK && out) status = decode_all(c, m, job, plan, &ready.in, &ready.source, latents, p, out, err);
   if (status != ACE_OK) nothing_made(job, latents, out);

@@ -159,6 +159,10 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   tens *clean = shared.hints ? shared.hints : shared.clean;
   if (shared.rows != group) clean = repeat(c, clean, group);
   sampler_params params = song_sampler_params(job, in);
+  if (p && first == 0) { /* the conditions are there: what follows is counted in steps of all groups */
+    progress_advance(p, song_condition_work(m, in));
+    progress_stage(p, "diffuse", sampler_steps(&params) * ((job->items + group - 1) / group));
+  }
   sampling s = {.drawn = drawn, .first = first, .group = group, .p = p, .m = m, .in = in, .params = &params};
   sampler_input input = {.first = &main,
                          .then = two ? &other : NULL,
