@@ -44,8 +44,6 @@ typedef struct song_plan {
 
 /* Refuses what cannot be rendered, before anything is computed: a region outside of the source, codes that are none. */
 ace_status song_check(const song_models *m, const song_job *job, ace_error *err);
-/* Latent frames of every item. */
-int64_t song_frames(const song_models *m, const song_job *job);
 /* Chooses the largest group and tile within `budget` bytes; ACE_ENOMEM with what would fit when nothing does. */
 ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err);
 /* Work of the whole job, in floating-point operations, for progress_start. `sound`: the latents are decoded. */

@@ -69,13 +69,6 @@ ace_status song_check(const song_models *m, const song_job *job, ace_error *err)
   return status;
 }
 
-int64_t song_frames(const song_models *m, const song_job *job) {
-  song_inputs in;
-  int64_t frames = song_inputs_make(m, job, &in, NULL) == ACE_OK ? in.frames : 0;
-  song_inputs_free(&in);
-  return frames;
-}
-
 double song_work(const song_models *m, const song_job *job, bool sound) {
   song_inputs in;
   double work = 0;

@@ -76,7 +76,9 @@ static bpe *open_set(const golden *g, const json_t *sets, const json_t *set, ace
   }
   char *vocab = tokenizer_path(g, base, "vocab"), *merges = tokenizer_path(g, base, "merges");
   char *added = tokenizer_path(g, base, "added"), *config = tokenizer_path(g, base, "config");
-  char temporary[] = "/tmp/golden-check.XXXXXX";
+  const char *folder = getenv("TMPDIR");
+  char temporary[256];
+  snprintf(temporary, sizeof temporary, "%.200s/golden-check.XXXXXX", folder && *folder ? folder : "/tmp");
   bool with_codes = codes && config && put_audio_config(config, codes, temporary, err);
   bpe *t = NULL;
   if (vocab && merges && (!codes || with_codes))
