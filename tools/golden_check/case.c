@@ -20,6 +20,17 @@ tens *case_tensor(golden_case *k, const char *tensor) {
   return tens_from(k->g->c, t->dtype == ST_F32 ? TENS_F32 : TENS_I32, t->rank, t->dim, t->data);
 }
 
+tens *swap_last_two(tens_ctx *c, const tens *x) {
+  if (!x || x->rank != 3) return NULL;
+  int64_t batch = x->dim[0], rows = x->dim[1], columns = x->dim[2];
+  tens *y = tens_new(c, TENS_F32, TENS_DIMS(batch, columns, rows));
+  for (int64_t b = 0; y && b < batch; b++)
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < columns; j++)
+        tens_f32(y)[(b * columns + j) * rows + i] = tens_f32(x)[(b * rows + i) * columns + j];
+  return y;
+}
+
 const int32_t *case_ints(golden_case *k, const char *tensor, int64_t *count) {
   tens *x = case_tensor(k, tensor);
   if (!x || x->dtype != TENS_I32) return NULL;

@@ -129,16 +129,6 @@ void check_dcw(golden_case *k) {
   }
 }
 
-/* [B, C, T] <-> [B, T, C]. */
-static tens *swap(tens_ctx *c, const tens *x) {
-  if (!x) return NULL;
-  int64_t batch = x->dim[0], rows = x->dim[1], columns = x->dim[2];
-  tens *y = tens_new(c, TENS_F32, TENS_DIMS(batch, columns, rows));
-  for (int64_t i = 0; y && i < batch * rows * columns; i++)
-    tens_f32(y)[(i / (rows * columns) * columns + i % columns) * rows + i / columns % rows] = tens_f32(x)[i];
-  return y;
-}
-
 /* "out.<wavelet>.<even|odd>.<low|high>" and "out.<wavelet>.<filter>" */
 void check_dwt(golden_case *k) {
   for (int i = 0; i < st_count(k->file); i++) {
@@ -160,8 +150,8 @@ void check_dwt(golden_case *k) {
     }
     snprintf(input, sizeof input, "in.x_%s", part);
     tens *low = NULL, *high = NULL;
-    op_dwt(k->g->c, swap(k->g->c, case_tensor(k, input)), w->dec_lo, w->dec_hi, w->taps, &low, &high);
-    case_compare(k, name, swap(k->g->c, strcmp(band, "low") == 0 ? low : high));
+    op_dwt(k->g->c, swap_last_two(k->g->c, case_tensor(k, input)), w->dec_lo, w->dec_hi, w->taps, &low, &high);
+    case_compare(k, name, swap_last_two(k->g->c, strcmp(band, "low") == 0 ? low : high));
   }
 }
 

@@ -16,23 +16,11 @@ static vae *open_vae(golden_case *k, int parts) {
   return m;
 }
 
-/* [B, C, T] <-> [B, T, C]. */
-static tens *swap(tens_ctx *c, const tens *x) {
-  if (!x || x->rank != 3) return NULL;
-  int64_t batch = x->dim[0], rows = x->dim[1], columns = x->dim[2];
-  tens *y = tens_new(c, TENS_F32, TENS_DIMS(batch, columns, rows));
-  for (int64_t b = 0; y && b < batch; b++)
-    for (int64_t i = 0; i < rows; i++)
-      for (int64_t j = 0; j < columns; j++)
-        tens_f32(y)[(b * columns + j) * rows + i] = tens_f32(x)[(b * rows + i) * columns + j];
-  return y;
-}
-
 void check_vae_decode(golden_case *k) {
   vae *m = open_vae(k, VAE_DECODER);
   if (!m) return;
   tens_ctx *c = k->g->c;
-  case_compare(k, "out.audio", swap(c, vae_decode(c, m, swap(c, case_tensor(k, "in.latents")))));
+  case_compare(k, "out.audio", swap_last_two(c, vae_decode(c, m, swap_last_two(c, case_tensor(k, "in.latents")))));
   vae_close(m);
 }
 
@@ -52,7 +40,7 @@ void check_vae_encode(golden_case *k) {
   vae *m = open_vae(k, VAE_ENCODER);
   if (!m) return;
   tens_ctx *c = k->g->c;
-  tens *moments = vae_encode(c, m, swap(c, case_tensor(k, "in.audio")));
+  tens *moments = vae_encode(c, m, swap_last_two(c, case_tensor(k, "in.audio")));
   tens *mean = half(c, moments, 0), *scale = half(c, moments, 1);
   case_compare(k, "out.mean", mean);
   case_compare(k, "out.scale", scale);
@@ -74,13 +62,13 @@ void check_vae_tiled_decode(golden_case *k) {
   if (!m) return;
   tens_ctx *c = k->g->c;
   int64_t overlap = (int64_t)case_number(k, "overlap", 0), chunk = (int64_t)case_number(k, "chunk_size", 0);
-  tens *x = swap(c, case_tensor(k, "in.latents"));
+  tens *x = swap_last_two(c, case_tensor(k, "in.latents"));
   if (x) {
     tens *y = tens_new(c, TENS_F32, TENS_DIMS(1, x->dim[1] * m->cfg.hop, m->cfg.audio_channels));
     vae_tiling tiling = {.core = chunk - 2 * overlap, .overlap = overlap};
     ace_error err;
     if (y && vae_decode_tiled(c, m, tens_f32(x), x->dim[1], &tiling, tens_f32(y), &err) == ACE_OK)
-      case_compare(k, "out.audio_tiled", swap(c, y));
+      case_compare(k, "out.audio_tiled", swap_last_two(c, y));
     else case_fail(k, "out.audio_tiled", err.message);
   }
   vae_close(m);
@@ -90,7 +78,7 @@ void check_vae_tiled_encode(golden_case *k) {
   vae *m = open_vae(k, VAE_ENCODER);
   if (!m) return;
   tens_ctx *c = k->g->c;
-  tens *x = swap(c, case_tensor(k, "in.audio"));
+  tens *x = swap_last_two(c, case_tensor(k, "in.audio"));
   if (x) {
     int64_t hop = m->cfg.hop, frames = x->dim[1] / hop;
     int64_t overlap = (int64_t)case_number(k, "overlap", 0) / hop;

@@ -41,6 +41,8 @@ tens *case_tensor(golden_case *k, const char *tensor);
 /* Its values, owned by the case's context until the case ends; *count may be NULL. */
 const int32_t *case_ints(golden_case *k, const char *tensor, int64_t *count);
 const float *case_floats(golden_case *k, const char *tensor, int64_t *count);
+/* [B, R, C] F32 -> [B, C, R], new in `c`: goldens keep channels first, the models last. NULL stays NULL. */
+tens *swap_last_two(tens_ctx *c, const tens *x);
 double case_number(const golden_case *k, const char *param, double fallback);
 bool case_flag(const golden_case *k, const char *param, bool fallback);
 const char *case_word(const golden_case *k, const char *param, const char *fallback);
