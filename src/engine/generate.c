@@ -65,9 +65,12 @@ static void finish_sound(const ace_request *r, audio_buffer *b) {
   audio_fade(b, r->fade_in_duration, r->fade_out_duration);
 }
 
+bool engine_stopped(const ace_callbacks *notify) {
+  return notify && notify->cancelled && notify->cancelled(notify->user);
+}
+
 static bool is_cancelled(void *user) {
-  const ace_callbacks *notify = user;
-  return notify->cancelled(notify->user);
+  return engine_stopped(user);
 }
 
 tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err) {

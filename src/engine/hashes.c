@@ -55,7 +55,7 @@ static void on_progress(void *user, const ace_progress *part) {
 
 static bool is_cancelled(void *user) {
   const hashing *h = user;
-  return h->notify && h->notify->cancelled && h->notify->cancelled(h->notify->user);
+  return engine_stopped(h->notify);
 }
 
 static double work_of(const ckpt *k) {

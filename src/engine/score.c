@@ -242,7 +242,7 @@ static void tokens_done(void *user, int n, int expected) {
 
 static bool is_cancelled(void *user) {
   const understanding *u = user;
-  return u->notify && u->notify->cancelled && u->notify->cancelled(u->notify->user);
+  return engine_stopped(u->notify);
 }
 
 /* Reading many tokens at once takes two operations for each weight of two bytes. */

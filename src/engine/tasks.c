@@ -32,12 +32,7 @@ static void token_done(void *user, int tokens, int expected) {
 
 static bool is_cancelled(void *user) {
   const asking *a = user;
-  return a->notify && a->notify->cancelled && a->notify->cancelled(a->notify->user);
-}
-
-static void log_line(void *user, const char *line) {
-  const ace_callbacks *notify = user;
-  if (notify && notify->log) notify->log(notify->user, line);
+  return engine_stopped(a->notify);
 }
 
 static json_t *text_or_null(const char *text) {
@@ -91,8 +86,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
                   .step = token_done,
                   .user = &a};
   plan_sampling sampling = {.temperature = r->lm_temperature, .top_k = r->lm_top_k, .top_p = r->lm_top_p};
-  plan_grammar_log log = {0};
-  if (r->constrained_decoding_debug && notify) log = (plan_grammar_log){log_line, (void *)notify};
+  plan_grammar_log log = engine_grammar_log(r, notify);
   progress_start(&a.p, notify, USUAL_ANSWER);
   progress_stage(&a.p, "think", 0);
   uint32_t seed;

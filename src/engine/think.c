@@ -61,7 +61,7 @@ static void token_done(void *user, int tokens, int expected) {
 
 static bool is_cancelled(void *user) {
   const thinking *t = user;
-  return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->user);
+  return engine_stopped(t->notify);
 }
 
 /* ---- what the model found goes into the request ------------------------------------------------------------------ */
@@ -98,7 +98,12 @@ static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, doubl
 
 static void log_line(void *user, const char *line) {
   const ace_callbacks *notify = user;
-  if (notify && notify->log) notify->log(notify->user, line);
+  if (notify->log) notify->log(notify->user, line);
+}
+
+plan_grammar_log engine_grammar_log(const ace_request *r, const ace_callbacks *notify) {
+  bool wanted_log = r->constrained_decoding_debug && notify;
+  return wanted_log ? (plan_grammar_log){.line = log_line, .user = (void *)notify} : (plan_grammar_log){0};
 }
 
 static plan_wish make_wish(const ace_request *r, double source_seconds, const uint32_t *seeds,
@@ -121,8 +126,8 @@ static plan_wish make_wish(const ace_request *r, double source_seconds, const ui
       .codes = makes_codes(r),
       .together = r->allow_lm_batch ? r->lm_batch_chunk_size : 1,
       .max_duration = LONGEST,
+      .log = engine_grammar_log(r, notify),
   };
-  if (r->constrained_decoding_debug && notify) wish.log = (plan_grammar_log){.line = log_line, .user = (void *)notify};
   return wish;
 }
 
