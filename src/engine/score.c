@@ -170,13 +170,6 @@ char *ace_lrc_to_vtt(const char *lrc, double duration, ace_error *err) {
 
 /* ---- how clearly the words are sung ------------------------------------------------------------------------------ */
 
-static ace_status score_stack(const viewing *v, const align_stack *s, const bool *sung, double *score, ace_error *err) {
-  lyric_parts parts;
-  ace_status status = lyric_score(s->plain, s->tokens, s->frames, sung, &parts, err);
-  *score = parts.score;
-  return status;
-}
-
 static ace_status score_lyrics(viewing *v, progress *p, double scores[MOST_LEVELS], ace_error *err) {
   const double levels[MOST_LEVELS] = {1, last_level(v)};
   ace_status status = view_levels(v, levels, MOST_LEVELS, p, err);
@@ -184,8 +177,12 @@ static ace_status score_lyrics(viewing *v, progress *p, double scores[MOST_LEVEL
   bool *sung = malloc(v->words.n * sizeof *sung);
   if (!sung) return ace_fail(err, ACE_ENOMEM, "lyrics: out of memory");
   status = lyric_sung(v->engine->tokenizer, v->words.id, v->words.n, sung, err);
-  for (int i = 0; i < MOST_LEVELS && status == ACE_OK; i++)
-    status = score_stack(v, &v->stack[i], sung, &scores[i], err);
+  for (int i = 0; i < MOST_LEVELS && status == ACE_OK; i++) {
+    const align_stack *stack = &v->stack[i];
+    lyric_parts parts;
+    status = lyric_score(stack->plain, stack->tokens, stack->frames, sung, &parts, err);
+    scores[i] = parts.score;
+  }
   free(sung);
   return status;
 }
