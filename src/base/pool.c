@@ -1,5 +1,10 @@
-/* Workers spin briefly for the next job, then sleep on a futex-backed condition variable. A job is a counter of chunks;
- * the last worker to leave wakes the caller. */
+/* A job is two counters: chunks that nobody has claimed, and chunks that are not done. Whoever claims a chunk keeps the
+ * job alive until that chunk is done; the caller waits for nothing else. So a worker that wakes up late finds nothing
+ * to claim, has not looked at the job, and nobody has waited for it: a processor that other programs hold costs the
+ * chunk that was under way there, not the job.
+ *
+ * Waiting threads spin for SPIN_NS, because the next operation of a forward pass follows within microseconds, then
+ * sleep on a futex (elsewhere on a condition variable). */
 #define _GNU_SOURCE
 #include "base/pool.h"
 
@@ -7,21 +12,103 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-enum { SPIN_ROUNDS = 2000, MAX_THREADS = 256 };
+enum { SPIN_NS = 50000, SPINS_A_LOOK = 32 /* at the clock */, MAX_THREADS = 256, CACHE_LINE = 64 };
+
+/* ---- a number that threads wait on ------------------------------------------------------------------------------- */
+
+typedef struct event {
+  _Alignas(CACHE_LINE) atomic_uint value;
+  atomic_int asleep; /* threads that only a wake reaches */
+#if !defined(__linux__)
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+#endif
+} event;
+
+static void event_open(event *e) {
+#if !defined(__linux__)
+  pthread_mutex_init(&e->lock, NULL);
+  pthread_cond_init(&e->changed, NULL);
+#endif
+}
+
+static void event_close(event *e) {
+#if !defined(__linux__)
+  pthread_cond_destroy(&e->changed);
+  pthread_mutex_destroy(&e->lock);
+#endif
+}
+
+/* May return early. */
+static void event_sleep(event *e, unsigned value) {
+  atomic_fetch_add(&e->asleep, 1);
+#if defined(__linux__)
+  syscall(SYS_futex, &e->value, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+  pthread_mutex_lock(&e->lock);
+  if (atomic_load(&e->value) == value) pthread_cond_wait(&e->changed, &e->lock);
+  pthread_mutex_unlock(&e->lock);
+#endif
+  atomic_fetch_sub(&e->asleep, 1);
+}
+
+/* Called after a change of the value: wakes up to n sleepers. */
+static void event_wake(event *e, int n) {
+  if (atomic_load(&e->asleep) == 0) return;
+#if defined(__linux__)
+  syscall(SYS_futex, &e->value, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+#else
+  pthread_mutex_lock(&e->lock);
+  pthread_cond_broadcast(&e->changed);
+  pthread_mutex_unlock(&e->lock);
+#endif
+}
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Returns when the value is another one. */
+static void event_wait(event *e, unsigned value) {
+  int64_t end = now_ns() + SPIN_NS;
+  do
+    for (int i = 0; i < SPINS_A_LOOK; i++) {
+      if (atomic_load_explicit(&e->value, memory_order_acquire) != value) return;
+      relax();
+    }
+  while (now_ns() < end);
+  while (atomic_load_explicit(&e->value, memory_order_acquire) == value) event_sleep(e, value);
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 struct pool {
   int threads;
   pthread_t *ids;
-  pthread_mutex_t lock;
-  pthread_cond_t wake, done;
-  pool_fn fn;
+  pool_fn fn; /* fn, arg and chunks of the job: for threads that hold a chunk of it */
   void *arg;
   int chunks;
-  atomic_int next;        /* next chunk to claim */
-  atomic_int active;      /* workers that have not left the current job */
-  atomic_uint generation; /* counts jobs; a worker runs each generation once */
   atomic_bool quit;
+  event jobs;                                /* counts jobs */
+  event undone;                              /* chunks of the job that are not done */
+  _Alignas(CACHE_LINE) atomic_int unclaimed; /* of the job; at or below 0: none */
 };
 
 typedef struct worker_start {
@@ -29,11 +116,13 @@ typedef struct worker_start {
   int index;
 } worker_start;
 
-static void claim_chunks(pool *p, int worker) {
-  for (;;) {
-    int chunk = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-    if (chunk >= p->chunks) return;
-    p->fn(p->arg, chunk, worker);
+/* Takes chunks until there are none, of whatever job there is. */
+static void run_chunks(pool *p, int worker) {
+  while (atomic_load_explicit(&p->unclaimed, memory_order_relaxed) > 0) {
+    int left = atomic_fetch_sub_explicit(&p->unclaimed, 1, memory_order_acquire);
+    if (left <= 0) return;
+    p->fn(p->arg, p->chunks - left, worker);
+    if (atomic_fetch_sub(&p->undone.value, 1) == 1) event_wake(&p->undone, 1);
   }
 }
 
@@ -41,28 +130,12 @@ static void *worker_main(void *start) {
   worker_start s = *(worker_start *)start;
   free(start);
   pool *p = s.p;
-  unsigned seen = 0;
-  for (;;) {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-      if (atomic_load_explicit(&p->generation, memory_order_acquire) != seen || atomic_load(&p->quit)) break;
-#if defined(__x86_64__) || defined(__i386__)
-      __builtin_ia32_pause();
-#endif
-    }
-    if (atomic_load_explicit(&p->generation, memory_order_acquire) == seen && !atomic_load(&p->quit)) {
-      pthread_mutex_lock(&p->lock);
-      while (atomic_load(&p->generation) == seen && !atomic_load(&p->quit)) pthread_cond_wait(&p->wake, &p->lock);
-      pthread_mutex_unlock(&p->lock);
-    }
-    if (atomic_load(&p->quit)) return NULL;
-    seen = atomic_load_explicit(&p->generation, memory_order_acquire);
-    claim_chunks(p, s.index);
-    if (atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel) == 1) {
-      pthread_mutex_lock(&p->lock);
-      pthread_cond_signal(&p->done);
-      pthread_mutex_unlock(&p->lock);
-    }
+  while (!atomic_load(&p->quit)) {
+    unsigned seen = atomic_load(&p->jobs.value);
+    run_chunks(p, s.index);
+    if (!atomic_load(&p->quit)) event_wait(&p->jobs, seen);
   }
+  return NULL;
 }
 
 int pool_cpus(void) {
@@ -72,23 +145,30 @@ int pool_cpus(void) {
   return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
 }
 
+static pool *pool_alloc(int threads) {
+  pool *p = aligned_alloc(_Alignof(pool), sizeof *p);
+  if (!p) return NULL;
+  *p = (pool){.threads = 1, .ids = calloc((size_t)threads, sizeof *p->ids)};
+  if (!p->ids) {
+    free(p);
+    return NULL;
+  }
+  event_open(&p->jobs);
+  event_open(&p->undone);
+  return p;
+}
+
 pool *pool_new(int threads, ace_error *err) {
   if (threads < 0 || threads > MAX_THREADS) {
     ace_fail(err, ACE_EINVAL, "threads: %d is outside 0..%d", threads, MAX_THREADS);
     return NULL;
   }
   if (threads == 0) threads = pool_cpus();
-  pool *p = calloc(1, sizeof *p);
-  if (p) p->ids = calloc((size_t)threads, sizeof *p->ids);
-  if (!p || !p->ids) {
-    free(p);
+  pool *p = pool_alloc(threads);
+  if (!p) {
     ace_fail(err, ACE_ENOMEM, "threads: out of memory");
     return NULL;
   }
-  p->threads = 1;
-  pthread_mutex_init(&p->lock, NULL);
-  pthread_cond_init(&p->wake, NULL);
-  pthread_cond_init(&p->done, NULL);
   for (int i = 1; i < threads; i++) {
     worker_start *s = malloc(sizeof *s);
     if (s) *s = (worker_start){p, i};
@@ -105,14 +185,12 @@ pool *pool_new(int threads, ace_error *err) {
 
 void pool_free(pool *p) {
   if (!p) return;
-  pthread_mutex_lock(&p->lock);
   atomic_store(&p->quit, true);
-  pthread_cond_broadcast(&p->wake);
-  pthread_mutex_unlock(&p->lock);
+  atomic_fetch_add(&p->jobs.value, 1);
+  event_wake(&p->jobs, MAX_THREADS);
   for (int i = 1; i < p->threads; i++) pthread_join(p->ids[i], NULL);
-  pthread_cond_destroy(&p->wake);
-  pthread_cond_destroy(&p->done);
-  pthread_mutex_destroy(&p->lock);
+  event_close(&p->jobs);
+  event_close(&p->undone);
   free(p->ids);
   free(p);
 }
@@ -126,23 +204,14 @@ void pool_run(pool *p, int chunks, pool_fn fn, void *arg) {
     for (int i = 0; i < chunks; i++) fn(arg, i, 0);
     return;
   }
-  pthread_mutex_lock(&p->lock);
   p->fn = fn;
   p->arg = arg;
   p->chunks = chunks;
-  atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-  atomic_store_explicit(&p->active, p->threads - 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
-  pthread_cond_broadcast(&p->wake);
-  pthread_mutex_unlock(&p->lock);
-  claim_chunks(p, 0);
-  for (int i = 0; i < SPIN_ROUNDS && atomic_load_explicit(&p->active, memory_order_acquire) > 0; i++) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-  }
-  if (atomic_load_explicit(&p->active, memory_order_acquire) == 0) return;
-  pthread_mutex_lock(&p->lock);
-  while (atomic_load_explicit(&p->active, memory_order_acquire) > 0) pthread_cond_wait(&p->done, &p->lock);
-  pthread_mutex_unlock(&p->lock);
+  atomic_store_explicit(&p->undone.value, (unsigned)chunks, memory_order_relaxed);
+  atomic_store_explicit(&p->unclaimed, chunks, memory_order_release);
+  atomic_fetch_add(&p->jobs.value, 1);
+  event_wake(&p->jobs, chunks - 1);
+  run_chunks(p, 0);
+  for (unsigned left; (left = atomic_load_explicit(&p->undone.value, memory_order_acquire)) > 0;)
+    event_wait(&p->undone, left);
 }
