@@ -51,11 +51,11 @@ static void load_detokenizer(ckpt_reader *r, audio_detokenizer *d, const dit_con
 enum { SINUSOID_WIDTH = 256 };
 
 static void load_time_embed(ckpt_reader *r, time_embed *e, int hidden, const char *name) {
-  e->linear_1 = ckpt_matrix(r, hidden, SINUSOID_WIDTH, "decoder.%s.linear_1.weight", name);
+  e->linear_1 = linear_plain(ckpt_matrix(r, hidden, SINUSOID_WIDTH, "decoder.%s.linear_1.weight", name));
   e->bias_1 = ckpt_vector(r, hidden, "decoder.%s.linear_1.bias", name);
-  e->linear_2 = ckpt_matrix(r, hidden, hidden, "decoder.%s.linear_2.weight", name);
+  e->linear_2 = linear_plain(ckpt_matrix(r, hidden, hidden, "decoder.%s.linear_2.weight", name));
   e->bias_2 = ckpt_vector(r, hidden, "decoder.%s.linear_2.bias", name);
-  e->proj = ckpt_matrix(r, 6 * hidden, hidden, "decoder.%s.time_proj.weight", name);
+  e->proj = linear_plain(ckpt_matrix(r, 6 * hidden, hidden, "decoder.%s.time_proj.weight", name));
   e->proj_bias = ckpt_vector(r, 6 * hidden, "decoder.%s.time_proj.bias", name);
 }
 
@@ -81,7 +81,7 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
   d->proj_in_bias = ckpt_vector(r, h, "decoder.proj_in.1.bias");
   load_time_embed(r, &d->t, h, "time_embed");
   load_time_embed(r, &d->r, h, "time_embed_r");
-  d->condition = ckpt_matrix(r, h, cfg->encoder.hidden, "decoder.condition_embedder.weight");
+  d->condition = linear_plain(ckpt_matrix(r, h, cfg->encoder.hidden, "decoder.condition_embedder.weight"));
   d->condition_bias = ckpt_vector(r, h, "decoder.condition_embedder.bias");
   d->norm_out = ckpt_vector(r, h, "decoder.norm_out.weight");
   d->table = rearrange_table(r, 2, h, "decoder.scale_shift_table");

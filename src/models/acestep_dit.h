@@ -36,8 +36,8 @@ typedef struct audio_detokenizer {
 } audio_detokenizer;
 
 typedef struct time_embed {
-  tens linear_1, bias_1, linear_2, bias_2; /* [H, 256], [H], [H, H], [H] */
-  tens proj, proj_bias;                    /* [6H, H], [6H] */
+  linear linear_1, linear_2, proj; /* [H, 256], [H, H], [6H, H] */
+  tens bias_1, bias_2, proj_bias;  /* [H], [H], [6H] */
 } time_embed;
 
 typedef struct dit_layer {
@@ -50,9 +50,10 @@ typedef struct dit_layer {
 typedef struct dit_decoder {
   tens proj_in, proj_in_bias; /* [H, patch, in_channels], [H] */
   time_embed t, r;
-  tens condition, condition_bias; /* [H, He], [H] */
-  tens norm_out, table;           /* [H], [2, H] */
-  tens proj_out, proj_out_bias;   /* [patch, 64, H], [64] */
+  linear condition;             /* [H, He] */
+  tens condition_bias;          /* [H] */
+  tens norm_out, table;         /* [H], [2, H] */
+  tens proj_out, proj_out_bias; /* [patch, 64, H], [64] */
   dit_layer *layers;
 } dit_decoder;
 

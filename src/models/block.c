@@ -4,18 +4,18 @@
 
 void attn_load(ckpt_reader *r, attn_weights *w, const block_config *cfg, int in, int kv_in, const char *name) {
   int q_width = cfg->heads * cfg->head_dim, kv_width = cfg->kv_heads * cfg->head_dim;
-  w->q = ckpt_matrix(r, q_width, in, "%s.q_proj.weight", name);
-  w->k = ckpt_matrix(r, kv_width, kv_in, "%s.k_proj.weight", name);
-  w->v = ckpt_matrix(r, kv_width, kv_in, "%s.v_proj.weight", name);
-  w->o = ckpt_matrix(r, in, q_width, "%s.o_proj.weight", name);
+  w->q = linear_plain(ckpt_matrix(r, q_width, in, "%s.q_proj.weight", name));
+  w->k = linear_plain(ckpt_matrix(r, kv_width, kv_in, "%s.k_proj.weight", name));
+  w->v = linear_plain(ckpt_matrix(r, kv_width, kv_in, "%s.v_proj.weight", name));
+  w->o = linear_plain(ckpt_matrix(r, in, q_width, "%s.o_proj.weight", name));
   w->q_norm = ckpt_vector(r, cfg->head_dim, "%s.q_norm.weight", name);
   w->k_norm = ckpt_vector(r, cfg->head_dim, "%s.k_norm.weight", name);
 }
 
 void mlp_load(ckpt_reader *r, mlp_weights *w, int hidden, int intermediate, const char *name) {
-  w->gate = ckpt_matrix(r, intermediate, hidden, "%s.gate_proj.weight", name);
-  w->up = ckpt_matrix(r, intermediate, hidden, "%s.up_proj.weight", name);
-  w->down = ckpt_matrix(r, hidden, intermediate, "%s.down_proj.weight", name);
+  w->gate = linear_plain(ckpt_matrix(r, intermediate, hidden, "%s.gate_proj.weight", name));
+  w->up = linear_plain(ckpt_matrix(r, intermediate, hidden, "%s.up_proj.weight", name));
+  w->down = linear_plain(ckpt_matrix(r, hidden, intermediate, "%s.down_proj.weight", name));
 }
 
 void block_load(ckpt_reader *r, block_weights *w, const block_config *cfg, const char *name) {
@@ -45,9 +45,9 @@ block_weights *block_load_stack(ckpt_reader *r, const block_config *cfg, int n, 
 
 tens *attn_self(tens_ctx *c, const attn_weights *w, const block_config *cfg, const tens *n, block_mask mask) {
   op_rope rope = {.theta = cfg->rope_theta};
-  tens *q = op_head_norm(c, op_linear(c, n, &w->q, NULL), &w->q_norm, cfg->eps, &rope);
-  tens *k = op_head_norm(c, op_linear(c, n, &w->k, NULL), &w->k_norm, cfg->eps, &rope);
-  tens *v = op_linear(c, n, &w->v, NULL);
+  tens *q = op_head_norm(c, linear_forward(c, n, &w->q, NULL), &w->q_norm, cfg->eps, &rope);
+  tens *k = op_head_norm(c, linear_forward(c, n, &w->k, NULL), &w->k_norm, cfg->eps, &rope);
+  tens *v = linear_forward(c, n, &w->v, NULL);
   op_attn a = {.heads = cfg->heads,
                .kv_heads = cfg->kv_heads,
                .causal = mask.causal,
@@ -58,15 +58,15 @@ tens *attn_self(tens_ctx *c, const attn_weights *w, const block_config *cfg, con
 
 tens *block_mlp(tens_ctx *c, tens_mark mark, const block_weights *w, const block_config *cfg, tens *y) {
   tens *n = op_rms_norm(c, y, &w->post_norm, cfg->eps);
-  tens *wide = op_swiglu(c, n, &w->mlp.gate, &w->mlp.up);
-  return tens_keep(c, mark, op_linear(c, wide, &w->mlp.down, &(op_epilogue){.residual = y}));
+  tens *wide = linear_swiglu(c, n, &w->mlp.gate, &w->mlp.up);
+  return tens_keep(c, mark, linear_forward(c, wide, &w->mlp.down, &(op_epilogue){.residual = y}));
 }
 
 tens *block_forward(tens_ctx *c, const block_weights *w, const block_config *cfg, const tens *x, block_mask mask) {
   tens_mark start = tens_here(c);
   tens *n = op_rms_norm(c, x, &w->input_norm, cfg->eps);
   tens *mixed = attn_self(c, &w->attn, cfg, n, mask);
-  tens *y = tens_keep(c, start, op_linear(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
+  tens *y = tens_keep(c, start, linear_forward(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
   return block_mlp(c, start, w, cfg, y);
 }
 

@@ -10,15 +10,16 @@
 
 #include "formats/checkpoint.h"
 #include "formats/config.h"
-#include "tensor/ops.h"
+#include "models/linear.h"
 
 /* Projections of one attention: q [heads*D, in], k and v [kv_heads*D, kv_in], o [out, heads*D], norms [D]. */
 typedef struct attn_weights {
-  tens q, k, v, o, q_norm, k_norm;
+  linear q, k, v, o;
+  tens q_norm, k_norm;
 } attn_weights;
 
 typedef struct mlp_weights {
-  tens gate, up, down; /* [I, H], [I, H], [H, I] */
+  linear gate, up, down; /* [I, H], [I, H], [H, I] */
 } mlp_weights;
 
 typedef struct block_weights {

@@ -2,23 +2,23 @@
 
 bool dit_attend(tens_ctx *c, const acestep_dit *m, const tens *encoded, dit_condition *out) {
   const dit_decoder *d = &m->decoder;
-  tens *embedded = op_linear(c, encoded, &d->condition, &(op_epilogue){.bias = &d->condition_bias});
+  tens *embedded = linear_forward(c, encoded, &d->condition, &(op_epilogue){.bias = &d->condition_bias});
   for (int i = 0; i < m->cfg.layers; i++) {
     const attn_weights *w = &d->layers[i].cross;
     tens_mark start = tens_here(c);
-    tens *k = op_linear(c, embedded, &w->k, NULL);
+    tens *k = linear_forward(c, embedded, &w->k, NULL);
     out->k[i] = tens_keep(c, start, op_head_norm(c, k, &w->k_norm, m->cfg.decoder.eps, NULL));
-    out->v[i] = op_linear(c, embedded, &w->v, NULL);
+    out->v[i] = linear_forward(c, embedded, &w->v, NULL);
   }
   return tens_status(c) == ACE_OK;
 }
 
 /* One of the two time embeddings: u [B] -> e [B, H] and p [B, 6H]. */
 static void embed_time(tens_ctx *c, const time_embed *w, const tens *u, tens **e, tens **p) {
-  tens *wave = op_sinusoid(c, u, (int)w->linear_1.dim[1], 1000.0f);
-  tens *h = op_linear(c, wave, &w->linear_1, &(op_epilogue){.bias = &w->bias_1, .act = OP_ACT_SILU});
-  *e = op_linear(c, h, &w->linear_2, &(op_epilogue){.bias = &w->bias_2});
-  *p = op_linear(c, op_silu(c, *e), &w->proj, &(op_epilogue){.bias = &w->proj_bias});
+  tens *wave = op_sinusoid(c, u, (int)w->linear_1.w.dim[1], 1000.0f);
+  tens *h = linear_forward(c, wave, &w->linear_1, &(op_epilogue){.bias = &w->bias_1, .act = OP_ACT_SILU});
+  *e = linear_forward(c, h, &w->linear_2, &(op_epilogue){.bias = &w->bias_2});
+  *p = linear_forward(c, op_silu(c, *e), &w->proj, &(op_epilogue){.bias = &w->proj_bias});
 }
 
 /* temb [B, H] and its projection [B, 6H]: the embedding of t plus that of t - r. */
@@ -66,19 +66,19 @@ static tens *layer_forward(tens_ctx *c, const acestep_dit *m, int i, const tens 
   tens *n = op_rms_norm_modulated(c, x, &l->self_norm, cfg->eps, row[SCALE_SELF], row[SHIFT_SELF]);
   block_mask mask = {.window = m->cfg.sliding[i] ? m->cfg.window : -1};
   tens *mixed = attn_self(c, &l->self, cfg, n, mask);
-  tens *y = op_linear(c, mixed, &l->self.o, &(op_epilogue){.gate = row[GATE_SELF], .residual = x});
+  tens *y = linear_forward(c, mixed, &l->self.o, &(op_epilogue){.gate = row[GATE_SELF], .residual = x});
   y = tens_keep(c, start, y);
 
   tens_mark middle = tens_here(c);
   n = op_rms_norm(c, y, &l->cross_norm, cfg->eps);
-  tens *q = op_head_norm(c, op_linear(c, n, &l->cross.q, NULL), &l->cross.q_norm, cfg->eps, NULL);
+  tens *q = op_head_norm(c, linear_forward(c, n, &l->cross.q, NULL), &l->cross.q_norm, cfg->eps, NULL);
   if (look && !show(c, look, i, cfg, q, k)) return NULL;
   mixed = op_attention(c, q, k, v, &(op_attn){.heads = cfg->heads, .kv_heads = cfg->kv_heads, .window = -1});
-  tens *z = tens_keep(c, middle, op_linear(c, mixed, &l->cross.o, &(op_epilogue){.residual = y}));
+  tens *z = tens_keep(c, middle, linear_forward(c, mixed, &l->cross.o, &(op_epilogue){.residual = y}));
 
   n = op_rms_norm_modulated(c, z, &l->mlp_norm, cfg->eps, row[SCALE_MLP], row[SHIFT_MLP]);
-  tens *wide = op_swiglu(c, n, &l->mlp.gate, &l->mlp.up);
-  return op_linear(c, wide, &l->mlp.down, &(op_epilogue){.gate = row[GATE_MLP], .residual = z});
+  tens *wide = linear_swiglu(c, n, &l->mlp.gate, &l->mlp.up);
+  return linear_forward(c, wide, &l->mlp.down, &(op_epilogue){.gate = row[GATE_MLP], .residual = z});
 }
 
 /* Context and x as patches [B, ceil(T / patch), H]. */

@@ -22,12 +22,12 @@ static tens *layer_extend(tens_ctx *c, const block_weights *w, const block_confi
   tens_mark start = tens_here(c);
   op_rope rope = {.theta = cfg->rope_theta, .start = cache->length};
   tens *n = op_rms_norm(c, x, &w->input_norm, cfg->eps);
-  tens *q = op_head_norm(c, op_linear(c, n, &w->attn.q, NULL), &w->attn.q_norm, cfg->eps, &rope);
-  tens *k = op_head_norm(c, op_linear(c, n, &w->attn.k, NULL), &w->attn.k_norm, cfg->eps, &rope);
-  tens *v = op_linear(c, n, &w->attn.v, NULL);
+  tens *q = op_head_norm(c, linear_forward(c, n, &w->attn.q, NULL), &w->attn.q_norm, cfg->eps, &rope);
+  tens *k = op_head_norm(c, linear_forward(c, n, &w->attn.k, NULL), &w->attn.k_norm, cfg->eps, &rope);
+  tens *v = linear_forward(c, n, &w->attn.v, NULL);
   if (!op_cache_store(c, cache, k, v)) return NULL;
   tens *mixed = op_attention_cached(c, q, cache, cfg->heads, cfg->kv_heads);
-  tens *y = tens_keep(c, start, op_linear(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
+  tens *y = tens_keep(c, start, linear_forward(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
   return block_mlp(c, start, w, cfg, y);
 }
 
