@@ -5,8 +5,9 @@
 
 add_library(acestep_shared SHARED cmake/empty.c)
 foreach(room ${ACE_ROOMS})
-  if(NOT room STREQUAL "cli")
-    target_sources(acestep_shared PRIVATE $<TARGET_OBJECTS:ace_${room}>)
+  target_sources(acestep_shared PRIVATE $<TARGET_OBJECTS:ace_${room}>)
+  if(room STREQUAL "engine")
+    break()
   endif()
 endforeach()
 # For the libraries that the rooms need; the archives themselves add nothing to the objects above.

@@ -41,7 +41,8 @@ typedef enum ace_status {
   ACE_ENOMEM = 5,       /* not enough memory for this job */
   ACE_ECANCELED = 6,    /* the caller asked to stop */
   ACE_EUNSUPPORTED = 7, /* understood, but not by this model or build */
-  ACE_EINTERNAL = 8     /* a defect of this library */
+  ACE_EINTERNAL = 8,    /* a defect of this library */
+  ACE_EBUSY = 9         /* too much work is waiting already; try again later */
 } ace_status;
 
 /* One line, lower case, with what was wrong, where, and the accepted range or remedy. */

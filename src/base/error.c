@@ -16,6 +16,7 @@ const char *ace_status_name(ace_status status) {
     case ACE_ECANCELED: return "cancelled";
     case ACE_EUNSUPPORTED: return "unsupported";
     case ACE_EINTERNAL: return "internal";
+    case ACE_EBUSY: return "busy";
   }
   return "unknown";
 }

@@ -1,0 +1,326 @@
+/* jobs.c - opening and closing the queue, and what callers ask of it. */
+#include "jobs/jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "jobs/jobs_inner.h"
+
+enum { MOST_WAITING = 200, WINDOW = 50 };
+
+const char *job_state_name(job_state state) {
+  static const char *const names[] = {"queued", "running", "succeeded", "failed", "cancelled"};
+  return names[state];
+}
+
+double jobs_monotonic(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct timespec jobs_deadline(double seconds) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  double whole = (double)(int64_t)seconds;
+  t.tv_sec += (time_t)whole;
+  t.tv_nsec += (long)((seconds - whole) * 1e9);
+  if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+  return t;
+}
+
+bool jobs_later(const struct timespec *deadline) {
+  return jobs_monotonic() >= (double)deadline->tv_sec + 1e-9 * (double)deadline->tv_nsec;
+}
+
+/* ---- opening, closing -------------------------------------------------------------------------------------------- */
+
+static void init_locks(jobs *q) {
+  pthread_condattr_t clock;
+  pthread_condattr_init(&clock);
+  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+  pthread_mutex_init(&q->lock, NULL);
+  pthread_cond_init(&q->work, &clock);
+  pthread_cond_init(&q->ended, &clock);
+  pthread_condattr_destroy(&clock);
+}
+
+jobs *jobs_open(const jobs_options *options, ace_error *err) {
+  jobs *q = calloc(1, sizeof *q);
+  if (!q) {
+    ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
+    return NULL;
+  }
+  init_locks(q);
+  q->options = *options;
+  q->options.folder = NULL; /* the caller's; ours is below */
+  if (q->options.most_waiting <= 0) q->options.most_waiting = MOST_WAITING;
+  if (q->options.window <= 0) q->options.window = WINDOW;
+  if (!(q->options.average > 0)) q->options.average = 5;
+  q->running.queue = q;
+  q->folder = strdup(options->folder), q->outputs = file_join(options->folder, "outputs");
+  bool ok = q->folder && q->outputs;
+  if (!ok) ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
+  ok = ok && file_make_directory(q->outputs, err) == ACE_OK && (q->store = store_open(q->folder, err)) &&
+       (q->events = events_new(err));
+  if (ok && pthread_create(&q->thread, NULL, jobs_worker, q) != 0)
+    ok = ace_fail(err, ACE_ENOMEM, "jobs: the system would not start a thread") == ACE_OK;
+  q->started = ok;
+  if (ok) return q;
+  jobs_close(q, 0);
+  return NULL;
+}
+
+void jobs_drain(jobs *q) {
+  pthread_mutex_lock(&q->lock);
+  q->draining = true;
+  pthread_cond_broadcast(&q->work);
+  pthread_mutex_unlock(&q->lock);
+}
+
+void jobs_close(jobs *q, double patience) {
+  if (!q) return;
+  jobs_drain(q);
+  pthread_mutex_lock(&q->lock);
+  struct timespec deadline = jobs_deadline(patience);
+  while (q->running.seq && !jobs_later(&deadline)) pthread_cond_timedwait(&q->ended, &q->lock, &deadline);
+  atomic_store(&q->running.stop, true);
+  pthread_mutex_unlock(&q->lock);
+  if (q->started) pthread_join(q->thread, NULL);
+  db_close(q->store);
+  events_free(q->events);
+  pthread_cond_destroy(&q->work), pthread_cond_destroy(&q->ended);
+  pthread_mutex_destroy(&q->lock);
+  free(q->folder), free(q->outputs);
+  free(q);
+}
+
+events *jobs_events(jobs *q) {
+  return q->events;
+}
+
+const char *jobs_outputs(const jobs *q) {
+  return q->outputs;
+}
+
+char *jobs_folder(const jobs *q, const char *id) {
+  return file_join(q->outputs, id);
+}
+
+double jobs_average(jobs *q) {
+  return store_average(q->store, q->options.window, q->options.average);
+}
+
+/* ---- describing -------------------------------------------------------------------------------------------------- */
+
+static json_t *left(double seconds) {
+  return seconds >= 0 ? json_real(seconds) : json_null();
+}
+
+static json_t *progress_of(const job_running *j) {
+  return json_pack("{s:s, s:f, s:i, s:i}", "stage", j->stage, "fraction", j->fraction, "step", j->step, "steps",
+                   j->steps);
+}
+
+/* What a waiting job waits for: the rest of the running one, those before it, and itself. */
+static ace_status add_place(jobs *q, json_t *job, int64_t seq, ace_error *err) {
+  int position;
+  double ahead, average = jobs_average(q), own = json_real_value(json_object_get(job, "estimate"));
+  ace_status status = store_position(q->store, seq, average, &position, &ahead, err);
+  if (status != ACE_OK) return status;
+  double now = !q->running.seq ? 0 : q->running.seconds_left >= 0 ? q->running.seconds_left : average;
+  json_object_set_new(job, "position", json_integer(position));
+  json_object_set_new(job, "seconds_left", json_real(now + ahead + (own > 0 ? own : average)));
+  return ACE_OK;
+}
+
+json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err) {
+  json_t *job = store_get(q->store, seq, whole, err);
+  if (!job) return NULL;
+  ace_status status = ACE_OK;
+  if (seq == q->running.seq) {
+    json_object_set_new(job, "progress", progress_of(&q->running));
+    json_object_set_new(job, "seconds_left", left(q->running.seconds_left));
+  } else if (strcmp(json_string_value(json_object_get(job, "state")), "queued") == 0) {
+    status = add_place(q, job, seq, err);
+  }
+  if (status == ACE_OK) return job;
+  json_decref(job);
+  return NULL;
+}
+
+void jobs_tell(jobs *q, const char *session, const char *id, int64_t seq) {
+  json_t *data = json_pack("{s:s}", "id", id);
+  if (!data) return;
+  if (seq == q->running.seq) {
+    json_object_set_new(data, "state", json_string("running"));
+    json_object_set_new(data, "progress", progress_of(&q->running));
+    json_object_set_new(data, "seconds_left", left(q->running.seconds_left));
+  } else {
+    json_object_set_new(data, "state", json_string("queued"));
+    add_place(q, data, seq, NULL);
+  }
+  events_publish(q->events, session, id, "progress", data);
+  json_decref(data);
+}
+
+void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state, const ace_error *why) {
+  json_t *data = json_pack("{s:s, s:s}", "id", id, "state", job_state_name(state));
+  if (!data) return;
+  if (state == JOB_FAILED)
+    json_object_set_new(data, "error",
+                        json_pack("{s:s, s:s}", "status", ace_status_name(why->status), "message", why->message));
+  events_publish(q->events, session, id, state == JOB_FAILED ? "failed" : "done", data);
+  json_decref(data);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+/* A random UUID (RFC 4122, version 4). */
+static ace_status new_id(char out[JOBS_ID], ace_error *err) {
+  uint8_t b[16];
+  if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b) return ace_fail_errno(err, "jobs: no random numbers");
+  b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+  b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+  char *at = out;
+  for (int i = 0; i < 16; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
+    at += snprintf(at, 3, "%02x", b[i]);
+  }
+  return ACE_OK;
+}
+
+static ace_status check_room(jobs *q, ace_error *err) {
+  int waiting;
+  if (q->draining) return ace_fail(err, ACE_EBUSY, "jobs: the program is ending; try again when it is back");
+  ace_status status = store_waiting(q->store, &waiting, err);
+  if (status == ACE_OK && waiting >= q->options.most_waiting)
+    status = ace_fail(err, ACE_EBUSY, "jobs: the queue is full (%d wait); try again in a moment", waiting);
+  return status;
+}
+
+ace_status jobs_submit(jobs *q, const job_new *j, char id[JOBS_ID], int *position, ace_error *err) {
+  ace_status status = new_id(id, err);
+  if (status != ACE_OK) return status;
+  pthread_mutex_lock(&q->lock);
+  int64_t seq = 0;
+  int place = 0;
+  double ahead;
+  status = check_room(q, err);
+  if (status == ACE_OK) status = store_add(q->store, j, id, &seq, err);
+  if (status == ACE_OK) {
+    store_position(q->store, seq, 0, &place, &ahead, NULL); /* it is in: what follows only describes it */
+    jobs_tell(q, j->session, id, seq);
+    pthread_cond_broadcast(&q->work);
+  }
+  pthread_mutex_unlock(&q->lock);
+  if (position) *position = place;
+  return status;
+}
+
+json_t *jobs_get(jobs *q, const char *id, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  pthread_mutex_lock(&q->lock);
+  json_t *job = store_find(q->store, id, &seq, &state, err) == ACE_OK ? jobs_describe(q, seq, true, err) : NULL;
+  pthread_mutex_unlock(&q->lock);
+  return job;
+}
+
+json_t *jobs_wait(jobs *q, const char *id, double seconds, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  json_t *job = NULL;
+  struct timespec deadline = jobs_deadline(seconds);
+  pthread_mutex_lock(&q->lock);
+  while (store_find(q->store, id, &seq, &state, err) == ACE_OK) {
+    if (state <= JOB_RUNNING && !jobs_later(&deadline) && !q->draining) {
+      pthread_cond_timedwait(&q->ended, &q->lock, &deadline);
+      continue;
+    }
+    job = jobs_describe(q, seq, true, err);
+    break;
+  }
+  pthread_mutex_unlock(&q->lock);
+  return job;
+}
+
+json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err) {
+  int64_t *seqs;
+  json_t *list = json_array();
+  pthread_mutex_lock(&q->lock);
+  int n = store_list(q->store, filter, &seqs, err);
+  bool ok = n >= 0;
+  for (int i = 0; ok && i < n; i++) {
+    json_t *job = jobs_describe(q, seqs[i], false, err);
+    ok = job && json_array_append_new(list, job) == 0;
+  }
+  pthread_mutex_unlock(&q->lock);
+  if (n >= 0) free(seqs);
+  if (ok) return list;
+  json_decref(list);
+  return NULL;
+}
+
+json_t *jobs_counts(jobs *q, ace_error *err) {
+  pthread_mutex_lock(&q->lock);
+  json_t *counts = store_counts(q->store, err);
+  double average = jobs_average(q);
+  pthread_mutex_unlock(&q->lock);
+  if (!counts) return NULL;
+  json_object_set_new(counts, "average_seconds", json_real(average));
+  json_object_set_new(counts, "most_waiting", json_integer(q->options.most_waiting));
+  return counts;
+}
+
+static ace_status cancel(jobs *q, const char *id, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  ace_status status = store_find(q->store, id, &seq, &state, err);
+  if (status != ACE_OK || state > JOB_RUNNING) return status;
+  if (seq == q->running.seq) {
+    q->running.cancelled = true;
+    atomic_store(&q->running.stop, true);
+    return ACE_OK;
+  }
+  json_t *job = store_get(q->store, seq, false, err);
+  if (!job) return err ? err->status : ACE_EIO;
+  status = store_end(q->store, seq, JOB_CANCELLED, NULL, NULL, err);
+  if (status == ACE_OK) {
+    jobs_tell_end(q, json_string_value(json_object_get(job, "session")), id, JOB_CANCELLED, NULL);
+    pthread_cond_broadcast(&q->ended);
+  }
+  json_decref(job);
+  return status;
+}
+
+ace_status jobs_cancel(jobs *q, const char *id, ace_error *err) {
+  pthread_mutex_lock(&q->lock);
+  ace_status status = cancel(q, id, err);
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}
+
+ace_status jobs_favourite(jobs *q, const char *id, int item, bool on, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_find(q->store, id, &seq, &state, err);
+  if (status == ACE_OK) status = store_favourite(q->store, seq, item, on, err);
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}
+
+ace_status jobs_annotate(jobs *q, const char *id, int item, const json_t *about, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_find(q->store, id, &seq, &state, err);
+  if (status == ACE_OK) status = store_annotate(q->store, seq, item, about, err);
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}

@@ -1,0 +1,53 @@
+/* jobs_inner.h - what the files of jobs.h share: the queue itself and its one running job. */
+#ifndef ACE_JOBS_INNER_H
+#define ACE_JOBS_INNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "jobs/store.h"
+
+struct job_running {
+  jobs *queue;
+  int64_t seq; /* 0: no job runs */
+  store_work work;
+  char *folder;
+  atomic_bool stop; /* asked to end */
+  bool cancelled;   /* somebody cancelled it; else it is stopped to be queued again */
+  char stage[32];   /* of the last progress, as are these */
+  double fraction, seconds_left;
+  int step, steps;
+  double told; /* monotonic seconds of the last message */
+};
+
+struct jobs {
+  jobs_options options;
+  char *folder, *outputs;
+  pthread_mutex_t lock; /* of everything below */
+  pthread_cond_t work;  /* something waits, or the end is near */
+  pthread_cond_t ended; /* a job has ended */
+  pthread_t thread;
+  bool started; /* the thread */
+  bool draining;
+  db *store;
+  events *events;
+  job_running running;
+};
+
+double jobs_monotonic(void);
+/* The absolute time `seconds` from now, for waits on the conditions above. */
+struct timespec jobs_deadline(double seconds);
+bool jobs_later(const struct timespec *deadline);
+
+double jobs_average(jobs *q);
+/* The job as jobs_get describes it; `whole` with request and result. The lock is held. */
+json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err);
+/* A message that describes how far the job is. The lock is held. */
+void jobs_tell(jobs *q, const char *session, const char *id, int64_t seq);
+/* And one that says how it ended. */
+void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state, const ace_error *why);
+
+/* The worker's thread; `queue` is a jobs. */
+void *jobs_worker(void *queue);
+
+#endif

@@ -1,0 +1,107 @@
+/* remove.c - ended jobs go, with their files. Files go first: what is still in the database can be removed again. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobs/jobs_inner.h"
+
+/* Bytes of the plain files of a folder; 0 when it is not there. Job folders have no folders in them. */
+static uint64_t folder_bytes(const char *path) {
+  DIR *dir = opendir(path);
+  if (!dir) return 0;
+  uint64_t sum = 0;
+  struct stat st;
+  for (struct dirent *e; (e = readdir(dir));)
+    if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+      sum += (uint64_t)st.st_size;
+  closedir(dir);
+  return sum;
+}
+
+static ace_status remove_folder(const char *path, ace_error *err) {
+  DIR *dir = opendir(path);
+  if (!dir) return errno == ENOENT ? ACE_OK : ace_fail_errno(err, "%s: cannot remove", path);
+  ace_status status = ACE_OK;
+  for (struct dirent *e; status == ACE_OK && (e = readdir(dir));) {
+    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+    if (unlinkat(dirfd(dir), e->d_name, 0) != 0) status = ace_fail_errno(err, "%s/%s: cannot remove", path, e->d_name);
+  }
+  closedir(dir);
+  if (status == ACE_OK && rmdir(path) != 0) status = ace_fail_errno(err, "%s: cannot remove", path);
+  return status;
+}
+
+static ace_status remove_job(jobs *q, int64_t seq, const char *id, uint64_t *freed, ace_error *err) {
+  char *folder = jobs_folder(q, id);
+  if (!folder) return ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
+  *freed = folder_bytes(folder);
+  ace_status status = remove_folder(folder, err);
+  if (status == ACE_OK) status = store_remove(q->store, seq, err);
+  free(folder);
+  return status;
+}
+
+ace_status jobs_delete(jobs *q, const char *id, ace_error *err) {
+  int64_t seq;
+  job_state state;
+  uint64_t freed;
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_find(q->store, id, &seq, &state, err);
+  if (status == ACE_OK && state <= JOB_RUNNING)
+    status = ace_fail(err, ACE_EINVAL, "job %.64s: it has not ended; cancel it first", id);
+  if (status == ACE_OK) status = remove_job(q, seq, id, &freed, err);
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}
+
+static uint64_t outputs_bytes(const jobs *q) {
+  DIR *dir = opendir(q->outputs);
+  if (!dir) return 0;
+  uint64_t sum = 0;
+  for (struct dirent *e; (e = readdir(dir));) {
+    if (*e->d_name == '.') continue;
+    char *folder = jobs_folder(q, e->d_name);
+    if (folder) sum += folder_bytes(folder);
+    free(folder);
+  }
+  closedir(dir);
+  return sum;
+}
+
+/* Removes the oldest job that may go; *freed is 0 and *gone false when there is none. */
+static ace_status remove_oldest(jobs *q, int64_t before, bool *gone, uint64_t *freed, ace_error *err) {
+  int64_t seq;
+  char id[JOBS_ID];
+  *gone = false, *freed = 0;
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_oldest(q->store, before, &seq, id, err);
+  if (status == ACE_OK && seq) {
+    status = remove_job(q, seq, id, freed, err);
+    *gone = status == ACE_OK;
+  }
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}
+
+ace_status jobs_prune(jobs *q, double age, uint64_t bytes, int *removed, ace_error *err) {
+  ace_status status = ACE_OK;
+  uint64_t freed, used = bytes ? outputs_bytes(q) : 0;
+  bool gone = age > 0;
+  *removed = 0;
+  while (status == ACE_OK && gone) {
+    status = remove_oldest(q, store_now() - (int64_t)(age * 1000), &gone, &freed, err);
+    used -= freed < used ? freed : used;
+    *removed += gone;
+  }
+  gone = true;
+  while (status == ACE_OK && gone && bytes && used > bytes) {
+    status = remove_oldest(q, 0, &gone, &freed, err);
+    used -= freed < used ? freed : used;
+    *removed += gone;
+  }
+  return status;
+}
