@@ -130,7 +130,7 @@ typedef struct work {
 
 static void run_once(bench *b, const work *w, int turn) {
   tens weights = w->w;
-  int64_t size = tens_count(&w->w) * (int64_t)tens_size_of(w->w.dtype);
+  int64_t size = (int64_t)tens_bytes(w->w.dtype, tens_count(&w->w));
   if (w->bytes > 0) weights.data = (uint8_t *)b->values + turn % ((int64_t)VALUES * 4 / size) * size;
   tens_mark mark = tens_here(b->c);
   if (w->kind == LINEAR) op_linear(b->c, &w->x, &weights, NULL);
@@ -161,7 +161,7 @@ static void bench_linear(bench *b, int64_t M, int64_t K, int64_t N, tens_dtype d
   w.w.dtype = dtype;
   if (dtype == TENS_BF16) w.w.data = b->halves;
   w.flops = 2.0 * (double)(M * K * N);
-  w.bytes = M == 1 ? (double)(K * N) * (double)tens_size_of(dtype) : 0;
+  w.bytes = M == 1 ? (double)tens_bytes(dtype, K * N) : 0;
   char what[64];
   snprintf(what, sizeof what, "linear M=%d K=%d N=%d %s", (int)M, (int)K, (int)N, dtype == TENS_F32 ? "f32" : "bf16");
   measure(b, what, &w);

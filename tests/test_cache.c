@@ -45,8 +45,8 @@ static op_cache new_cache(tens_ctx *c, tens_dtype dtype, int rows, const int32_t
                     .length = tens_new(c, TENS_I32, TENS_DIMS(rows))};
   assert_non_null(cache.length);
   memset(tens_i32(cache.length), 0, (size_t)rows * sizeof(int32_t));
-  memset(cache.k->data, 0xff, (size_t)tens_count(cache.k) * tens_size_of(dtype)); /* NaN: what is not stored shows */
-  memset(cache.v->data, 0xff, (size_t)tens_count(cache.v) * tens_size_of(dtype));
+  memset(cache.k->data, 0xff, tens_bytes(dtype, tens_count(cache.k))); /* NaN: what is not stored shows */
+  memset(cache.v->data, 0xff, tens_bytes(dtype, tens_count(cache.v)));
   return cache;
 }
 

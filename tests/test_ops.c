@@ -134,7 +134,7 @@ static tens *result_of(tens_ctx *c, size_t bytes, case_fn run, int variant) {
 /* tolerance 0: the same bits. */
 static void compare_variant(case_fn run, int variant, double tolerance) {
   const tens *want = result_of(oracle, 4096, run, variant);
-  size_t size = (size_t)tens_count(want) * tens_size_of(want->dtype), memory = tens_here(oracle).data;
+  size_t size = tens_bytes(want->dtype, tens_count(want)), memory = tens_here(oracle).data;
   for (int isa = 0; isa < isas; isa++) {
     const tens *first = result_of(contexts[isa][0], memory, run, variant);
     expect_same_shape(first, want);

@@ -109,7 +109,7 @@ static void keep_takes_views_and_strangers(void **state) {
   tens_ctx *c = open_small(1 << 16);
   tens *old = ramp(c, TENS_DIMS(4, 8), 0);
   float outside[4] = {9, 8, 7, 6};
-  tens stranger = {TENS_F32, 1, {4}, outside};
+  tens stranger = {.dtype = TENS_F32, .rank = 1, .dim = {4}, .data = outside};
   tens_mark mark = tens_here(c);
   ramp(c, TENS_DIMS(33), 0);
   tens *young = ramp(c, TENS_DIMS(6, 8), 50);
@@ -298,13 +298,13 @@ static void a_plan_needs_exactly_what_the_run_needs(void **state) {
 static void a_plan_reads_no_data(void **state) {
   ace_error err;
   tens_ctx *c = tens_open(&(tens_options){.device = tens_oracle(), .plan = true}, &err);
-  tens table = {TENS_BF16, 2, {100, 8}, NULL}; /* weights of a checkpoint that is not open */
+  tens table = {.dtype = TENS_BF16, .rank = 2, .dim = {100, 8}}; /* weights of a checkpoint that is not open */
   tens *ids = tens_new(c, TENS_I32, TENS_DIMS(1, 5));
   tens *x = op_embedding(c, &table, ids);
   x = op_gather(c, x, tens_new(c, TENS_I32, TENS_DIMS(1, 3)));
   assert_non_null(x);
   assert_int_equal(x->dim[1], 3);
-  tens big = {TENS_F32, 2, {1 << 20, 1 << 20}, NULL}; /* a terabyte costs nothing to plan */
+  tens big = {.dtype = TENS_F32, .rank = 2, .dim = {1 << 20, 1 << 20}}; /* a terabyte costs nothing to plan */
   assert_non_null(op_add(c, &big, &big));
   assert_true(tens_peak(c) > (size_t)1 << 42);
   assert_null(op_linear(c, x, &big, NULL)); /* shapes are checked all the same */

@@ -14,7 +14,7 @@ bool qwen3_cache_make(tens_ctx *c, const qwen3 *m, tens_dtype dtype, int64_t pag
 }
 
 size_t qwen3_cache_bytes(const qwen3 *m, tens_dtype dtype, int64_t pages) {
-  return 2 * (size_t)m->cfg.layers * (size_t)(pages * QWEN3_PAGE * kv_width(m)) * tens_size_of(dtype);
+  return 2 * (size_t)m->cfg.layers * tens_bytes(dtype, pages * QWEN3_PAGE * kv_width(m));
 }
 
 static tens *layer_extend(tens_ctx *c, const block_weights *w, const block_config *cfg, const op_cache *cache,
@@ -49,8 +49,5 @@ tens *qwen3_logits_range(tens_ctx *c, const qwen3 *m, const tens *hidden, int64_
   if (first < 0 || count < 1 || first + count > m->head.dim[0])
     return tens_fail(c, ACE_EINVAL, "language model: ids %lld..%lld are outside its vocabulary of %lld",
                      (long long)first, (long long)(first + count - 1), (long long)m->head.dim[0]);
-  tens rows = m->head;
-  rows.dim[0] = count;
-  rows.data = (uint8_t *)m->head.data + (size_t)(first * m->head.dim[1]) * tens_size_of(m->head.dtype);
-  return op_linear(c, hidden, &rows, NULL);
+  return op_linear(c, hidden, tens_rows(c, &m->head, first, count), NULL);
 }

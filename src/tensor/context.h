@@ -28,7 +28,7 @@ struct tens_ctx {
 /* ---- for operations --------------------------------------------------------------------------------------------- */
 
 /* What a tensor argument must be: element type and rank. */
-typedef enum op_kind { OP_F32, OP_WEIGHT /* F32 or BF16 */, OP_I32 } op_kind;
+typedef enum op_kind { OP_F32, OP_WEIGHT /* F32 or BF16 */, OP_MATRIX /* those, I8 or Q8_0 */, OP_I32 } op_kind;
 
 /* Called first by every operation: false after a failure, or when the caller has asked to stop. */
 bool op_begin(tens_ctx *c);

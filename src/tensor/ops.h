@@ -1,9 +1,10 @@
 /* ops.h - the list of operations: the only seam between models and hardware.
  *
  * Letters: B batch, S/T positions in time, C/K/N channels, H model width, D head width, V vocabulary. Activations are
- * F32. Weights marked * may be BF16 or F32 and are widened to F32 as they are read; all other weights are F32. Unless
- * it says otherwise an operation computes in F32, in an order that depends only on the shapes of one row: a row's
- * result is the same alone, in a batch, and for every number of threads.
+ * F32. Weights marked * may be BF16 or F32 and are widened to F32 as they are read; those marked ** also TENS_Q8_0,
+ * likewise, or TENS_I8, whose products are formed as int8.h says; all other weights are F32. Unless it says otherwise an
+ * operation computes in F32, in an order that depends only on the shapes of one row: a row's result is the same alone,
+ * in a batch, and for every number of threads.
  *
  * Each operation checks its shapes, allocates its result in the context and calls the device. It returns NULL and
  * records an error for a wrong shape or a missing input; after a failure it returns NULL at once.
@@ -26,13 +27,13 @@ typedef struct op_epilogue {
   const tens *residual; /* the shape of the result */
 } op_epilogue;
 
-/* x [..., K], w* [N, K] -> [..., N]: y = epilogue(x wᵀ). `e` may be NULL. */
+/* x [..., K], w** [N, K] -> [..., N]: y = epilogue(x wᵀ). `e` may be NULL. */
 tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e);
 
-/* x [..., K], w_gate* [N, K], w_up* [N, K] -> [..., N]: silu(x w_gateᵀ) * (x w_upᵀ). */
+/* x [..., K], w_gate** [N, K], w_up** [N, K] -> [..., N]: silu(x w_gateᵀ) * (x w_upᵀ). */
 tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up);
 
-/* table* [V, H], ids I32 [...] in 0..V-1 -> F32 [..., H]. An id outside the table is an error. */
+/* table** [V, H], ids I32 [...] in 0..V-1 -> F32 [..., H]. An id outside the table is an error. */
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids);
 
 /* ---- normalisation, position ------------------------------------------------------------------------------------ */

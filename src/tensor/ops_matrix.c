@@ -23,7 +23,7 @@ static bool epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n,
 tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e) {
   static const op_epilogue none = {0};
   if (!e) e = &none;
-  if (!op_begin(c) || !op_arg(c, "linear", "x", x, OP_F32, 1, 4) || !op_arg(c, "linear", "w", w, OP_WEIGHT, 2, 2))
+  if (!op_begin(c) || !op_arg(c, "linear", "x", x, OP_F32, 1, 4) || !op_arg(c, "linear", "w", w, OP_MATRIX, 2, 2))
     return NULL;
   if (op_last(x) != w->dim[1])
     return tens_fail(c, ACE_EINVAL, "linear: x %s does not fit w %s", TENS_SHAPE(x), TENS_SHAPE(w));
@@ -37,7 +37,7 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
 
 tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up) {
   if (!op_begin(c) || !op_arg(c, "swiglu", "x", x, OP_F32, 1, 4) ||
-      !op_arg(c, "swiglu", "w_gate", w_gate, OP_WEIGHT, 2, 2) || !op_arg(c, "swiglu", "w_up", w_up, OP_WEIGHT, 2, 2))
+      !op_arg(c, "swiglu", "w_gate", w_gate, OP_MATRIX, 2, 2) || !op_arg(c, "swiglu", "w_up", w_up, OP_MATRIX, 2, 2))
     return NULL;
   if (op_last(x) != w_gate->dim[1] || !op_same_shape(w_gate, w_up))
     return tens_fail(c, ACE_EINVAL, "swiglu: x %s does not fit w_gate %s and w_up %s", TENS_SHAPE(x),
@@ -50,7 +50,7 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
 /* ---- embedding: rows of a table --------------------------------------------------------------------------------- */
 
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids) {
-  if (!op_begin(c) || !op_arg(c, "embedding", "table", table, OP_WEIGHT, 2, 2) ||
+  if (!op_begin(c) || !op_arg(c, "embedding", "table", table, OP_MATRIX, 2, 2) ||
       !op_arg(c, "embedding", "ids", ids, OP_I32, 1, 3))
     return NULL;
   if (!c->plan) {

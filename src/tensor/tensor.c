@@ -1,5 +1,6 @@
 /* tensor.c - contexts and tensors: memory, the first failure, marks. Operations are in ops_*.c. */
 #include "tensor/context.h"
+#include "tensor/int8.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -103,8 +104,9 @@ tens *tens_fail(tens_ctx *c, ace_status status, const char *format, ...) {
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
-size_t tens_size_of(tens_dtype dtype) {
-  return dtype == TENS_BF16 ? 2 : 4;
+size_t tens_bytes(tens_dtype dtype, int64_t count) {
+  static const size_t each[] = {[TENS_F32] = 4, [TENS_BF16] = 2, [TENS_I32] = 4, [TENS_I8] = 1};
+  return dtype == TENS_Q8_0 ? (size_t)count / Q8_0_BLOCK * Q8_0_BYTES : (size_t)count * each[dtype];
 }
 
 int64_t tens_count(const tens *x) {
@@ -114,7 +116,7 @@ int64_t tens_count(const tens *x) {
 }
 
 const char *tens_shape_text(char *text, int rank, const int64_t *dim, tens_dtype dtype) {
-  static const char *const suffix[] = {"", " bf16", " i32"};
+  static const char *const suffix[] = {"", " bf16", " i32", " i8", " q8_0"};
   size_t used = (size_t)snprintf(text, TENS_SHAPE_SIZE, "[");
   for (int i = 0; i < rank && i < TENS_MAX_RANK; i++)
     used += (size_t)snprintf(text + used, TENS_SHAPE_SIZE - used, i ? ",%lld" : "%lld", (long long)dim[i]);
@@ -158,8 +160,12 @@ static tens_node *new_node(tens_ctx *c, tens_dtype dtype, int rank, const int64_
 
 tens *tens_new(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim) {
   if (c->error.status != ACE_OK || !sane_shape(c, "tensor", "a new one", rank, dim)) return NULL;
-  size_t bytes = tens_size_of(dtype);
-  for (int i = 0; i < rank; i++) bytes *= (size_t)dim[i];
+  if (dtype == TENS_I8 || dtype == TENS_Q8_0)
+    return tens_fail(c, ACE_EINTERNAL, "tensor: %s can only be a weight of a checkpoint",
+                     tens_shape_text((char[TENS_SHAPE_SIZE]){0}, rank, dim, dtype));
+  int64_t count = 1;
+  for (int i = 0; i < rank; i++) count *= dim[i];
+  size_t bytes = tens_bytes(dtype, count);
   size_t offset = arena_mark(&c->data);
   void *data = arena_alloc(&c->data, bytes);
   if (!data) return full(c, "a tensor", bytes);
@@ -169,7 +175,7 @@ tens *tens_new(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim) {
 
 tens *tens_from(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim, const void *data) {
   tens *x = tens_new(c, dtype, rank, dim);
-  if (x && !c->plan) memcpy(x->data, data, (size_t)tens_count(x) * tens_size_of(dtype));
+  if (x && !c->plan) memcpy(x->data, data, tens_bytes(dtype, tens_count(x)));
   return x;
 }
 
@@ -208,8 +214,9 @@ tens *tens_rows(tens_ctx *c, const tens *x, int64_t first, int64_t count) {
                      TENS_SHAPE(x));
   int64_t dim[TENS_MAX_RANK] = {count};
   for (int i = 1; i < x->rank; i++) dim[i] = x->dim[i];
-  size_t row = (size_t)(tens_count(x) / x->dim[0]) * tens_size_of(x->dtype);
-  return share(c, x, (size_t)first * row, x->rank, dim);
+  tens *part = share(c, x, tens_bytes(x->dtype, first * (tens_count(x) / x->dim[0])), x->rank, dim);
+  if (part && x->scale) part->scale = x->scale + first;
+  return part;
 }
 
 /* ---- marks ------------------------------------------------------------------------------------------------------ */
@@ -232,7 +239,7 @@ tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x) {
   tens_node kept = *n; /* its place may be taken in a moment */
   tens_release(c, mark);
   if (kept.offset != OUTSIDE && kept.offset >= mark.data) {
-    size_t bytes = (size_t)tens_count(&kept.t) * tens_size_of(kept.t.dtype);
+    size_t bytes = tens_bytes(kept.t.dtype, tens_count(&kept.t));
     if (!c->plan) {
       /* Take the whole stretch up to the end of x, so that it is ours to read and write, then only x's part. */
       arena_alloc(&c->data, kept.offset - mark.data + bytes);
@@ -242,8 +249,10 @@ tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x) {
     kept.t.data = arena_alloc(&c->data, bytes);
     kept.offset = mark.data;
   }
-  n = new_node(c, kept.t.dtype, kept.t.rank, kept.t.dim, kept.t.data, kept.offset);
-  return n ? (tens *)&n->t : NULL;
+  tens_node *moved = new_node(c, kept.t.dtype, kept.t.rank, kept.t.dim, kept.t.data, kept.offset);
+  if (!moved) return NULL;
+  moved->t.scale = kept.t.scale;
+  return &moved->t;
 }
 
 void *tens_scratch(tens_ctx *c, size_t bytes) {
@@ -296,8 +305,31 @@ bool op_begin(tens_ctx *c) {
   return false;
 }
 
+static bool kind_has(op_kind kind, tens_dtype dtype) {
+  switch (dtype) {
+    case TENS_F32: return kind != OP_I32;
+    case TENS_BF16: return kind == OP_WEIGHT || kind == OP_MATRIX;
+    case TENS_I32: return kind == OP_I32;
+    case TENS_I8:
+    case TENS_Q8_0: return kind == OP_MATRIX;
+  }
+  return false;
+}
+
+/* What the small formats ask for beside their shape. */
+static bool small_fits(tens_ctx *c, const char *op, const char *name, const tens *x) {
+  int64_t width = op_last(x);
+  if (x->dtype == TENS_I8 && (!x->scale || width > INT8_MAX_WIDTH))
+    tens_fail(c, ACE_EINVAL, "%s: %s %s needs scales and rows of at most %d values", op, name, TENS_SHAPE(x),
+              INT8_MAX_WIDTH);
+  else if (x->dtype == TENS_Q8_0 && width % Q8_0_BLOCK != 0)
+    tens_fail(c, ACE_EINVAL, "%s: %s %s needs rows of whole blocks of %d", op, name, TENS_SHAPE(x), Q8_0_BLOCK);
+  else return true;
+  return false;
+}
+
 bool op_arg(tens_ctx *c, const char *op, const char *name, const tens *x, op_kind kind, int lo, int hi) {
-  static const char *const wanted[] = {"f32", "f32 or bf16", "i32"};
+  static const char *const wanted[] = {"f32", "f32 or bf16", "f32, bf16, i8 or q8_0", "i32"};
   if (!x) {
     tens_fail(c, ACE_EINTERNAL, "%s: %s is missing", op, name);
     return false;
@@ -308,12 +340,11 @@ bool op_arg(tens_ctx *c, const char *op, const char *name, const tens *x, op_kin
     else tens_fail(c, ACE_EINVAL, "%s: %s %s must have %d to %d dims", op, name, TENS_SHAPE(x), lo, hi);
     return false;
   }
-  bool fits =
-      kind == OP_I32 ? x->dtype == TENS_I32 : x->dtype == TENS_F32 || (kind == OP_WEIGHT && x->dtype == TENS_BF16);
-  if (!fits) {
+  if (!kind_has(kind, x->dtype)) {
     tens_fail(c, ACE_EINVAL, "%s: %s %s has not the element type %s", op, name, TENS_SHAPE(x), wanted[kind]);
     return false;
   }
+  if (!small_fits(c, op, name, x)) return false;
   if (!x->data && !c->plan) {
     tens_fail(c, ACE_EINTERNAL, "%s: %s %s has no data", op, name, TENS_SHAPE(x));
     return false;

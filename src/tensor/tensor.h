@@ -20,7 +20,9 @@
 #include "base/arena.h"
 #include "base/pool.h"
 
-typedef enum tens_dtype { TENS_F32, TENS_BF16, TENS_I32 } tens_dtype;
+/* The last two are formats of weight matrices (int8.h): such a tensor belongs to a checkpoint or to the caller, it is
+ * never made in a context. */
+typedef enum tens_dtype { TENS_F32, TENS_BF16, TENS_I32, TENS_I8, TENS_Q8_0 } tens_dtype;
 
 enum { TENS_MAX_RANK = 4 };
 
@@ -28,7 +30,8 @@ typedef struct tens {
   tens_dtype dtype;
   int rank; /* 1..4 */
   int64_t dim[TENS_MAX_RANK];
-  void *data; /* contiguous; aligned to its element size; owned by an arena, a checkpoint map or the caller */
+  void *data;         /* contiguous; aligned to its element size; owned by an arena, a checkpoint map or the caller */
+  const float *scale; /* TENS_I8: [dim[0]], owned like data; NULL for the others */
 } tens;
 
 typedef struct tens_ctx tens_ctx;
@@ -89,7 +92,8 @@ tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x);
 void *tens_scratch(tens_ctx *c, size_t bytes);
 
 int64_t tens_count(const tens *x); /* elements */
-size_t tens_size_of(tens_dtype dtype);
+/* Bytes of the data of so many elements; of whole blocks, for TENS_Q8_0. */
+size_t tens_bytes(tens_dtype dtype, int64_t count);
 static inline float *tens_f32(const tens *x) {
   return (float *)x->data;
 }

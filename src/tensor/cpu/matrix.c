@@ -1,7 +1,9 @@
 /* matrix.c - linear layers, the gated unit and convolutions as products (product.h); embeddings. */
 #include "tensor/cpu/product.h"
+#include "tensor/cpu/product_small.h"
 
 #include "base/half.h"
+#include "tensor/int8.h"
 
 #include <string.h>
 
@@ -26,31 +28,47 @@ static product linear_product(tens *y, const tens *x, const tens *w) {
                    .w_column = K,
                    .y = tens_f32(y),
                    .y_item = M * N,
-                   .period = N,
-                   .gate_rows = M / x->dim[0]};
+                   .period = N};
+}
+
+/* w_up of the type of w, or NULL; the gate has a row for each gate_rows. */
+static void multiply(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const tens *w_up,
+                     const cpu_finish *finish, int64_t gate_rows) {
+  if (w->dtype == TENS_F32 || w->dtype == TENS_BF16) {
+    product p = linear_product(y, x, w);
+    p.w_up = w_up ? w_up->data : NULL;
+    p.finish = *finish;
+    p.gate_rows = gate_rows;
+    product_run(m, c, &p);
+    return;
+  }
+  int64_t K = w->dim[1];
+  product_small p = {.x = tens_f32(x),
+                     .y = tens_f32(y),
+                     .rows = tens_count(x) / K,
+                     .width = K,
+                     .columns = w->dim[0],
+                     .w = w,
+                     .w_up = w_up,
+                     .finish = *finish,
+                     .gate_rows = gate_rows};
+  product_small_run(m, c, &p);
 }
 
 void cpu_linear(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e) {
-  product p = linear_product(y, x, w);
-  p.finish =
-      (cpu_finish){.bias = values(e->bias), .act = e->act, .gate = values(e->gate), .residual = values(e->residual)};
-  product_run(m, c, &p);
+  cpu_finish finish = {
+      .bias = values(e->bias), .act = e->act, .gate = values(e->gate), .residual = values(e->residual)};
+  multiply(m, c, y, x, w, NULL, &finish, tens_count(x) / w->dim[1] / x->dim[0]);
 }
 
 /* silu(u) * v when the two weights are of one type; else one after the other, with the first product in y. */
 void cpu_swiglu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up) {
-  product p = linear_product(y, x, w_gate);
   if (w_gate->dtype == w_up->dtype) {
-    p.w_up = w_up->data;
-    product_run(m, c, &p);
+    multiply(m, c, y, x, w_gate, w_up, &(cpu_finish){0}, 1);
     return;
   }
-  p.finish.act = OP_ACT_SILU;
-  product_run(m, c, &p);
-  p = linear_product(y, x, w_up);
-  p.finish.gate = tens_f32(y);
-  p.gate_rows = 1;
-  product_run(m, c, &p);
+  multiply(m, c, y, x, w_gate, NULL, &(cpu_finish){.act = OP_ACT_SILU}, 1);
+  multiply(m, c, y, x, w_up, NULL, &(cpu_finish){.gate = tens_f32(y)}, 1);
 }
 
 /* ---- convolutions: x [B, T, C] ----------------------------------------------------------------------------------- */
@@ -118,10 +136,16 @@ void cpu_conv1d_transposed(const cpu_micro *m, tens_ctx *c, tens *y, const tens 
 void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids) {
   int64_t n = tens_count(ids), H = table->dim[1];
   for (int64_t i = 0; i < n; i++) {
-    int64_t at = tens_i32(ids)[i] * H;
+    int64_t row = tens_i32(ids)[i];
+    const void *from = (const uint8_t *)table->data + tens_bytes(table->dtype, row * H);
     float *out = tens_f32(y) + i * H;
-    if (table->dtype == TENS_F32) memcpy(out, (const float *)table->data + at, (size_t)H * sizeof *out);
-    else
-      for (int64_t h = 0; h < H; h++) out[h] = bf16_to_f32(((const uint16_t *)table->data)[at + h]);
+    switch (table->dtype) {
+      case TENS_BF16:
+        for (int64_t h = 0; h < H; h++) out[h] = bf16_to_f32(((const uint16_t *)from)[h]);
+        break;
+      case TENS_I8: int8_decode(out, from, table->scale[row], H); break;
+      case TENS_Q8_0: q8_0_decode(out, from, H); break;
+      default: memcpy(out, from, (size_t)H * sizeof *out); break;
+    }
   }
 }

@@ -84,6 +84,11 @@ typedef struct cpu_micro {
   void (*softmax)(float *x, int64_t n); /* -INFINITY gives 0; not all may be */
   /* y = kept * y + Σ_r weight[r] * x[r] over `rows` rows of n values that lie `row` apart */
   void (*weigh_rows)(float *y, float kept, const float *weight, const float *x, int64_t row, int64_t rows, int64_t n);
+  /* int8_turn and int8_round of tensor/int8.h, the same bits */
+  void (*turn)(float *v, int64_t k);
+  float (*round_i8)(int8_t *q, const float *u, int64_t k);
+  /* out[j] = Σ_i x[i] w[j][i] over k values, for CPU_COLUMNS rows of weights */
+  void (*dot_i8)(int32_t *out, const int8_t *x, const int8_t *const *w, int64_t k);
 } cpu_micro;
 
 extern const cpu_micro cpu_micro_plain;

@@ -7,6 +7,7 @@
  */
 #include "tensor/cpu/micro.h"
 #include "tensor/cpu/vec.h"
+#include "tensor/int8.h"
 
 #define STEP (2 * LANES)
 
@@ -230,6 +231,10 @@ static void weigh_rows(float *y, float kept, const float *weight, const float *x
 
 #include "tensor/cpu/attend_impl.h"
 
+/* ---- small formats ----------------------------------------------------------------------------------------------- */
+
+#include "tensor/cpu/int8_impl.h"
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 const cpu_micro MICRO_TABLE = {
@@ -261,4 +266,7 @@ const cpu_micro MICRO_TABLE = {
     .dot = dot,
     .softmax = softmax,
     .weigh_rows = weigh_rows,
+    .turn = turn,
+    .round_i8 = round_i8,
+    .dot_i8 = dot_i8,
 };

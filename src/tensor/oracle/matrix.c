@@ -2,15 +2,29 @@
 #include "tensor/oracle/oracle.h"
 
 #include <math.h>
+#include <string.h>
 
 double oracle_silu(double x) {
   return x / (1 + exp(-x));
+}
+
+/* The product of int8.h for a row x [K] and a row q of weights. */
+static float dot_int8(const float *x, const int8_t *q, float scale, int64_t K) {
+  float turned[INT8_MAX_WIDTH];
+  int8_t rounded[INT8_MAX_WIDTH];
+  memcpy(turned, x, (size_t)K * sizeof *x);
+  int8_turn(turned, K);
+  float x_scale = int8_round(rounded, turned, K);
+  int64_t sum = 0;
+  for (int64_t k = 0; k < K; k++) sum += rounded[k] * q[k];
+  return (float)sum * (x_scale * scale);
 }
 
 /* Row m of x [M, K] times row n of w [N, K]. */
 static double dot(const tens *x, int64_t m, const tens *w, int64_t n) {
   int64_t K = w->dim[1];
   double sum = 0;
+  if (w->dtype == TENS_I8) return dot_int8(tens_f32(x) + m * K, (const int8_t *)w->data + n * K, w->scale[n], K);
   for (int64_t k = 0; k < K; k++) sum += tens_f32(x)[m * K + k] * oracle_weight(w, n * K + k);
   return sum;
 }
@@ -37,6 +51,11 @@ void oracle_swiglu(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, cons
 
 void oracle_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids) {
   int64_t n = tens_count(ids), H = table->dim[1];
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t h = 0; h < H; h++) tens_f32(y)[i * H + h] = (float)oracle_weight(table, tens_i32(ids)[i] * H + h);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t row = tens_i32(ids)[i];
+    float *out = tens_f32(y) + i * H;
+    if (table->dtype == TENS_I8) int8_decode(out, (const int8_t *)table->data + row * H, table->scale[row], H);
+    else
+      for (int64_t h = 0; h < H; h++) out[h] = (float)oracle_weight(table, row * H + h);
+  }
 }

@@ -5,8 +5,15 @@
 
 #include "base/half.h"
 #include "tensor/device.h"
+#include "tensor/int8.h"
 
+/* Element i of a weight that is no TENS_I8. */
 static inline double oracle_weight(const tens *w, int64_t i) {
+  if (w->dtype == TENS_Q8_0) {
+    float block[Q8_0_BLOCK];
+    q8_0_decode(block, (const uint8_t *)w->data + i / Q8_0_BLOCK * Q8_0_BYTES, Q8_0_BLOCK);
+    return block[i % Q8_0_BLOCK];
+  }
   return w->dtype == TENS_BF16 ? bf16_to_f32(((const uint16_t *)w->data)[i]) : tens_f32(w)[i];
 }
 
