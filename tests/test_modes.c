@@ -6,6 +6,7 @@
 
 #include "audio/buffer.h"
 #include "audio/write.h"
+#include "render/latents_cache.h"
 #include "render/region.h"
 
 enum { RATE = 48000, HOP = 1920 };
@@ -341,6 +342,95 @@ static void codes_can_be_the_source_of_a_cover(void **state) {
   ace_result_free(cover), ace_result_free(song);
 }
 
+/* An edit starts from the source: with the same words on both sides it stays that, whatever the seed; other words, other
+ * shares of the schedule and other noise change it. Codes, length and a language model have no say. */
+static void an_edit_starts_from_the_source(void **state) {
+  const fixture *f = *state;
+#define EDIT "flow_edit_morph", "true", "src_audio", f->song
+  ace_result *one = generate(f->turbo, PAIRS(EDIT, "flow_edit_source_caption", "a test", "seeds", "1"));
+  ace_result *two = generate(f->turbo, PAIRS(EDIT, "flow_edit_source_caption", "a test", "seeds", "2", "thinking",
+                                             "true", "audio_codes", "<|audio_code_3|>", "duration", "20"));
+  check_sound(one, f->sound.frames);
+  assert_true(same_sound(ace_result_audio(one, 0), ace_result_audio(two, 0)));
+  ace_result_free(one), ace_result_free(two);
+  static const char *const changes[][2] = {{"flow_edit_source_lyrics", "la"},
+                                           {"caption", "other"},
+                                           {"flow_edit_n_min", "0.5"},
+                                           {"flow_edit_n_max", "0.5"},
+                                           {"flow_edit_n_avg", "2"},
+                                           {"seeds", "8"},
+                                           {"task_type", "cover"},
+                                           {"task_type", "cover-nofsq"}};
+  enum { N = sizeof changes / sizeof *changes };
+  each_changes(f->turbo, PAIRS(EDIT, "flow_edit_source_caption", "drums"), changes, N);
+  static const char *const guided[][2] = {{"guidance_scale", "3"}, {"cfg_interval_end", "0.7"}};
+  each_changes(f->base, PAIRS(EDIT, "flow_edit_source_caption", "drums", "task_type", "cover"), guided, 2);
+  ace_result *both = generate(f->base, PAIRS(EDIT, "batch_size", "2", "seeds", "7,8"));
+  ace_result *alone = generate(f->base, PAIRS(EDIT, "seeds", "8"));
+  assert_true(same_sound(ace_result_audio(both, 1), ace_result_audio(alone, 0)));
+  ace_result_free(both), ace_result_free(alone);
+  refused(f->turbo, PAIRS("flow_edit_morph", "true"), "src_audio: flow_edit_morph requires source audio");
+#undef EDIT
+}
+
+/* Work on one recording encodes it once: other words and windows find it there, and the song is the same. Operations
+ * are counted by how often they ask whether to stop. */
+static bool count_operation(void *user) {
+  ++*(int64_t *)user;
+  return false;
+}
+
+static void a_recording_is_encoded_once(void **state) {
+  const fixture *f = *state;
+  ace_engine *fresh = songs_engine(&f->songs, NULL, 2, 0);
+  ace_error err;
+  int64_t operations[2] = {0};
+  ace_result *made[2];
+  for (int i = 0; i < 2; i++) {
+    ace_request *r = request(
+        PAIRS("task_type", "repaint", "src_audio", f->song, "repainting_start", "1", "caption", i ? "a test" : "new"));
+    made[i] = ace_generate(fresh, r, &(ace_callbacks){.cancelled = count_operation, .user = &operations[i]}, &err);
+    if (!made[i]) fail_msg("%s", err.message);
+    ace_request_free(r);
+  }
+  ace_result *again = generate(f->turbo, PAIRS("task_type", "repaint", "src_audio", f->song, "repainting_start", "1"));
+  assert_true(same_sound(ace_result_audio(made[1], 0), ace_result_audio(again, 0)));
+  assert_false(same_sound(ace_result_audio(made[0], 0), ace_result_audio(again, 0)));
+  enum { LEAST = 50 /* operations of the encoder */ };
+  assert_true(operations[1] + LEAST < operations[0]);
+  ace_result_free(made[0]), ace_result_free(made[1]), ace_result_free(again);
+  ace_engine_close(fresh);
+}
+
+/* It forgets what was not used for longest, and holds no more than it may. */
+static void the_cache_is_bounded(void **state) {
+  enum { N = 1000 };
+  float values[N], *got;
+  char key[3][LATENTS_KEY];
+  latents_cache *cache = latents_cache_new(2 * (N + 50) * sizeof(float));
+  for (int i = 0; i < 3; i++) {
+    for (int k = 0; k < N; k++) values[k] = (float)(i * N + k);
+    latents_cache_key(values, N / 2, 2, key[i]);
+    if (i == 2) free(latents_cache_get(cache, key[0], N)); /* so that the second is the older one */
+    latents_cache_put(cache, key[i], values, N);
+  }
+  for (int i = 0; i < 3; i++) {
+    got = latents_cache_get(cache, key[i], N);
+    assert_true((got != NULL) == (i != 1));
+    if (got) assert_true(got[7] == (float)(i * N + 7));
+    free(got);
+    assert_null(latents_cache_get(cache, key[i], N - 1));
+  }
+  float *large = calloc(3 * N, sizeof *large);
+  latents_cache_put(cache, key[1], large, 3 * N); /* too large: nothing is lost for it */
+  got = latents_cache_get(cache, key[0], N);
+  assert_non_null(got);
+  free(got), free(large);
+  latents_cache_key(values, N, 1, key[0]); /* the same bytes as one channel are another sound */
+  assert_string_not_equal(key[0], key[2]);
+  latents_cache_free(cache);
+}
+
 /* Extract, lego and complete on a base model; the track that is named is heard. */
 static void stems_on_a_base_model(void **state) {
   const fixture *f = *state;
@@ -396,9 +486,12 @@ int main(void) {
       cmocka_unit_test(repaint_changes_the_region_only),
       cmocka_unit_test(a_drawn_source_is_the_item_s_own),
       cmocka_unit_test(repaint_grows_a_recording),
+      cmocka_unit_test(a_recording_is_encoded_once),
+      cmocka_unit_test(the_cache_is_bounded),
 
       cmocka_unit_test(parameters_change_the_sound),
       cmocka_unit_test(the_source_leads),
+      cmocka_unit_test(an_edit_starts_from_the_source),
       cmocka_unit_test(stems_on_a_base_model),
       cmocka_unit_test(codes_can_be_the_source_of_a_cover),
       cmocka_unit_test(thinking_leaves_the_source_alone),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/answer.h"
 #include "cli/cli.h"
@@ -74,7 +75,7 @@ static ace_status write_file(asking *k, const char *text, ace_error *err) {
 static void say_summary(const asking *k, const json_t *answer) {
   char took[TERM_TIME_SIZE];
   const json_t *seed = json_object_get(json_object_get(answer, "result"), "seed");
-  term_time(term_now() - k->report->started, took);
+  term_time(clock_seconds() - k->report->started, took);
   if (args_on(k->args, "json")) return;
   if (seed) report_note(k->report, "seed %lld, in %s", (long long)json_integer_value(seed), took);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/again.h"
 #include "cli/cli.h"
 #include "cli/opening.h"
@@ -170,7 +171,7 @@ static void say_summary(job *j, report *r) {
   int n = ace_result_count(j->result);
   double seconds = (double)audio.frames / (double)audio.sample_rate;
   term_time(seconds, sound);
-  term_time(term_now() - r->started, took);
+  term_time(clock_seconds() - r->started, took);
   if (n == 1) report_note(r, "%s of sound, seed %u, in %s", sound, (unsigned)audio.seed, took);
   else report_note(r, "%d songs of %s in %s", n, sound, took);
 }

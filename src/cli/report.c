@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/signals.h"
@@ -12,7 +13,7 @@
 enum { NOTE_SIZE = 1024, DIGITS = 6 };
 
 void report_open(report *r, bool json, bool quiet) {
-  *r = (report){.json = json, .quiet = quiet, .started = term_now(), .last_event = -1e9};
+  *r = (report){.json = json, .quiet = quiet, .started = clock_seconds(), .last_event = -1e9};
   term_open(&r->term, quiet || json);
 }
 
@@ -46,7 +47,7 @@ static json_t *text(const char *s) {
 
 static void progress_event(report *r, const ace_progress *p) {
   const double least = 0.1; /* seconds between two events that say nothing new */
-  double now = term_now();
+  double now = clock_seconds();
   bool news = strncmp(r->last_stage, p->stage, sizeof r->last_stage - 1) != 0;
   if (p->steps > 0) news = news || r->last_step != p->step; /* else tokens: too many to tell each */
   if (!news && now - r->last_event < least) return;
@@ -124,7 +125,7 @@ void report_file(report *r, const char *path, const char *json_path, uint32_t se
 void report_done(report *r) {
   term_clear(&r->term);
   if (r->json)
-    emit(json_pack("{s:s, s:i, s:f}", "event", "done", "files", r->files, "seconds", term_now() - r->started));
+    emit(json_pack("{s:s, s:i, s:f}", "event", "done", "files", r->files, "seconds", clock_seconds() - r->started));
 }
 
 int report_failure(report *r, const ace_error *err) {

@@ -7,15 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { LINE_SIZE = 256, BAR_MOST = 30, BAR_LEAST = 8 };
 
 static const double redraw_seconds = 0.1, plain_seconds = 10;
-
-double term_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int term_columns(int fd) {
   struct winsize w;
@@ -87,7 +83,7 @@ static void draw(terminal *t, double now) {
 
 void term_progress(terminal *t, const ace_progress *p) {
   if (t->quiet) return;
-  double now = term_now();
+  double now = clock_seconds();
   bool new_stage = strncmp(t->stage, p->stage, sizeof t->stage - 1) != 0;
   snprintf(t->stage, sizeof t->stage, "%s", p->stage);
   t->progress = *p;
@@ -99,7 +95,7 @@ void term_progress(terminal *t, const ace_progress *p) {
 void term_tick(terminal *t) {
   const double tick = 0.5;
   if (!t->live || !t->drawn || !*t->stage) return;
-  double now = term_now();
+  double now = clock_seconds();
   if (now - t->last >= tick) draw(t, now);
 }
 

@@ -31,7 +31,5 @@ enum { TERM_TIME_SIZE = 32 };
 const char *term_time(double seconds, char out[TERM_TIME_SIZE]);
 /* Columns of the terminal behind a file descriptor; 80 if it is none. */
 int term_columns(int fd);
-/* Seconds of a clock that never jumps. */
-double term_now(void);
 
 #endif

@@ -13,10 +13,17 @@ struct ace_engine {
   bpe *tokenizer;
   qwen3 *text;
   acestep_dit *dit;
-  plan_lm *lm;   /* NULL until it is needed */
-  vae *vae;      /* its decoder; the encoder once a job needed it */
-  int vae_parts; /* VAE_DECODER | VAE_ENCODER */
+  plan_lm *lm;            /* NULL until it is needed */
+  vae *vae;               /* its decoder; the encoder once a job needed it */
+  int vae_parts;          /* VAE_DECODER | VAE_ENCODER */
+  latents_cache *encoded; /* what it made of recordings */
 };
+
+/* Bytes of that: forty minutes of sound. */
+enum { ENGINE_ENCODED = 32 << 20 };
+
+/* The models of a job. The encoder is there after engine_need_vae only. */
+song_models engine_models(const ace_engine *e);
 
 /* Names of the folders that an engine opens beside the diffusion checkpoint. */
 #define ENGINE_TEXT_ENCODER "Qwen3-Embedding-0.6B"

@@ -1,23 +1,16 @@
 /* generate.c - one request from words to finished sound. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "audio/process.h"
 #include "audio/read.h"
+#include "base/clock.h"
 #include "engine/engine.h"
 #include "render/task.h"
 #include "tensor/cpu/isa.h"
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Refuses what is understood but not built, so that nothing is silently left out. */
 static ace_status check_supported(const ace_request *r, ace_error *err) {
-  if (r->flow_edit_morph) return ace_fail(err, ACE_EUNSUPPORTED, "flow_edit_morph: not available yet; leave it off");
   if (r->compat == REQ_COMPAT_REFERENCE)
     return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
   if (!r->use_constrained_decoding)
@@ -157,7 +150,7 @@ static ace_status resolve_seeds(ace_result *result, ace_error *err) {
 
 static ace_status run(ace_engine *e, const ace_request *asked, ace_result *result, bool sound,
                       const ace_callbacks *notify, ace_error *err) {
-  double started = now();
+  double started = clock_seconds();
   ace_request *r = result->request;
   song_job job = {.request = r, .family = engine_family(e)};
   result->items = r->batch_size;
@@ -166,7 +159,7 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   if (status == ACE_OK) status = engine_load_recordings(e, r, &in, &job, err);
   if (status == ACE_OK && r->thinking == REQ_ON && task_rule_of(r)->planned) status = engine_need_lm(e, err);
   double source_seconds = job.source ? audio_seconds(job.source) : 0;
-  song_models models = {e->tokenizer, e->text, e->dit, e->vae};
+  song_models models = engine_models(e);
   progress p;
   if (status == ACE_OK) status = song_check(&models, &job, err);
   double hashing = sound ? engine_hash_work(e) : 0;
@@ -182,7 +175,7 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   if (status != ACE_OK) return status;
   for (int i = 0; i < result->items && sound; i++) finish_sound(r, &result->audio[i]);
   /* Latents alone are no song to be told from others. */
-  result->about = sound ? describe(e, asked, result, now() - started, &p, notify, err) : json_object();
+  result->about = sound ? describe(e, asked, result, clock_seconds() - started, &p, notify, err) : json_object();
   return result->about ? ACE_OK : err->status;
 }
 

@@ -137,6 +137,8 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
             (!options->cache || copy_text(&e->cache, options->cache, err));
   if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
   if (ok && options->lm) ok = copy_text(&e->lm_name, options->lm, err);
+  if (ok && !(e->encoded = latents_cache_new(ENGINE_ENCODED)))
+    ok = ace_fail(err, ACE_ENOMEM, "engine: out of memory") == ACE_OK;
   if (ok && e->model_name) e->threads = pool_new(options->threads, err);
   progress p;
   progress_start(&p, &options->notify, 1);
@@ -150,6 +152,7 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
 void ace_engine_close(ace_engine *e) {
   if (!e) return;
   plan_lm_close(e->lm);
+  latents_cache_free(e->encoded);
   vae_close(e->vae);
   acestep_dit_close(e->dit);
   qwen3_close(e->text);
@@ -157,6 +160,10 @@ void ace_engine_close(ace_engine *e) {
   pool_free(e->threads);
   free(e->folder), free(e->model_name), free(e->vae_name), free(e->lm_name), free(e->cache);
   free(e);
+}
+
+song_models engine_models(const ace_engine *e) {
+  return (song_models){.tokenizer = e->tokenizer, .text = e->text, .dit = e->dit, .vae = e->vae, .encoded = e->encoded};
 }
 
 /* The last part of a path, or the name itself. */

@@ -45,7 +45,7 @@ static ace_status view_open(viewing *v, ace_engine *e, const ace_result *r, int 
   ace_status status = check_item(r, item, err);
   if (status == ACE_OK) status = engine_load_recordings(e, r->request, &v->in, &all, err);
   if (status != ACE_OK) return status;
-  v->models = (song_models){e->tokenizer, e->text, e->dit, e->vae};
+  v->models = engine_models(e);
   v->job = engine_part_of(r, &all, item, 1);
   return look_words_make(&v->models, &v->job, &v->words, err);
 }

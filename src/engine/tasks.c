@@ -12,9 +12,6 @@
 
 enum { USUAL_ANSWER = 400 /* tokens */ };
 
-/* The longest song that may be planned, in seconds. */
-enum { LONGEST = 600 };
-
 typedef struct asking {
   const ace_callbacks *notify;
   progress p;
@@ -93,7 +90,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
   plan_answer answer;
   char *text = NULL;
   if (first_seed(r, &seed, err) == ACE_OK &&
-      plan_ask(e->lm, prompt, settings, sampling, seed, LONGEST, log, &how, &answer, err) == ACE_OK) {
+      plan_ask(e->lm, prompt, settings, sampling, seed, REQ_LONGEST, log, &how, &answer, err) == ACE_OK) {
     text = answer_json(&answer, k, seed, err);
     plan_answer_free(&answer);
     a.p.done = a.p.total;
@@ -177,7 +174,7 @@ static char *codes_of(ace_engine *e, const audio_buffer *b, const ace_callbacks 
   progress_stage(&p, "encode", 0);
   int32_t *codes;
   char *text = NULL;
-  if (recording_codes(c, e->dit, e->vae, b, core, &p, &codes, &n, err) == ACE_OK) {
+  if (recording_codes(c, e->dit, e->vae, e->encoded, b, core, &p, &codes, &n, err) == ACE_OK) {
     text = codes_format(codes, n, NULL);
     free(codes);
     if (!text) ace_fail(err, ACE_ENOMEM, "recording: out of memory");

@@ -4,19 +4,15 @@
 
 #include "engine/engine.h"
 #include "render/task.h"
+#include "request/text.h"
 
 enum {
   METADATA_TOKENS = 150, /* of a usual answer */
-  LONGEST = 600,         /* seconds */
   USUAL = 120            /* seconds, when nobody knows */
 };
 
 /* Decoding reads every weight once a token; matrix products make about that many operations in the time of one byte. */
 static const double OPERATIONS_A_BYTE = 15;
-
-static bool blank(const char *text) {
-  return text[strspn(text, " \t\r\n")] == 0;
-}
 
 /* Whether the language model has anything to do. */
 static bool wanted(const ace_engine *e, const ace_request *r) {
@@ -27,7 +23,7 @@ static bool wanted(const ace_engine *e, const ace_request *r) {
 
 /* Codes are made where they will be followed and there are none yet. */
 static bool makes_codes(const ace_request *r) {
-  return task_follows_codes(r) && blank(r->audio_codes);
+  return task_follows_codes(r) && req_is_blank(r->audio_codes);
 }
 
 static double token_work(const ace_engine *e) {
@@ -86,9 +82,9 @@ static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, doubl
   ace_status status = keep_findings(r, &found, err);
   if (r->bpm <= 0) r->bpm = found.bpm;
   if (long_as <= 0 && r->duration <= 0 && found.duration > 0) r->duration = found.duration;
-  bool no_language = blank(r->vocal_language) || strcmp(r->vocal_language, "unknown") == 0;
-  if (status == ACE_OK) status = fill_text(&r->keyscale, found.keyscale, blank(r->keyscale), err);
-  if (status == ACE_OK) status = fill_text(&r->timesignature, found.timesignature, blank(r->timesignature), err);
+  bool no_language = req_is_blank(r->vocal_language) || strcmp(r->vocal_language, "unknown") == 0;
+  if (status == ACE_OK) status = fill_text(&r->keyscale, found.keyscale, req_is_blank(r->keyscale), err);
+  if (status == ACE_OK) status = fill_text(&r->timesignature, found.timesignature, req_is_blank(r->timesignature), err);
   if (status == ACE_OK) status = fill_text(&r->vocal_language, found.language, r->use_cot_language && no_language, err);
   if (status == ACE_OK) status = fill_text(&r->caption, found.caption, r->use_cot_caption, err);
   return status;
@@ -125,7 +121,7 @@ static plan_wish make_wish(const ace_request *r, double source_seconds, const ui
       .seeds = seeds,
       .codes = makes_codes(r),
       .together = r->allow_lm_batch ? r->lm_batch_chunk_size : 1,
-      .max_duration = LONGEST,
+      .max_duration = REQ_LONGEST,
       .log = engine_grammar_log(r, notify),
   };
   return wish;

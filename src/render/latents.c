@@ -5,6 +5,8 @@
 
 #include "models/cost.h"
 
+const int64_t latents_tile[LATENTS_TILES] = {256, 128, 64, 32, 16};
+
 ace_status latents_check(const vae *v, int channels, int64_t width, const char *what, ace_error *err) {
   if (v->cfg.encoder_hidden != 2 * width)
     return ace_fail(err, ACE_EUNSUPPORTED, "%s: the autoencoder makes %d channels, the diffusion model takes %lld",
@@ -28,13 +30,22 @@ static void tile_done(void *user, int64_t frames, int64_t total) {
   e->before = frames;
 }
 
-ace_status latents_encode(tens_ctx *c, const vae *v, const float *samples, int64_t n, int64_t core, progress *p,
-                          float **moments, ace_error *err) {
+ace_status latents_encode(tens_ctx *c, const vae *v, latents_cache *cache, const float *samples, int64_t n,
+                          int64_t core, progress *p, float **moments, ace_error *err) {
   encoding e = {.p = p, .each = cost_vae_encode(&v->cfg)};
+  size_t count = (size_t)(n / v->cfg.hop * v->cfg.encoder_hidden);
+  char key[LATENTS_KEY];
+  if (cache) latents_cache_key(samples, n, v->cfg.audio_channels, key);
+  *moments = cache ? latents_cache_get(cache, key, count) : NULL;
+  if (*moments) {
+    tile_done(&e, n / v->cfg.hop, n / v->cfg.hop);
+    return ACE_OK;
+  }
   vae_tiling tiling = {.core = core, .overlap = vae_encoder_halo(&v->cfg), .done = tile_done, .user = &e};
-  *moments = malloc((size_t)(n / v->cfg.hop * v->cfg.encoder_hidden) * sizeof **moments);
+  *moments = malloc(count * sizeof **moments);
   if (!*moments) return ace_fail(err, ACE_ENOMEM, "recording: out of memory");
   ace_status status = vae_encode_tiled(c, v, samples, n, &tiling, *moments, err);
+  if (status == ACE_OK && cache) latents_cache_put(cache, key, *moments, count);
   if (status == ACE_OK) return ACE_OK;
   free(*moments);
   *moments = NULL;

@@ -1,12 +1,6 @@
 #include "render/progress.h"
 
-#include <time.h>
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "base/clock.h"
 
 static void report(progress *p) {
   if (!p->notify || !p->notify->progress) return;
@@ -14,7 +8,7 @@ static void report(progress *p) {
   if (fraction > 1) fraction = 1;
   if (fraction < p->highest) fraction = p->highest;
   p->highest = fraction;
-  double elapsed = now() - p->started;
+  double elapsed = clock_seconds() - p->started;
   const double enough = 0.01; /* below that the pace is a guess */
   ace_progress state = {.stage = p->stage,
                         .fraction = fraction,
@@ -25,7 +19,7 @@ static void report(progress *p) {
 }
 
 void progress_start(progress *p, const ace_callbacks *notify, double total) {
-  *p = (progress){.notify = notify, .total = total, .started = now(), .stage = ""};
+  *p = (progress){.notify = notify, .total = total, .started = clock_seconds(), .stage = ""};
 }
 
 void progress_stage(progress *p, const char *stage, int steps) {

@@ -6,9 +6,6 @@
 #include "models/audio_tokenizer.h"
 #include "render/latents.h"
 
-static const int64_t cores[] = {256, 128, 64, 32, 16};
-enum { N_CORES = sizeof cores / sizeof *cores };
-
 static int64_t frames_of(const vae *v, const audio_buffer *b) {
   int64_t frames = b->frames / v->cfg.hop;
   return frames > 0 ? frames : 1;
@@ -25,33 +22,33 @@ static size_t tokenizer_memory(const acestep_dit *m, int64_t frames) {
 
 int64_t recording_plan(const acestep_dit *m, const vae *v, const audio_buffer *b, size_t budget, size_t *bytes) {
   size_t tokens = tokenizer_memory(m, frames_of(v, b));
-  for (int i = 0; i < N_CORES && tokens <= budget; i++) {
-    size_t tile = vae_encode_memory(v, cores[i] + 2 * vae_encoder_halo(&v->cfg));
+  for (int i = 0; i < LATENTS_TILES && tokens <= budget; i++) {
+    size_t tile = vae_encode_memory(v, latents_tile[i] + 2 * vae_encoder_halo(&v->cfg));
     *bytes = tile > tokens ? tile : tokens;
-    if (tile <= budget) return cores[i];
+    if (tile <= budget) return latents_tile[i];
   }
   return 0;
 }
 
 /* Means of the latents, [frames, 64]. */
-static ace_status encode_means(tens_ctx *c, const vae *v, const audio_buffer *b, int64_t core, progress *p,
-                               float *latents, ace_error *err) {
+static ace_status encode_means(tens_ctx *c, const vae *v, latents_cache *cache, const audio_buffer *b, int64_t core,
+                               progress *p, float *latents, ace_error *err) {
   float *moments = NULL, *padded = NULL;
   if (b->frames < v->cfg.hop) { /* shorter than a frame */
     padded = calloc((size_t)(v->cfg.hop * b->channels), sizeof *padded);
     if (!padded) return ace_fail(err, ACE_ENOMEM, "recording: out of memory");
     memcpy(padded, b->samples, (size_t)(b->frames * b->channels) * sizeof *padded);
   }
-  ace_status status =
-      latents_encode(c, v, padded ? padded : b->samples, padded ? v->cfg.hop : b->frames, core, p, &moments, err);
+  ace_status status = latents_encode(c, v, cache, padded ? padded : b->samples, padded ? v->cfg.hop : b->frames, core,
+                                     p, &moments, err);
   if (status == ACE_OK) status = latents_draw(moments, frames_of(v, b), v->cfg.encoder_hidden / 2, NULL, latents, err);
   free(moments);
   free(padded);
   return status;
 }
 
-ace_status recording_codes(tens_ctx *c, const acestep_dit *m, const vae *v, const audio_buffer *b, int64_t core,
-                           progress *p, int32_t **codes, size_t *n, ace_error *err) {
+ace_status recording_codes(tens_ctx *c, const acestep_dit *m, const vae *v, latents_cache *cache, const audio_buffer *b,
+                           int64_t core, progress *p, int32_t **codes, size_t *n, ace_error *err) {
   int64_t frames = frames_of(v, b), width = m->cfg.latent_channels;
   *codes = NULL;
   *n = 0;
@@ -59,7 +56,7 @@ ace_status recording_codes(tens_ctx *c, const acestep_dit *m, const vae *v, cons
   if (status != ACE_OK) return status;
   float *latents = malloc((size_t)(frames * width) * sizeof *latents);
   if (!latents) return ace_fail(err, ACE_ENOMEM, "recording: out of memory");
-  status = encode_means(c, v, b, core, p, latents, err);
+  status = encode_means(c, v, cache, b, core, p, latents, err);
   if (status == ACE_OK) {
     tens *index = audio_tokenize(c, m, tens_from(c, TENS_F32, TENS_DIMS(1, frames, width), latents)).index;
     *codes = index ? malloc((size_t)tens_count(index) * sizeof **codes) : NULL;

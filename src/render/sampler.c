@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "render/flow_edit.h"
 #include "render/schedule.h"
 
 /* The schedule behind what cover noise dropped. */
@@ -32,7 +33,7 @@ static bool finishes(const sampler_params *p, const span *s, int step) {
 /* The run: tensors that live from step to step, all [B, T, 64]. */
 typedef struct sampler {
   tens_ctx *c;
-  const acestep_dit *m;
+  velocity_model model;
   const sampler_params *p;
   const sampler_input *in;
   const sampler_condition *condition;
@@ -47,38 +48,8 @@ static bool copy_into(tens_ctx *c, tens *dst, const tens *src) {
   return op_mix_into(c, dst, 1.0f, src, 0.0f, NULL);
 }
 
-/* v(x, t) as the model gives it. */
-static tens *evaluate(sampler *s, const dit_condition *attend, const tens *x, float t) {
-  int64_t batch = x->dim[0];
-  tens *time = tens_new(s->c, TENS_F32, TENS_DIMS(batch));
-  if (!time) return NULL;
-  if (!tens_planning(s->c))
-    for (int64_t b = 0; b < batch; b++) tens_f32(time)[b] = t;
-  return dit_velocity(s->c, s->m, attend, s->condition->context, x, time, time);
-}
-
-/* Moves v away from the velocity without a condition. A plan takes the memory of it at every level. */
-static bool guide(sampler *s, tens *v, const tens *x, float t, bool correction) {
-  if (!s->guided || !(tens_planning(s->c) || guidance_applies(&s->p->guidance, t))) return v != NULL;
-  tens_mark mark = tens_here(s->c);
-  tens *none = evaluate(s, &s->guidance.none, x, t);
-  bool ok = guidance_into(s->c, &s->guidance, v, none, x, t, correction);
-  tens_release(s->c, mark);
-  return ok;
-}
-
-/* v(x, t), guided and held in norm. `correction`: Heun's second evaluation of a step. */
 static tens *velocity(sampler *s, const tens *x, float t, bool correction) {
-  tens *v = evaluate(s, &s->condition->attend, x, t);
-  if (!guide(s, v, x, t, correction)) return NULL;
-  return s->p->norm_threshold > 0 ? op_norm_clamp(s->c, v, x, (float)s->p->norm_threshold) : v;
-}
-
-/* v = (1 - share) v + share * before */
-static bool smooth(sampler *s, tens *v, const tens *before) {
-  double share = s->p->ema_factor;
-  if (share <= 0 || !before) return v != NULL;
-  return op_mix_into(s->c, v, (float)(1 - share), v, (float)share, before);
+  return velocity_at(&s->model, s->condition, s->guided ? &s->guidance : NULL, x, t, correction);
 }
 
 /* The plain update to `next`, with Heun's second evaluation averaged into v when asked for. */
@@ -87,7 +58,7 @@ static bool advance(sampler *s, tens *v, float t, float next) {
     tens *ahead = tens_new(s->c, TENS_F32, v->rank, v->dim);
     if (!ahead || !op_mix_into(s->c, ahead, 1.0f, s->x, -(t - next), v)) return false;
     tens *v2 = velocity(s, ahead, next, true);
-    if (!smooth(s, v2, v) || !op_mix_into(s->c, v, 0.5f, v, 0.5f, v2)) return false;
+    if (!velocity_smooth(s->c, v2, v, s->p->ema_factor) || !op_mix_into(s->c, v, 0.5f, v, 0.5f, v2)) return false;
   }
   return op_mix_into(s->c, s->x, 1.0f, s->x, -(t - next), v);
 }
@@ -114,7 +85,7 @@ static bool take_step(sampler *s, int step) {
   bool finish = finishes(s->p, &s->span, step);
   tens_mark mark = tens_here(c);
   tens *v = velocity(s, s->x, t, false);
-  if (!smooth(s, v, s->has_previous ? s->previous : NULL)) return false;
+  if (!velocity_smooth(c, v, s->has_previous ? s->previous : NULL, s->p->ema_factor)) return false;
   tens *estimate = NULL;
   if (s->p->dcw.mode != DCW_OFF) {
     estimate = tens_new(c, TENS_F32, v->rank, v->dim);
@@ -165,7 +136,7 @@ static bool start(sampler *s) {
     s->repaint_mask = tens_from(s->c, TENS_F32, TENS_DIMS(noise->dim[0], noise->dim[1]), s->in->repaint_mask);
   if (s->span.steps < 1) return tens_fail(s->c, ACE_EINVAL, "sampler: an empty schedule");
   for (int step = 0; step < s->span.steps; step++) s->guided |= sampler_step_work(s->p, step).unconditional > 0;
-  if (s->guided && !guidance_open(s->c, s->m, &s->p->guidance, noise, &s->guidance)) return false;
+  if (s->guided && !guidance_open(s->c, s->model.m, &s->p->guidance, noise, &s->guidance)) return false;
   float t0 = s->span.start;
   return s->p->cover_noise > 0 ? op_mix_into(s->c, s->x, t0, noise, 1.0f - t0, s->in->source)
                                : copy_into(s->c, s->x, noise);
@@ -179,10 +150,11 @@ tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double v
 }
 
 int sampler_steps(const sampler_params *p) {
-  return span_of(p).steps;
+  return p->edit.n_avg > 0 ? flow_edit_steps(p) : span_of(p).steps;
 }
 
 sampler_work sampler_step_work(const sampler_params *p, int step) {
+  if (p->edit.n_avg > 0) return flow_edit_step_work(p, step);
   span s = span_of(p);
   bool two = p->heun && !p->sde && !finishes(p, &s, step);
   return (sampler_work){.conditional = 1 + two,
@@ -191,7 +163,9 @@ sampler_work sampler_step_work(const sampler_params *p, int step) {
 }
 
 tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, const sampler_input *in) {
-  sampler s = {.c = c, .m = m, .p = p, .in = in, .condition = in->first};
+  if (p->edit.n_avg > 0) return flow_edit_run(c, m, p, in);
+  sampler s = {
+      .c = c, .model = {.c = c, .m = m, .norm_threshold = p->norm_threshold}, .p = p, .in = in, .condition = in->first};
   if (!start(&s)) return NULL;
   int covered = (int)(s.span.steps * p->cover_strength);
   int walked = tens_planning(c) ? 1 : s.span.steps;

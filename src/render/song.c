@@ -29,6 +29,7 @@ static ace_status draw_noise(const song_models *m, const song_job *job, const so
   for (int i = 0; i < job->items; i++) {
     rng_noise_open(&n->generator[i], kind, &card, job->seeds[i]);
     rng_noise_fill(&n->generator[i], n->noise + i * each, each);
+    if (in->task->edit) rng_noise_open(&n->edit[i], kind, &card, varied ? job->retake_seeds[i] : job->seeds[i]);
     if (!varied) continue;
     rng_noise second;
     rng_noise_open(&second, kind, &card, job->retake_seeds[i]);
@@ -45,8 +46,8 @@ static ace_status encode_reference(tens_ctx *c, const song_models *m, const song
   if (!n->timbre) return ace_fail(err, ACE_ENOMEM, "reference audio: out of memory");
   bool sample = job->request->vae_encode == REQ_ENCODE_SAMPLE;
   for (int i = 0; i < job->items; i++) {
-    ace_status status = timbre_from_reference(c, m->dit, m->vae, job->reference, sample, &n->generator[i], plan->core,
-                                              p, n->timbre + i * each, err);
+    ace_status status = timbre_from_reference(c, m->dit, m->vae, m->encoded, job->reference, sample, &n->generator[i],
+                                              plan->core, p, n->timbre + i * each, err);
     if (status != ACE_OK) return status;
   }
   return ACE_OK;
@@ -60,8 +61,8 @@ static ace_status encode_source(tens_ctx *c, const song_models *m, const song_jo
   int rows = in->own_source ? job->items : 1;
   n->source = malloc((size_t)(rows * in->frames * m->dit->cfg.latent_channels) * sizeof *n->source);
   if (!n->source) return ace_fail(err, ACE_ENOMEM, "src_audio: out of memory");
-  return source_latents(c, m->dit, m->vae, source, plan->core, in->own_source ? n->generator : NULL, rows, in->frames,
-                        p, n->source, err);
+  return source_latents(c, m->dit, m->vae, m->encoded, source, plan->core, in->own_source ? n->generator : NULL, rows,
+                        in->frames, p, n->source, err);
 }
 
 /* Refuses what no decoder should see. */

@@ -11,6 +11,7 @@
 #include "models/acestep_dit.h"
 #include "models/qwen3.h"
 #include "models/vae.h"
+#include "render/latents_cache.h"
 #include "render/progress.h"
 #include "request/request.h"
 #include "text/bpe.h"
@@ -20,7 +21,8 @@ typedef struct song_models {
   const bpe *tokenizer;
   const qwen3 *text;
   const acestep_dit *dit;
-  const vae *vae; /* the decoder; the encoder too when there is a recording */
+  const vae *vae;         /* the decoder; the encoder too when there is a recording */
+  latents_cache *encoded; /* recordings of earlier jobs; NULL: each is encoded */
 } song_models;
 
 typedef struct song_job {

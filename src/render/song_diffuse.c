@@ -81,10 +81,25 @@ static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_jo
   s.mask = repeat(c, chunk_mask(c, job, in, dit->cfg.latent_channels), s.rows);
   if (in->n_codes > 0) s.hints = hints_from_codes(c, dit, in, first, s.rows);
   if (job->source) s.clean = source_rows(c, m, in, drawn, first, s.rows);
-  s.source = !job->source                     ? s.silence
+  s.source = !job->source || in->task->unseen ? s.silence
              : in->task->silenced && in->mask ? without_region(c, in, s.clean, s.silence)
                                               : s.clean;
   return s;
+}
+
+/* What the source of an edit is, where `target` says what it shall be: other words, the same context. */
+static bool source_condition(tens_ctx *c, const song_models *m, const shared_parts *s, const song_inputs *inputs,
+                             int group, const sampler_condition *target, sampler_condition *out) {
+  int32_t order[REQ_BATCH_MAX];
+  for (int i = 0; i < REQ_BATCH_MAX; i++) order[i] = i;
+  tens *lyric = qwen3_embed(c, m->text, ids_tensor(c, &inputs->other_lyric));
+  condition_input in = {.text = repeat(c, qwen3_hidden(c, m->text, ids_tensor(c, &inputs->other_text), NULL), s->rows),
+                        .lyric = repeat(c, lyric, s->rows),
+                        .clips = s->clips,
+                        .clip_order = order};
+  tens *encoded = condition_encode(c, m->dit, &in, NULL);
+  out->context = target->context;
+  return dit_attend(c, m->dit, s->rows == group ? encoded : repeat(c, encoded, group), &out->attend);
 }
 
 /* Encodes one condition for the group. `steered`: codes or the source take part in it. */
@@ -131,7 +146,8 @@ typedef struct sampling {
 static void draw_step_noise(void *user, int step, float *out, int64_t n) {
   sampling *s = user;
   int64_t each = n / s->group;
-  for (int i = 0; i < s->group; i++) rng_noise_fill(&s->drawn->generator[s->first + i], out + i * each, each);
+  rng_noise *generator = s->in->task->edit ? s->drawn->edit : s->drawn->generator;
+  for (int i = 0; i < s->group; i++) rng_noise_fill(&generator[s->first + i], out + i * each, each);
 }
 
 static void step_done(void *user, int step, int steps) {
@@ -153,9 +169,10 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
                    int first, int group, progress *p) {
   sampler_condition main, other;
   shared_parts shared = make_shared(c, m, job, in, drawn, first, group);
-  bool two = in->other_text.n > 0;
+  bool edit = in->task->edit, two = in->other_text.n > 0 && !edit;
   if (!make_condition(c, m, &shared, in, true, group, &main)) return NULL;
   if (two && !make_condition(c, m, &shared, in, false, group, &other)) return NULL;
+  if (edit && !source_condition(c, m, &shared, in, group, &main, &other)) return NULL;
   tens *clean = shared.hints ? shared.hints : shared.clean;
   if (shared.rows != group) clean = repeat(c, clean, group);
   sampler_params params = song_sampler_params(job, in);
@@ -164,14 +181,16 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
     progress_stage(p, "diffuse", sampler_steps(&params) * ((job->items + group - 1) / group));
   }
   sampling s = {.drawn = drawn, .first = first, .group = group, .p = p, .m = m, .in = in, .params = &params};
-  sampler_input input = {.first = &main,
-                         .then = two ? &other : NULL,
-                         .noise = start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
-                         .source = clean,
-                         .repaint_mask = in->mask,
-                         .clean = clean,
-                         .renoise = draw_step_noise,
-                         .stepped = step_done,
-                         .user = &s};
+  sampler_input input = {
+      .first = &main,
+      .then = two ? &other : NULL,
+      .from = edit ? &other : NULL,
+      .noise = edit ? NULL : start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
+      .source = clean,
+      .repaint_mask = in->mask,
+      .clean = clean,
+      .renoise = draw_step_noise,
+      .stepped = step_done,
+      .user = &s};
   return sampler_run(c, m->dit, &params, &input);
 }

@@ -13,7 +13,9 @@ typedef struct song_inputs {
   const task_rule *task;
   int64_t frames;                      /* T */
   bpe_ids text, lyric;                 /* the prompts */
-  bpe_ids other_text;                  /* of the steps behind audio_cover_strength; empty when there are none */
+  bpe_ids other_text;                  /* of the steps behind audio_cover_strength, or what the source of an edit is;
+                                          empty when there are none */
+  bpe_ids other_lyric;                 /* of the source of an edit */
   const int32_t *codes[REQ_BATCH_MAX]; /* 5 Hz codes that each item follows */
   size_t n_codes;                      /* of each; 0: none */
   bool own_codes;                      /* items differ in their codes */
@@ -36,9 +38,9 @@ bool song_is_steered(const song_job *job, const song_inputs *in);
 sampler_params song_sampler_params(const song_job *job, const song_inputs *in);
 
 /* What is drawn for each item; noise comes first from an item's generator, then everything else: reference, source,
- * steps. */
+ * steps. The draws of an edit come from a generator of their own, whose seed is that of the retake if there is one. */
 typedef struct song_noise {
-  rng_noise generator[REQ_BATCH_MAX];
+  rng_noise generator[REQ_BATCH_MAX], edit[REQ_BATCH_MAX];
   float *noise;  /* [items, T, 64] */
   float *retake; /* the same; NULL: no variation */
   float *timbre; /* [items, timbre_frames, 64]; NULL: silence */

@@ -6,6 +6,7 @@
 #include "render/prompt.h"
 #include "render/song_inner.h"
 #include "render/tokens.h"
+#include "request/text.h"
 #include "text/codes.h"
 
 /* Fewer frames than that were never trained on. */
@@ -16,10 +17,6 @@ enum { CODES_MAX = 3000 };
 
 /* Seconds of a song whose length nobody knows. */
 static const double DURATION_FALLBACK = 120;
-
-static bool blank(const char *text) {
-  return text[strspn(text, " \t\r\n")] == 0;
-}
 
 static ace_status check_codes(const song_job *job, song_inputs *in, int32_t range, ace_error *err) {
   if (in->n_codes > CODES_MAX)
@@ -41,7 +38,7 @@ static ace_status take_codes(const song_models *m, const song_job *job, song_inp
     memcpy(in->codes, job->codes, sizeof in->codes);
     in->n_codes = job->n_codes;
     in->own_codes = true;
-  } else if (!blank(text)) {
+  } else if (!req_is_blank(text)) {
     ace_status status = codes_parse(text, strlen(text), range - 1, &in->pasted, &in->n_codes, NULL, err);
     if (status != ACE_OK) return status;
     if (in->n_codes == 0)
@@ -53,7 +50,23 @@ static ace_status take_codes(const song_models *m, const song_job *job, song_inp
 
 /* An extraction without a description is described by its track: so the models know it. */
 static const char *caption_of(const ace_request *r) {
-  return r->task_type == REQ_TASK_EXTRACT && blank(r->caption) ? req_track_name(r->track_name) : r->caption;
+  return r->task_type == REQ_TASK_EXTRACT && req_is_blank(r->caption) ? req_track_name(r->track_name) : r->caption;
+}
+
+/* What the source of an edit is: the same song under other words. */
+static ace_status source_prompts(const song_models *m, const ace_request *r, const prompt_input *target,
+                                 song_inputs *in, ace_error *err) {
+  prompt_input fields = *target;
+  prompt_texts texts;
+  fields.caption = r->flow_edit_source_caption;
+  fields.lyrics = r->flow_edit_source_lyrics;
+  ace_status status = prompt_build(&texts, &fields, err);
+  if (status != ACE_OK) return status;
+  status = tokens_encode(m->tokenizer, texts.text_prompt, PROMPT_TEXT_TOKENS, &in->other_text, err);
+  if (status == ACE_OK)
+    status = tokens_encode(m->tokenizer, texts.lyric_prompt, PROMPT_LYRIC_TOKENS, &in->other_lyric, err);
+  prompt_free(&texts);
+  return status;
 }
 
 static ace_status make_prompts(const song_models *m, const song_job *job, song_inputs *in, ace_error *err) {
@@ -88,7 +101,7 @@ static ace_status make_prompts(const song_models *m, const song_job *job, song_i
   if (status == ACE_OK && song_sampler_params(job, in).cover_strength < 1)
     status = tokens_encode(m->tokenizer, texts.non_cover_text_prompt, PROMPT_TEXT_TOKENS, &in->other_text, err);
   prompt_free(&texts);
-  return status;
+  return status == ACE_OK && in->task->edit ? source_prompts(m, r, &fields, in, err) : status;
 }
 
 static int64_t frames_of(const song_models *m, const song_job *job, size_t n_codes, int64_t source_samples) {
@@ -107,14 +120,19 @@ static int64_t frames_of(const song_models *m, const song_job *job, size_t n_cod
   return frames > FRAMES_MIN ? frames : FRAMES_MIN;
 }
 
-static int make_levels(const song_job *job, float levels[SCHEDULE_CAPACITY]) {
+/* An edit takes the schedule of base models on every model. */
+static bool finishes_at_once(const song_job *job, const song_inputs *in) {
+  return job->family == REQ_MODEL_TURBO && !in->task->edit;
+}
+
+static int make_levels(const song_job *job, song_inputs *in) {
   const ace_request *r = job->request;
   float custom[REQ_TIMESTEPS_MAX];
   for (int i = 0; i < r->timesteps.count; i++) custom[i] = (float)r->timesteps.value[i];
   int steps = req_steps(r, job->family);
-  return job->family == REQ_MODEL_TURBO
-             ? schedule_turbo(levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count)
-             : schedule_base(levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count);
+  return finishes_at_once(job, in)
+             ? schedule_turbo(in->levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count)
+             : schedule_base(in->levels, SCHEDULE_CAPACITY, r->shift, steps, custom, r->timesteps.count);
 }
 
 /* The source, what is added to it, and the part of it that is made. */
@@ -148,7 +166,7 @@ ace_status song_inputs_make(const song_models *m, const song_job *job, song_inpu
   in->frames = frames_of(m, job, in->n_codes, in->region.samples);
   status = make_mask(job, in, err);
   if (status != ACE_OK) return status;
-  in->n_levels = make_levels(job, in->levels);
+  in->n_levels = make_levels(job, in);
   return make_prompts(m, job, in, err);
 }
 
@@ -156,6 +174,7 @@ void song_inputs_free(song_inputs *in) {
   bpe_ids_free(&in->text);
   bpe_ids_free(&in->lyric);
   bpe_ids_free(&in->other_text);
+  bpe_ids_free(&in->other_lyric);
   free(in->pasted);
   free(in->mask);
   *in = (song_inputs){0};
@@ -171,7 +190,7 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
   const ace_request *r = job->request;
   bool steered = song_is_steered(job, in);
   sampler_params p = {
-      .turbo = job->family == REQ_MODEL_TURBO,
+      .turbo = finishes_at_once(job, in),
       .levels = in->levels,
       .n_levels = in->n_levels,
       .guidance = {.scale = r->guidance_scale,
@@ -187,11 +206,15 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
       .inject_ratio = in->region.inject_ratio,
       .crossfade = in->region.crossfade,
   };
-  if (p.turbo) p.guidance.scale = 1;
-  if (req_dcw(r, job->family))
+  if (job->family == REQ_MODEL_TURBO) p.guidance.scale = 1;
+  if (in->task->edit) {
+    p.guidance.adg = false;
+    p.edit = (sampler_edit){.n_avg = r->flow_edit_n_avg, .n_min = r->flow_edit_n_min, .n_max = r->flow_edit_n_max};
+  } else if (req_dcw(r, job->family)) {
     p.dcw = (dcw_params){.mode = modes[r->dcw_mode],
                          .scaler = r->dcw_scaler,
                          .high_scaler = r->dcw_high_scaler,
                          .wavelet = wavelet_find(wavelets[r->dcw_wavelet])};
+  }
   return p;
 }

@@ -2,11 +2,8 @@
  * that only counts.
  */
 #include "models/cost.h"
+#include "render/latents.h"
 #include "render/song_inner.h"
-
-/* Tiles are tried from the largest down. A second of sound is 25 frames. */
-static const int64_t cores[] = {256, 128, 64, 32, 16};
-enum { N_CORES = sizeof cores / sizeof *cores };
 
 static size_t diffuse_memory(const song_models *m, const song_job *job, const song_inputs *in, int group,
                              ace_error *err) {
@@ -47,8 +44,8 @@ ace_status song_make_plan(const song_models *m, const song_job *job, size_t budg
   }
   int core = 0;
   for (; status == ACE_OK; core++) {
-    decode = tile_memory(m, job, &in, cores[core]);
-    if (decode <= budget || core == N_CORES - 1) break;
+    decode = tile_memory(m, job, &in, latents_tile[core]);
+    if (decode <= budget || core == LATENTS_TILES - 1) break;
   }
   size_t bytes = diffuse > decode ? diffuse : decode;
   if (status == ACE_OK && bytes > budget)
@@ -57,7 +54,7 @@ ace_status song_make_plan(const song_models *m, const song_job *job, size_t budg
                  "memory: one item of this length needs %zu MiB of working memory, %zu MiB are allowed; %s or raise "
                  "the limit",
                  (bytes >> 20) + 1, budget >> 20, job->source ? "take a shorter source" : "shorten duration");
-  if (status == ACE_OK) *plan = (song_plan){.group = group, .core = cores[core], .bytes = bytes};
+  if (status == ACE_OK) *plan = (song_plan){.group = group, .core = latents_tile[core], .bytes = bytes};
   song_inputs_free(&in);
   return status;
 }
@@ -87,13 +84,20 @@ double song_step_work(const song_models *m, const song_inputs *in, const sampler
   const dit_config *cfg = &m->dit->cfg;
   sampler_work w = sampler_step_work(p, step);
   int64_t condition = (int64_t)(in->lyric.n + in->text.n) + 1;
-  return w.conditional * cost_velocity(cfg, in->frames, condition) +
+  int64_t source = (int64_t)(in->other_lyric.n + in->other_text.n) + 1;
+  return w.conditional * cost_velocity(cfg, in->frames, condition) + w.source * cost_velocity(cfg, in->frames, source) +
          w.unconditional * cost_velocity(cfg, in->frames, 1);
 }
 
+static double words_work(const song_models *m, const bpe_ids *text, const bpe_ids *lyric) {
+  return cost_qwen3(&m->text->cfg, (int64_t)text->n) +
+         cost_condition(&m->dit->cfg, (int64_t)text->n, (int64_t)lyric->n, m->dit->cfg.timbre_frames);
+}
+
 double song_condition_work(const song_models *m, const song_inputs *in) {
-  return cost_qwen3(&m->text->cfg, (int64_t)in->text.n) +
-         cost_condition(&m->dit->cfg, (int64_t)in->text.n, (int64_t)in->lyric.n, m->dit->cfg.timbre_frames);
+  double work = words_work(m, &in->text, &in->lyric);
+  if (in->other_text.n > 0) work += words_work(m, &in->other_text, in->task->edit ? &in->other_lyric : &in->lyric);
+  return work;
 }
 
 double song_source_work(const song_models *m, const song_inputs *in) {

@@ -1,6 +1,6 @@
 #include "render/task.h"
 
-#include <string.h>
+#include "request/text.h"
 
 static const task_rule rules[REQ_TASK_COUNT] = {
     [REQ_TASK_TEXT2MUSIC] = {.codes = TASK_CODES_FIRST, .strength = true, .noise = true, .planned = true},
@@ -12,13 +12,21 @@ static const task_rule rules[REQ_TASK_COUNT] = {
     [REQ_TASK_COMPLETE] = {.codes = TASK_CODES_ALONE, .source = true, .strength = true, .planned = true},
 };
 
+/* With flow_edit_morph, where it counts. */
+static const task_rule edits[REQ_TASK_COUNT] = {
+    [REQ_TASK_TEXT2MUSIC] = {.source = true, .unseen = true, .edit = true},
+    [REQ_TASK_COVER] = {.source = true, .round_trip = true, .edit = true},
+    [REQ_TASK_COVER_NOFSQ] = {.source = true, .edit = true},
+};
+
 const task_rule *task_rule_of(const ace_request *r) {
-  return &rules[r->task_type];
+  bool edit = r->flow_edit_morph && edits[r->task_type].edit;
+  return edit ? &edits[r->task_type] : &rules[r->task_type];
 }
 
 bool task_reads_source(const ace_request *r) {
   const task_rule *rule = task_rule_of(r);
-  bool codes = r->audio_codes[strspn(r->audio_codes, " \t\r\n")] != 0;
+  bool codes = !req_is_blank(r->audio_codes);
   return rule->source && *r->src_audio && !(rule->codes == TASK_CODES_FIRST && codes);
 }
 

@@ -7,8 +7,12 @@
  *   repaint      needed  -              source, region silenced     yes     -         -      -
  *   extract      needed  -              latents of the source       -       -         -      -
  *   lego         needed  -              latents of the source       yes     -         -      metadata
- *   complete     may be  without one    source, codes or silence    -       yes       -      metadata; codes without
- * one
+ *   complete     may be  without one    source, codes or silence    -       yes       -      metadata; without a
+ *                                                                                            source codes too
+ *   with flow_edit_morph:
+ *   text2music   needed  -              silence                     -       -         -      -
+ *   cover        needed  -              codes of the source         -       -         -      -
+ *   cover-nofsq  needed  -              latents of the source       -       -         -      -
  *
  * strength: audio_cover_strength, noise: cover_noise_strength. Where a task reads a source, that decides the length;
  * else the codes; else the duration that was asked for.
@@ -27,12 +31,14 @@ typedef enum task_codes {
 typedef struct task_rule {
   task_codes codes;
   bool source;     /* src_audio is read */
+  bool unseen;     /* the context does not show it */
   bool round_trip; /* the context is the source sent through the audio tokenizer and back */
   bool region;     /* repainting_start..repainting_end is made, the rest stays */
   bool silenced;   /* the context does not show what was in the region */
   bool strength;   /* audio_cover_strength counts */
   bool noise;      /* cover_noise_strength counts */
   bool planned;    /* a language model may be asked about it */
+  bool edit;       /* the song is what words make of the source: flow_edit.h */
 } task_rule;
 
 const task_rule *task_rule_of(const ace_request *r);

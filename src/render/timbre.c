@@ -14,8 +14,9 @@ static void copy_looped(const audio_buffer *b, int64_t from, int64_t n, float *o
            (size_t)b->channels * sizeof(float));
 }
 
-ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v, const audio_buffer *reference,
-                                 bool sample, rng_noise *noise, int64_t core, progress *p, float *out, ace_error *err) {
+ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v, latents_cache *cache,
+                                 const audio_buffer *reference, bool sample, rng_noise *noise, int64_t core,
+                                 progress *p, float *out, ace_error *err) {
   int64_t channels = reference->channels, total = (int64_t)m->cfg.timbre_frames * v->cfg.hop;
   int64_t slice = total / SLICES, width = m->cfg.timbre_hidden;
   int64_t repeats = (total + reference->frames - 1) / reference->frames;
@@ -29,7 +30,7 @@ ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v
     int64_t from = i * third + rng_noise_index(noise, (room > 0 ? room : 0) + 1);
     copy_looped(reference, from, slice, audio + i * slice * channels);
   }
-  status = latents_encode(c, v, audio, total, core, p, &moments, err);
+  status = latents_encode(c, v, cache, audio, total, core, p, &moments, err);
   if (status == ACE_OK) status = latents_draw(moments, m->cfg.timbre_frames, width, sample ? noise : NULL, out, err);
   free(audio);
   free(moments);

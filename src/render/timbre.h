@@ -8,12 +8,14 @@
 #include "base/rng.h"
 #include "models/acestep_dit.h"
 #include "models/vae.h"
+#include "render/latents_cache.h"
 #include "render/progress.h"
 
 /* reference: stereo at the autoencoder's rate, not silent; shorter ones repeat. Where each slice begins, and with
  * `sample` the autoencoder's noise, comes from `noise`. Encoded in tiles of `core` frames. -> latents [timbre_frames,
  * 64] into `out`. */
-ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v, const audio_buffer *reference,
-                                 bool sample, rng_noise *noise, int64_t core, progress *p, float *out, ace_error *err);
+ace_status timbre_from_reference(tens_ctx *c, const acestep_dit *m, const vae *v, latents_cache *cache,
+                                 const audio_buffer *reference, bool sample, rng_noise *noise, int64_t core,
+                                 progress *p, float *out, ace_error *err);
 
 #endif

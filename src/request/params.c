@@ -81,7 +81,7 @@ static const req_param table[] = {
     {AT(timesignature), .type = REQ_STRING, .group = REQ_GROUP_METADATA, IN(TEXT_MODES), .hi = 16, .values = meters,
      .def = "", .null_means = "automatic", .help = "Time signature: 2 (2/4), 3 (3/4), 4 (4/4) or 6 (6/8)"},
     {AT(duration), .type = REQ_NUMBER, .group = REQ_GROUP_METADATA, IN(REQ_IN_SIMPLE | REQ_IN_CUSTOM), .nullable = true,
-     .null_number = true, .null = -1, .lo = 10, .hi = 600, .step = 0.1, .def = "-1", .unit = "s",
+     .null_number = true, .null = -1, .lo = 10, .hi = REQ_LONGEST, .step = 0.1, .def = "-1", .unit = "s",
      .null_means = "automatic", .help = "Length of the song; with a source recording, its length counts instead"},
 
     /* ---- the task ---- */

@@ -65,6 +65,7 @@ enum {
 /* A switch whose default depends on the model or on what is loaded. */
 enum { REQ_AUTO = -1, REQ_OFF = 0, REQ_ON = 1 };
 
+enum { REQ_LONGEST = 600 }; /* seconds of a song */
 enum { REQ_TIMESTEPS_MAX = 256 };
 typedef struct req_timesteps {
   int count; /* 0: the default schedule; else the entries, the closing 0 included: count - 1 steps */

@@ -201,6 +201,11 @@ const char *req_excerpt(const char *s, size_t length, char out[REQ_EXCERPT_SIZE]
   return out;
 }
 
+bool req_is_blank(const char *s) {
+  while (req_is_space(*s)) s++;
+  return *s == '\0';
+}
+
 static char lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }

@@ -35,6 +35,8 @@ const char *req_excerpt(const char *s, size_t length, char out[REQ_EXCERPT_SIZE]
 
 /* ASCII: 1 for blank, tab, line feed and the like. Independent of the locale. */
 bool req_is_space(char c);
+/* Nothing but such characters. */
+bool req_is_blank(const char *s);
 /* Equal with ASCII case ignored. */
 bool req_same(const char *a, size_t na, const char *b);
 

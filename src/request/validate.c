@@ -4,11 +4,6 @@
 
 #include "request/value.h"
 
-static bool blank(const char *s) {
-  while (req_is_space(*s)) s++;
-  return *s == '\0';
-}
-
 /* At least one <|audio_code_N|>? */
 static bool has_code(const char *s) {
   static const char head[] = "<|audio_code_";
@@ -23,7 +18,7 @@ static bool has_code(const char *s) {
 static ace_status check_source(const ace_request *r, ace_error *err) {
   const char *task = req_task_name(r->task_type);
   bool needed = r->task_type != REQ_TASK_TEXT2MUSIC && r->task_type != REQ_TASK_COMPLETE;
-  if (r->task_type == REQ_TASK_COVER && !blank(r->audio_codes)) needed = false; /* the codes are its source */
+  if (r->task_type == REQ_TASK_COVER && !req_is_blank(r->audio_codes)) needed = false; /* the codes are its source */
   if (needed && !*r->src_audio)
     return ace_fail(err, ACE_EINVAL, "src_audio: task %s requires source audio; give it a file", task);
   bool edits = r->flow_edit_morph && (r->task_type == REQ_TASK_TEXT2MUSIC || r->task_type == REQ_TASK_COVER ||
@@ -43,7 +38,7 @@ static ace_status check_region(const ace_request *r, ace_error *err) {
 
 static ace_status check_tracks(const ace_request *r, ace_error *err) {
   char names[REQ_RANGE_SIZE];
-  if (!blank(r->instruction)) return ACE_OK; /* the caller's own words name the track */
+  if (!req_is_blank(r->instruction)) return ACE_OK; /* the caller's own words name the track */
   if ((r->task_type == REQ_TASK_EXTRACT || r->task_type == REQ_TASK_LEGO) && r->track_name == REQ_TRACK_NONE)
     return ace_fail(err, ACE_EINVAL, "track_name: task %s needs one of %s", req_task_name(r->task_type),
                     req_param_range(req_param_find("track_name"), names));
@@ -66,7 +61,7 @@ ace_status ace_request_validate(const ace_request *request, ace_error *err) {
   const req_param *p = req_params(&n);
   ace_status status = ACE_OK;
   for (size_t i = 0; i < n && status == ACE_OK; i++) status = req_value_check(request, &p[i], err);
-  if (status == ACE_OK && !blank(request->audio_codes) && !has_code(request->audio_codes))
+  if (status == ACE_OK && !req_is_blank(request->audio_codes) && !has_code(request->audio_codes))
     status = ace_fail(err, ACE_EINVAL, "audio_codes: no <|audio_code_N|> in the text");
   if (status == ACE_OK) status = check_source(request, err);
   if (status == ACE_OK) status = check_region(request, err);
@@ -129,7 +124,7 @@ static void advise_language(const ace_request *r, const adviser *a) {
   ace_error line;
   for (const char *const *code = req_languages(); *code; code++)
     if (strcmp(*code, r->vocal_language) == 0) return;
-  if (blank(r->vocal_language)) return;
+  if (req_is_blank(r->vocal_language)) return;
   char text[REQ_EXCERPT_SIZE];
   ace_fail(&line, ACE_OK, "vocal_language: \"%s\" is no language code that the models know; it is used as given",
            req_excerpt(r->vocal_language, strlen(r->vocal_language), text));
@@ -151,8 +146,13 @@ void req_advise(const ace_request *r, unsigned model, void (*say_line)(void *use
     ace_fail(&line, ACE_OK, "flow_edit_morph: has no effect on task %s", req_task_name(r->task_type));
     say(&a, &line);
   }
-  if (r->flow_edit_morph && edit_task && blank(r->flow_edit_source_caption) && blank(r->flow_edit_source_lyrics)) {
+  if (r->flow_edit_morph && edit_task && req_is_blank(r->flow_edit_source_caption) &&
+      req_is_blank(r->flow_edit_source_lyrics)) {
     ace_fail(&line, ACE_OK, "flow_edit_source_caption: nothing says what the source is, so little will change");
+    say(&a, &line);
+  }
+  if (r->flow_edit_morph && edit_task && !req_is_blank(r->audio_codes)) {
+    ace_fail(&line, ACE_OK, "audio_codes: not followed while flow_edit_morph changes src_audio");
     say(&a, &line);
   }
   if (r->task_type == REQ_TASK_TEXT2MUSIC && *r->src_audio && !r->flow_edit_morph) {

@@ -87,16 +87,11 @@ static bool says_nothing(const char *s, size_t n) {
   return n == 0 || req_same(s, n, "auto") || req_same(s, n, "n/a") || req_same(s, n, "null") || req_same(s, n, "none");
 }
 
-static bool is_blank(const char *s) {
-  while (req_is_space(*s)) s++;
-  return *s == '\0';
-}
-
 static ace_status number_from_text(ace_request *r, const req_param *p, const char *s, ace_error *err) {
   size_t n = strlen(s);
   double x;
   if (p->nullable && says_nothing(s, n)) return store_number(r, p, p->null, err);
-  if (is_blank(s)) return req_value_reset(r, p, err);
+  if (req_is_blank(s)) return req_value_reset(r, p, err);
   if (!req_number_parse(s, n, &x)) return not_a(p, s, n, p->type == REQ_INT ? "a whole number" : "a number", err);
   return store_number(r, p, x, err);
 }
@@ -117,7 +112,7 @@ static bool parse_switch(const char *s, size_t n, bool *on) {
 static ace_status switch_from_text(ace_request *r, const req_param *p, const char *s, ace_error *err) {
   size_t n = strlen(s);
   bool on;
-  if (p->type == REQ_BOOL && is_blank(s)) return req_value_reset(r, p, err);
+  if (p->type == REQ_BOOL && req_is_blank(s)) return req_value_reset(r, p, err);
   if (p->type == REQ_TRI && says_nothing(s, n)) {
     *(int *)req_field(r, p) = REQ_AUTO;
     return ACE_OK;
