@@ -17,6 +17,8 @@ struct ace_engine {
   vae *vae;               /* its decoder; the encoder once a job needed it */
   int vae_parts;          /* VAE_DECODER | VAE_ENCODER */
   latents_cache *encoded; /* what it made of recordings */
+  bool random, tiny;      /* models of random.h; of the miniature's sizes */
+  uint64_t seed;          /* of random models */
 };
 
 /* Bytes of that: forty minutes of sound. */

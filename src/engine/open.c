@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "engine/engine.h"
+#include "engine/random.h"
 #include "tensor/cpu/isa.h"
 
 /* The folder below `folder` that an engine takes when none is named: `first_choice`, else the first name in order that
@@ -106,6 +106,7 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   if (e->lm) return ACE_OK;
   ace_error own;
   if (!err) err = &own;
+  if (e->random) return engine_random_lm(e, err);
   if (!e->lm_name) e->lm_name = choose_folder(e->folder, "acestep-5Hz-lm-", "acestep-5Hz-lm-1.7B", err);
   char *path = e->lm_name ? model_path(e->folder, e->lm_name, ENGINE_LANGUAGE, err) : NULL;
   int codes = 1;

@@ -43,8 +43,6 @@ ace_status tiny_write_text(const tiny_job *job, const char *part, const char *fi
 
 /* Two tokenizers from one learned vocabulary, and the two models that read their ids. */
 static ace_status make_qwen3(const tiny_job *job, const tiny_merges *m, bool language_model, ace_error *err) {
-  /* A language model's table also makes its logits: small rows keep their spread near 2. */
-  const float embedding = language_model ? 0.25f : 1.0f;
   const char *part = language_model ? LM : TEXT;
   char text[TINY_CONFIG_SIZE];
   qwen3_config cfg;
@@ -57,7 +55,7 @@ static ace_status make_qwen3(const tiny_job *job, const tiny_merges *m, bool lan
   status = json ? cfg_read_qwen3(json, part, &cfg, err) : ACE_EINTERNAL;
   json_decref(json);
   if (status == ACE_OK) status = tiny_write_text(job, part, "config.json", text, err);
-  if (status == ACE_OK) status = tiny_write_qwen3(job, part, &cfg, embedding, err);
+  if (status == ACE_OK) status = tiny_write_qwen3(job, part, &cfg, language_model, err);
   return status;
 }
 

@@ -32,7 +32,7 @@ extern const char tiny_vae_text[];
 /* ---- weights (tiny_weights.c): <part>/model.safetensors, or diffusion_pytorch_model.safetensors ---- */
 
 ace_status tiny_write_dit(const tiny_job *job, const char *part, const dit_config *cfg, ace_error *err);
-ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_config *cfg, float embedding,
+ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_config *cfg, bool language_model,
                             ace_error *err);
 ace_status tiny_write_vae(const tiny_job *job, const char *part, const vae_config *cfg, ace_error *err);
 
@@ -66,6 +66,10 @@ ace_status tiny_learn(tiny_merges *m, const char *const *corpus, ace_error *err)
 typedef struct tiny_ids {
   int vocabulary, end_of_text, end_of_turn;
 } tiny_ids;
+
+/* The text of a tokenizer.json with that many audio codes at the end of its ids (0: a text encoder's, which appends an
+ * end-of-text token to every text). free() it; NULL when out of memory. */
+char *tiny_tokenizer_text(const tiny_merges *m, int codes, tiny_ids *ids);
 
 /* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json. A language model's tokenizer has the audio
  * codes at its end; a text encoder's appends an end-of-text token to every text. */

@@ -106,6 +106,20 @@ static json_t *tokenizer_json(const tiny_merges *m, int n_extra, bool language_m
   return NULL;
 }
 
+static tiny_ids ids_of(const tiny_merges *m, int codes) {
+  return (tiny_ids){.vocabulary = m->n_tokens + ADDED + codes,
+                    .end_of_text = m->n_tokens + END_OF_TEXT,
+                    .end_of_turn = m->n_tokens + END_OF_TURN};
+}
+
+char *tiny_tokenizer_text(const tiny_merges *m, int codes, tiny_ids *ids) {
+  json_t *json = tokenizer_json(m, ADDED + codes, codes > 0);
+  char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+  json_decref(json);
+  *ids = ids_of(m, codes);
+  return text;
+}
+
 /* ---- the small files -------------------------------------------------------------------------------------------- */
 
 /* The names of the special tokens but the first, which pads. */
@@ -162,10 +176,8 @@ static ace_status write_json(const tiny_job *job, const char *part, const char *
 
 ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, bool language_model,
                                 tiny_ids *ids, ace_error *err) {
-  int n_extra = ADDED + (language_model ? TINY_CODES : 0);
-  *ids = (tiny_ids){.vocabulary = m->n_tokens + n_extra,
-                    .end_of_text = m->n_tokens + END_OF_TEXT,
-                    .end_of_turn = m->n_tokens + END_OF_TURN};
+  int codes = language_model ? TINY_CODES : 0, n_extra = ADDED + codes;
+  *ids = ids_of(m, codes);
   ace_status status = write_json(job, part, "tokenizer.json", tokenizer_json(m, n_extra, language_model), err);
   if (status == ACE_OK) status = write_json(job, part, "tokenizer_config.json", config_json(m->n_tokens, n_extra), err);
   if (status == ACE_OK) status = write_json(job, part, "special_tokens_map.json", special_json(), err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/file.h"
 #include "base/half.h"
@@ -25,17 +26,20 @@ static char *existing(const ckpt *k, const char *name) {
   return NULL;
 }
 
+static ace_status parse_config(ckpt *k, ace_error *err) {
+  k->config = json_parse(k->config_text, k->config_length, k->config_path, err);
+  if (!k->config) return err->status;
+  if (!json_is_object(k->config)) return ace_fail(err, ACE_EFORMAT, "%s: not a JSON object", k->config_path);
+  return ACE_OK;
+}
+
 static ace_status open_config(ckpt *k, ace_error *err) {
   if (!file_is_directory(k->folder))
     return ace_fail(err, ACE_ENOTFOUND, "%s: no such folder; %s", k->folder, expected_files);
   k->config_path = existing(k, "config.json");
   if (!k->config_path) return ace_fail(err, ACE_ENOTFOUND, "%s: config.json is missing; %s", k->folder, expected_files);
   k->config_text = file_read(k->config_path, CONFIG_LIMIT, &k->config_length, err);
-  if (!k->config_text) return err->status;
-  k->config = json_parse(k->config_text, k->config_length, k->config_path, err);
-  if (!k->config) return err->status;
-  if (!json_is_object(k->config)) return ace_fail(err, ACE_EFORMAT, "%s: not a JSON object", k->config_path);
-  return ACE_OK;
+  return k->config_text ? parse_config(k, err) : err->status;
 }
 
 static void add_entry(ckpt *k, const st_tensor *t) {
@@ -162,8 +166,52 @@ ckpt *ckpt_open(const char *folder, ace_error *err) {
   return k;
 }
 
+/* The descriptions with names of their own, in one block of the checkpoint. */
+static ace_status copy_tensors(ckpt *k, const st_tensor *tensors, int n, ace_error *err) {
+  size_t names = 0;
+  for (int i = 0; i < n; i++) names += strlen(tensors[i].name) + 1;
+  st_tensor *own = ckpt_alloc(k, (size_t)n * sizeof *own + names);
+  if (!own) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", k->folder);
+  char *name = (char *)(own + n);
+  for (int i = 0; i < n; i++) {
+    own[i] = tensors[i];
+    own[i].name = strcpy(name, tensors[i].name);
+    name += strlen(name) + 1;
+  }
+  ace_status status = make_entries(k, (size_t)n, err);
+  for (int i = 0; i < n && status == ACE_OK; i++) add_entry(k, &own[i]);
+  return status;
+}
+
+ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *tensors, int n, void *memory,
+                       size_t bytes, ace_error *err) {
+  ace_error local;
+  if (!err) err = &local;
+  ckpt *k = calloc(1, sizeof *k);
+  if (!k) {
+    munmap(memory, bytes);
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", name);
+    return NULL;
+  }
+  *k = (ckpt){.folder = strdup(name), .config_path = file_join(name, "config.json"), .config_text = strdup(config)};
+  k->config_length = strlen(config);
+  k->memory = memory;
+  k->memory_bytes = bytes;
+  ace_status status = k->folder && k->config_path && k->config_text
+                          ? parse_config(k, err)
+                          : ace_fail(err, ACE_ENOMEM, "%s: out of memory", name);
+  if (status == ACE_OK) status = copy_tensors(k, tensors, n, err);
+  if (status != ACE_OK) {
+    ckpt_close(k);
+    return NULL;
+  }
+  qsort(k->entries, (size_t)k->n_entries, sizeof *k->entries, by_name);
+  return k;
+}
+
 void ckpt_close(ckpt *k) {
   if (!k) return;
+  if (k->memory) munmap(k->memory, k->memory_bytes);
   for (int i = 0; i < k->n_files; i++) {
     st_close(k->files[i].weights);
     free(k->files[i].name);
@@ -228,6 +276,7 @@ void *ckpt_alloc(ckpt *k, size_t bytes) {
   if (!b) return NULL;
   b->next = k->blocks;
   k->blocks = b;
+  k->copied += bytes;
   return (char *)b + ALIGN;
 }
 

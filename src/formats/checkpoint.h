@@ -20,6 +20,11 @@ typedef struct ckpt ckpt;
 /* Opens model.safetensors, else the shards of model.safetensors.index.json (file names without any '/', inside the
  * folder), else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. */
 ckpt *ckpt_open(const char *folder, ace_error *err);
+/* A checkpoint that never was a folder, over `n` tensors whose data lies in one block from mmap, which the checkpoint
+ * takes over (also when it fails). Descriptions, names and `config` are copied; `name` stands for the folder in
+ * messages. */
+ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *tensors, int n, void *memory,
+                       size_t bytes, ace_error *err);
 void ckpt_close(ckpt *k);
 
 const char *ckpt_folder(const ckpt *k);

@@ -10,7 +10,8 @@
 enum { SLICE = 4 << 20 }; /* bytes between two polls: a few milliseconds when cached, below 0.1 s from a slow disk */
 
 typedef struct hash_part {
-  const char *name, *path; /* path NULL: the config, which is in memory */
+  const char *name, *path;
+  const void *data; /* what has no path: the config, and weights in memory */
   size_t size;
 } hash_part;
 
@@ -42,7 +43,7 @@ static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size) {
   return ACE_OK;
 }
 
-static ace_status add_part(hash_job *j, const hash_part *part, const char *config) {
+static ace_status add_part(hash_job *j, const hash_part *part) {
   uint8_t length[8];
   file_map m = {0};
   if (part->path) {
@@ -56,7 +57,7 @@ static ace_status add_part(hash_job *j, const hash_part *part, const char *confi
   for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)part->size >> (8 * i));
   hash_add(&j->h, part->name, strlen(part->name) + 1);
   hash_add(&j->h, length, sizeof length);
-  ace_status status = add_slices(j, part->path ? m.data : (const uint8_t *)config, part->size);
+  ace_status status = add_slices(j, part->path ? m.data : part->data, part->size);
   file_map_close(&m);
   return status;
 }
@@ -77,11 +78,12 @@ bool ckpt_hash_known(const ckpt *k) {
 ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_error *err) {
   ace_status status = ACE_OK;
   if (!ckpt_hash_known(k)) {
-    int n = k->n_files + 1;
+    int n = k->n_files + 1 + (k->memory != NULL);
     hash_part *parts = calloc((size_t)n, sizeof *parts);
     if (!parts) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", k->folder);
     hash_job j = {.notify = notify, .folder = k->folder, .err = err};
-    parts[0] = (hash_part){"config.json", NULL, k->config_length};
+    parts[0] = (hash_part){"config.json", NULL, k->config_text, k->config_length};
+    if (k->memory) parts[1] = (hash_part){"memory", NULL, k->memory, k->memory_bytes};
     for (int i = 0; i < k->n_files && status == ACE_OK; i++) {
       parts[i + 1] = (hash_part){.name = k->files[i].name, .path = st_path(k->files[i].weights)};
       status = measure(&parts[i + 1], err);
@@ -89,7 +91,7 @@ ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_err
     for (int i = 0; i < n; i++) j.total += parts[i].size;
     qsort(parts, (size_t)n, sizeof *parts, by_name);
     hash_begin(&j.h);
-    for (int i = 0; i < n && status == ACE_OK; i++) status = add_part(&j, &parts[i], k->config_text);
+    for (int i = 0; i < n && status == ACE_OK; i++) status = add_part(&j, &parts[i]);
     if (status == ACE_OK) hash_end(&j.h, k->hash);
     free(parts);
   }

@@ -29,7 +29,10 @@ struct ckpt {
   int n_entries;
   int64_t weight_bytes;
   ckpt_block *blocks; /* memory handed out by ckpt_alloc */
-  char hash[65];      /* "" until asked for */
+  size_t copied;      /* bytes of it */
+  uint8_t *memory;    /* of ckpt_open_memory: descriptions, names and data; owned, NULL otherwise */
+  size_t memory_bytes;
+  char hash[65]; /* "" until asked for */
 };
 
 #endif

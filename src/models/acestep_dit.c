@@ -96,12 +96,11 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
 }
 
 /* silence_latent.pt holds [1, channels, frames]; here it becomes [frames, channels]. */
-static ace_status load_silence(acestep_dit *m, ace_error *err) {
-  char *path = file_join(ckpt_folder(m->checkpoint), "silence_latent.pt");
-  if (!path) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", ckpt_folder(m->checkpoint));
+static ace_status read_silence(const char *folder, int64_t channels, tens *out, ace_error *err) {
+  char *path = file_join(folder, "silence_latent.pt");
+  if (!path) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
   pt_tensor raw = {0};
   ace_status status = pt_read(path, &raw, err);
-  int64_t channels = m->cfg.latent_channels;
   if (status == ACE_OK && (raw.rank != 3 || raw.dim[0] != 1 || raw.dim[1] != channels || raw.dim[2] < 1))
     status = ace_fail(err, ACE_EFORMAT, "%s: not a tensor of shape [1, %lld, frames]", path, (long long)channels);
   if (status == ACE_OK) {
@@ -110,35 +109,48 @@ static ace_status load_silence(acestep_dit *m, ace_error *err) {
     if (!rows) status = ace_fail(err, ACE_ENOMEM, "%s: out of memory", path);
     for (int64_t t = 0; rows && t < frames; t++)
       for (int64_t ch = 0; ch < channels; ch++) rows[t * channels + ch] = raw.data[ch * frames + t];
-    m->silence = (tens){.dtype = TENS_F32, .rank = 2, .dim = {frames, channels}, .data = rows};
+    *out = (tens){.dtype = TENS_F32, .rank = 2, .dim = {frames, channels}, .data = rows};
   }
   free(raw.data);
   free(path);
   return status;
 }
 
-acestep_dit *acestep_dit_open(const char *folder, ace_error *err) {
+/* Everything but silence. Takes the checkpoint over; NULL for NULL. */
+static acestep_dit *load(ckpt *checkpoint, ace_error *err) {
+  if (!checkpoint) return NULL;
   acestep_dit *m = calloc(1, sizeof *m);
   if (!m) {
-    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", ckpt_folder(checkpoint));
+    ckpt_close(checkpoint);
     return NULL;
   }
-  m->checkpoint = ckpt_open(folder, err);
-  if (!m->checkpoint ||
-      cfg_read_dit(ckpt_config(m->checkpoint), ckpt_config_path(m->checkpoint), &m->cfg, err) != ACE_OK) {
-    acestep_dit_close(m);
-    return NULL;
+  m->checkpoint = checkpoint;
+  ckpt_reader r = {.checkpoint = checkpoint, .err = err};
+  r.failed = cfg_read_dit(ckpt_config(checkpoint), ckpt_config_path(checkpoint), &m->cfg, err) != ACE_OK;
+  if (!r.failed) {
+    load_condition_encoder(&r, &m->encoder, &m->cfg);
+    load_tokenizer(&r, &m->tokenizer, &m->cfg);
+    load_detokenizer(&r, &m->detokenizer, &m->cfg);
+    load_decoder(&r, &m->decoder, &m->cfg);
+    m->null_condition = rearrange_row(&r, m->cfg.encoder.hidden, "null_condition_emb");
   }
-  ckpt_reader r = {.checkpoint = m->checkpoint, .err = err};
-  load_condition_encoder(&r, &m->encoder, &m->cfg);
-  load_tokenizer(&r, &m->tokenizer, &m->cfg);
-  load_detokenizer(&r, &m->detokenizer, &m->cfg);
-  load_decoder(&r, &m->decoder, &m->cfg);
-  m->null_condition = rearrange_row(&r, m->cfg.encoder.hidden, "null_condition_emb");
-  if (r.failed || load_silence(m, err) != ACE_OK) {
-    acestep_dit_close(m);
-    return NULL;
-  }
+  if (!r.failed) return m;
+  acestep_dit_close(m);
+  return NULL;
+}
+
+acestep_dit *acestep_dit_open(const char *folder, ace_error *err) {
+  acestep_dit *m = load(ckpt_open(folder, err), err);
+  if (m && read_silence(folder, m->cfg.latent_channels, &m->silence, err) == ACE_OK) return m;
+  acestep_dit_close(m);
+  return NULL;
+}
+
+acestep_dit *acestep_dit_from(ckpt *checkpoint, tens silence, ace_error *err) {
+  acestep_dit *m = load(checkpoint, err);
+  if (m) m->silence = silence;
+  else free(silence.data);
   return m;
 }
 

@@ -69,6 +69,9 @@ typedef struct acestep_dit {
 } acestep_dit;
 
 acestep_dit *acestep_dit_open(const char *folder, ace_error *err);
+/* The same over an open checkpoint and a table of silence, F32 [frames, latent_channels] in memory from malloc. Both are
+ * taken over, also when it fails. */
+acestep_dit *acestep_dit_from(ckpt *checkpoint, tens silence, ace_error *err);
 void acestep_dit_close(acestep_dit *m);
 
 /* A new tensor of n frames of silence that start at frame `first` of the table; the table repeats: [1, n, 64]. */

@@ -3,14 +3,19 @@
 #include <stdlib.h>
 
 qwen3 *qwen3_open(const char *folder, ace_error *err) {
+  return qwen3_from(ckpt_open(folder, err), err);
+}
+
+qwen3 *qwen3_from(ckpt *checkpoint, ace_error *err) {
+  if (!checkpoint) return NULL;
   qwen3 *m = calloc(1, sizeof *m);
   if (!m) {
-    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", ckpt_folder(checkpoint));
+    ckpt_close(checkpoint);
     return NULL;
   }
-  m->checkpoint = ckpt_open(folder, err);
-  if (!m->checkpoint ||
-      cfg_read_qwen3(ckpt_config(m->checkpoint), ckpt_config_path(m->checkpoint), &m->cfg, err) != ACE_OK) {
+  m->checkpoint = checkpoint;
+  if (cfg_read_qwen3(ckpt_config(m->checkpoint), ckpt_config_path(m->checkpoint), &m->cfg, err) != ACE_OK) {
     qwen3_close(m);
     return NULL;
   }

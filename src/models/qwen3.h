@@ -17,6 +17,8 @@ typedef struct qwen3 {
 
 /* Tensor names with or without the leading "model.". */
 qwen3 *qwen3_open(const char *folder, ace_error *err);
+/* The same over an open checkpoint, which it takes over, also when it fails; NULL for NULL. */
+qwen3 *qwen3_from(ckpt *checkpoint, ace_error *err);
 void qwen3_close(qwen3 *m);
 
 /* ids I32 [B, S] -> rows of the embedding table [B, S, H]. */

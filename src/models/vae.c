@@ -96,14 +96,19 @@ static void load_decoder(ckpt_reader *r, vae_half *h, const vae_config *cfg) {
 }
 
 vae *vae_open(const char *folder, int parts, ace_error *err) {
+  return vae_from(ckpt_open(folder, err), parts, err);
+}
+
+vae *vae_from(ckpt *checkpoint, int parts, ace_error *err) {
+  if (!checkpoint) return NULL;
   vae *m = calloc(1, sizeof *m);
   if (!m) {
-    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", ckpt_folder(checkpoint));
+    ckpt_close(checkpoint);
     return NULL;
   }
-  m->checkpoint = ckpt_open(folder, err);
-  if (!m->checkpoint ||
-      cfg_read_vae(ckpt_config(m->checkpoint), ckpt_config_path(m->checkpoint), &m->cfg, err) != ACE_OK) {
+  m->checkpoint = checkpoint;
+  if (cfg_read_vae(ckpt_config(m->checkpoint), ckpt_config_path(m->checkpoint), &m->cfg, err) != ACE_OK) {
     vae_close(m);
     return NULL;
   }

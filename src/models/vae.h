@@ -46,6 +46,8 @@ enum { VAE_DECODER = 1, VAE_ENCODER = 2 };
 
 /* parts: which halves to load. */
 vae *vae_open(const char *folder, int parts, ace_error *err);
+/* The same over an open checkpoint, which it takes over, also when it fails; NULL for NULL. */
+vae *vae_from(ckpt *checkpoint, int parts, ace_error *err);
 void vae_close(vae *m);
 
 /* latents [B, T, decoder_input] -> audio [B, hop*T, audio_channels]. */

@@ -14,20 +14,24 @@ enum {
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err) {
-  plan_lm *lm = calloc(1, sizeof *lm);
+  bpe *tokenizer = bpe_open(folder, err);
+  return tokenizer ? plan_lm_from(tokenizer, qwen3_open(folder, err), codes, err) : NULL;
+}
+
+plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err) {
+  plan_lm *lm = tokenizer && model ? calloc(1, sizeof *lm) : NULL;
   if (!lm) {
-    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    if (tokenizer && model) ace_fail(err, ACE_ENOMEM, "language model: out of memory");
+    bpe_close(tokenizer);
+    qwen3_close(model);
     return NULL;
   }
-  lm->tokenizer = bpe_open(folder, err);
-  if (lm->tokenizer) lm->model = qwen3_open(folder, err);
-  if (lm->model && bpe_vocab_size(lm->tokenizer) > lm->model->cfg.vocab) {
-    ace_fail(err, ACE_EFORMAT, "%s: the tokenizer has %d tokens, the model only %d", folder,
-             bpe_vocab_size(lm->tokenizer), lm->model->cfg.vocab);
-  } else if (lm->model) {
-    lm->grammar =
-        plan_grammar_new(lm->tokenizer, &(plan_grammar_config){.codes = codes, .rows = lm->model->cfg.vocab}, err);
-  }
+  lm->tokenizer = tokenizer;
+  lm->model = model;
+  if (bpe_vocab_size(tokenizer) > model->cfg.vocab)
+    ace_fail(err, ACE_EFORMAT, "%s: the tokenizer has %d tokens, the model only %d", ckpt_folder(model->checkpoint),
+             bpe_vocab_size(tokenizer), model->cfg.vocab);
+  else lm->grammar = plan_grammar_new(tokenizer, &(plan_grammar_config){.codes = codes, .rows = model->cfg.vocab}, err);
   if (lm->grammar) return lm;
   plan_lm_close(lm);
   return NULL;

@@ -29,6 +29,8 @@ typedef struct plan_lm {
 
 /* codes: how many audio codes are valid (the product of the quantiser's levels of the diffusion checkpoint). */
 plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err);
+/* The same of parts that are open, which it takes over, also when it fails; NULL when one of them is NULL. */
+plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err);
 void plan_lm_close(plan_lm *lm);
 
 typedef struct plan_job {

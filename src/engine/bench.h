@@ -1,0 +1,73 @@
+/* bench.h - how fast the models run on this machine, beside what the machine could do at best, stage by stage.
+ *
+ *   bench_options o = {.random = "acestep-v15-turbo", .duration = 30, .batch = 1, .repeat = 3};
+ *   json_t *found = bench_run(&o, NULL, &err);
+ *
+ * {"ceilings": {"multiply_add": flop/s, "tiles": flop/s or null, "read": bytes/s},
+ *  "stages": {"text_encoder" | "condition_encoder" | "dit_step" | "linear" | "vae_encode" | "vae_decode":
+ *               {"seconds", "flops", "fraction_of_peak"},
+ *             "lm_prefill": {the same, "tokens"},
+ *             "lm_decode": {"seconds" of a token, "tokens_per_second", "fraction_of_bandwidth", "rows", "codes"}},
+ *  "memory": {"planned_bytes", "peak_bytes"},
+ *  "machine": {"processor", "isa", "threads", "cpus", "foreign_load", "calm"},
+ *  "job": {what was measured}}
+ *
+ * Numbers are medians. Before each measurement the run waits a while for others to leave the machine alone; measurements
+ * that they disturbed count only where there are no others. Ceilings are measured in between.
+ */
+#ifndef ACE_ENGINE_BENCH_H
+#define ACE_ENGINE_BENCH_H
+
+#include "engine/engine.h"
+
+typedef struct bench_options {
+  const char *random;     /* a model of random.h; NULL: `models` */
+  const char *models;     /* a folder of checkpoints */
+  const char *model, *lm; /* in that folder; lm: only the language model is measured; NULL: none */
+  double duration;        /* seconds of the song */
+  int batch, repeat;      /* repeat 0: one pass through everything, for its memory */
+  unsigned stages;        /* bits 1 << song_stage of those to measure, without that pass; 0: all */
+  double patience;        /* seconds to wait for a calm machine before each measurement */
+  int threads;            /* 0: all */
+  uint64_t memory;        /* as in ace_engine_options */
+  int codes;              /* that the language model writes */
+  bool int8, guided;      /* language model: weights in 8 bits; two rows an item */
+} bench_options;
+
+enum { BENCH_REPEAT_MOST = 100, BENCH_CODES_MOST = 3000, BENCH_CEILINGS = 3 };
+
+/* A new reference; NULL on failure or when cancelled. Progress comes as stages "make" and "measure". */
+json_t *bench_run(const bench_options *o, const ace_callbacks *notify, ace_error *err);
+
+/* ---- shared by bench.c and bench_lm.c ----------------------------------------------------------------------------- */
+
+/* Values of one kind; those that nobody disturbed count. */
+typedef struct bench_samples {
+  double calm[BENCH_REPEAT_MOST], all[BENCH_REPEAT_MOST];
+  int n_calm, n_all;
+} bench_samples;
+
+/* The machine under measurement. */
+typedef struct bench_machine {
+  pool *threads;
+  const ace_callbacks *notify;
+  uint8_t *memory; /* to read from */
+  bench_samples multiply_add, tiles, read;
+  double foreign; /* the highest share of others while something was measured */
+  bool calm;      /* every wait for a calm machine ended well */
+  double patience;
+  int done, total; /* measurements, for progress */
+} bench_machine;
+
+double bench_median(const bench_samples *s);
+/* Waits for a calm machine, then runs `what`, which gives its value. ACE_ECANCELED when the caller wants to stop. */
+ace_status bench_measure(bench_machine *m, ace_status (*what)(void *arg, double *value, ace_error *err), void *arg,
+                         bench_samples *s, ace_error *err);
+/* Measures all ceilings once more. */
+ace_status bench_ceilings(bench_machine *m, ace_error *err);
+/* The best arithmetic of the instruction set in use, flop/s. */
+double bench_peak(const bench_machine *m);
+/* Adds lm_prefill and lm_decode to `stages`, what was measured to `job`. */
+ace_status bench_lm(bench_machine *m, const bench_options *o, json_t *stages, json_t *job, ace_error *err);
+
+#endif

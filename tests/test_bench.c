@@ -1,0 +1,193 @@
+/* Measuring: random models have the published sizes, the same numbers every time and finite activations; what
+ * `acestep bench` finds has the keys that other programs read. */
+#include <math.h>
+
+#include "base/load.h"
+#include "engine/bench.h"
+#include "engine/random.h"
+#include "engine/weights.h"
+#include "render/stages.h"
+#include "temp.h"
+
+/* ---- random models ----------------------------------------------------------------------------------------------- */
+
+static int64_t parameters_of(const char *name) {
+  char text[PUBLISHED_SIZE];
+  ace_error err;
+  assert_true(published_config(name, text));
+  json_t *json = json_parse(text, strlen(text), name, &err);
+  assert_non_null(json);
+  weight_list l = {0};
+  ace_status status;
+  if (published_kind(name) == ENGINE_DIFFUSION) {
+    dit_config cfg;
+    status = cfg_read_dit(json, name, &cfg, &err);
+    if (status == ACE_OK) status = weights_of_dit(&l, &cfg, &err);
+  } else if (published_kind(name) == ENGINE_AUTOENCODER) {
+    vae_config cfg;
+    status = cfg_read_vae(json, name, &cfg, &err);
+    if (status == ACE_OK) status = weights_of_vae(&l, &cfg, &err);
+  } else {
+    qwen3_config cfg;
+    status = cfg_read_qwen3(json, name, &cfg, &err);
+    if (status == ACE_OK) status = weights_of_qwen3(&l, &cfg, false, &err);
+  }
+  if (status != ACE_OK) fail_msg("%s", err.message);
+  int64_t n = 0;
+  for (int i = 0; i < l.n; i++) n += weight_count(&l.at[i]);
+  weight_list_free(&l);
+  json_decref(json);
+  return n;
+}
+
+/* Speed and memory measured on other sizes than the published ones would mean nothing. */
+static void test_published_sizes(void **state) {
+  assert_int_equal(parameters_of("acestep-v15-turbo"), 2393872518);
+  assert_int_equal(parameters_of("acestep-v15-base"), 2393872518);
+  assert_int_equal(parameters_of("acestep-v15-xl-turbo"), 4987310726);
+  assert_int_equal(parameters_of("vae"), 168695426);
+  assert_int_equal(parameters_of("Qwen3-Embedding-0.6B"), 595776512);
+  assert_int_equal(parameters_of("acestep-5Hz-lm-0.6B"), 662884352);
+  assert_int_equal(parameters_of("acestep-5Hz-lm-1.7B"), 1854243840);
+  assert_int_equal(parameters_of("acestep-5Hz-lm-4B"), 4189554176);
+}
+
+static ckpt *tiny_checkpoint(const char *name, int threads, uint64_t seed) {
+  ace_error err;
+  pool *p = pool_new(threads, &err);
+  assert_non_null(p);
+  random_models r = {.threads = p, .seed = seed, .tiny = true};
+  ckpt *k = random_checkpoint(&r, name, &err);
+  if (!k) fail_msg("%s", err.message);
+  pool_free(p);
+  return k;
+}
+
+static void test_same_seed_same_weights(void **state) {
+  ckpt *one = tiny_checkpoint("vae", 1, 7), *two = tiny_checkpoint("vae", 3, 7), *other = tiny_checkpoint("vae", 1, 8);
+  char hash[3][65];
+  assert_int_equal(ckpt_hash(one, hash[0], NULL, NULL), ACE_OK);
+  assert_int_equal(ckpt_hash(two, hash[1], NULL, NULL), ACE_OK);
+  assert_int_equal(ckpt_hash(other, hash[2], NULL, NULL), ACE_OK);
+  assert_string_equal(hash[0], hash[1]);
+  assert_string_not_equal(hash[0], hash[2]);
+  ckpt_close(one), ckpt_close(two), ckpt_close(other);
+}
+
+/* The bulk of the numbers is normal: kernels are measured, and accuracy judged, on such. */
+static void test_numbers_are_normal(void **state) {
+  ckpt *k = tiny_checkpoint("acestep-v15-turbo", 1, 1);
+  const st_tensor *t = ckpt_find(k, "decoder.time_embed.time_proj.weight");
+  assert_non_null(t);
+  double sum = 0, squares = 0, fourth = 0, scale = sqrt((double)t->dim[1]) / 0.5; /* made with this gain */
+  for (int64_t i = 0; i < t->count; i++) {
+    uint32_t bits = (uint32_t)((const uint16_t *)t->data)[i] << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    double z = x * scale;
+    sum += z, squares += z * z, fourth += z * z * z * z;
+  }
+  double n = (double)t->count;
+  assert_true(fabs(sum / n) < 5 / sqrt(n));
+  assert_true(fabs(squares / n - 1) < 0.05);
+  assert_true(fabs(fourth / n - 3) < 0.3);
+  ckpt_close(k);
+}
+
+static void test_unknown_names_are_refused(void **state) {
+  ace_error err = {0};
+  ace_engine_options options = {.threads = 1};
+  assert_null(engine_open_random("acestep-v15-huge", 1, &options, &err));
+  expect_error(&err, ACE_EINVAL, "acestep-v15-huge", "acestep-v15-xl-turbo");
+  assert_null(engine_open_random("acestep-5Hz-lm-4B", 1, &options, &err));
+  expect_error(&err, ACE_EINVAL, "acestep-5Hz-lm-4B", "not a diffusion model");
+}
+
+/* ---- bench ------------------------------------------------------------------------------------------------------- */
+
+static double number(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  if (!json_is_number(value)) fail_msg("no number \"%s\"", key);
+  return json_number_value(value);
+}
+
+static json_t *measure(bench_options o) {
+  ace_error err;
+  json_t *found = bench_run(&o, NULL, &err);
+  if (!found) fail_msg("%s", err.message);
+  return found;
+}
+
+static void expect_machine(const json_t *found) {
+  const json_t *ceilings = json_object_get(found, "ceilings"), *machine = json_object_get(found, "machine");
+  assert_true(number(ceilings, "multiply_add") > 0 && number(ceilings, "read") > 0);
+  assert_non_null(json_object_get(ceilings, "tiles"));
+  assert_true(number(machine, "threads") >= 1);
+  assert_true(json_is_string(json_object_get(machine, "isa")) && json_is_boolean(json_object_get(machine, "calm")));
+}
+
+static void test_stages_have_their_keys(void **state) {
+  static const song_stage stages[] = {SONG_TEXT_ENCODER, SONG_CONDITION_ENCODER, SONG_DIT_STEP, SONG_LINEAR};
+  bench_options o = {.random = "tiny", .duration = 10, .batch = 2, .repeat = 2, .threads = 1};
+  for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) o.stages |= 1u << stages[i];
+  json_t *found = measure(o);
+  expect_machine(found);
+  assert_int_equal(json_object_size(json_object_get(found, "stages")), 4);
+  for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    const json_t *stage = json_object_get(json_object_get(found, "stages"), song_stage_name(stages[i]));
+    double seconds = number(stage, "seconds"), flops = number(stage, "flops");
+    assert_true(seconds > 0 && flops > 0 && number(stage, "fraction_of_peak") > 0);
+  }
+  json_decref(found);
+  assert_string_equal(song_stage_name(SONG_VAE_ENCODE), "vae_encode");
+  assert_string_equal(song_stage_name(SONG_VAE_DECODE), "vae_decode");
+  assert_string_equal(song_stage_name(SONG_DIT_STEP), "dit_step");
+}
+
+static void test_language_model_has_its_keys(void **state) {
+  json_t *found = measure((bench_options){.random = "tiny",
+                                          .lm = "acestep-5Hz-lm-0.6B",
+                                          .batch = 2,
+                                          .guided = true,
+                                          .repeat = 1,
+                                          .codes = 10,
+                                          .threads = 1});
+  expect_machine(found);
+  const json_t *stages = json_object_get(found, "stages");
+  assert_true(number(json_object_get(stages, "lm_prefill"), "seconds") > 0);
+  assert_true(number(json_object_get(stages, "lm_prefill"), "tokens") >= 1000);
+  assert_true(number(json_object_get(stages, "lm_decode"), "tokens_per_second") > 0);
+  assert_true(number(json_object_get(stages, "lm_decode"), "fraction_of_bandwidth") > 0);
+  json_decref(found);
+}
+
+/* One pass through everything: activations stay finite, or the song is refused. */
+static void test_memory_has_its_keys(void **state) {
+  json_t *found = measure((bench_options){.random = "tiny", .duration = 10, .batch = 1, .threads = 1});
+  const json_t *memory = json_object_get(found, "memory");
+  assert_true(number(memory, "planned_bytes") > 0);
+  if (load_peak_memory()) assert_true(number(memory, "peak_bytes") > 0);
+  json_decref(found);
+}
+
+static bool at_once(void *user) {
+  return true;
+}
+
+static void test_cancelled(void **state) {
+  ace_error err = {0};
+  ace_callbacks notify = {.cancelled = at_once};
+  bench_options o = {.random = "tiny", .duration = 10, .batch = 1, .repeat = 1, .threads = 1};
+  assert_null(bench_run(&o, &notify, &err));
+  assert_int_equal(err.status, ACE_ECANCELED);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_published_sizes),        cmocka_unit_test(test_same_seed_same_weights),
+      cmocka_unit_test(test_numbers_are_normal),     cmocka_unit_test(test_unknown_names_are_refused),
+      cmocka_unit_test(test_stages_have_their_keys), cmocka_unit_test(test_language_model_has_its_keys),
+      cmocka_unit_test(test_memory_has_its_keys),    cmocka_unit_test(test_cancelled),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
