@@ -31,10 +31,11 @@ char *folder_cache(void) {
 static char *must_exist(const char *path, const char *origin, ace_error *err) {
   char *copy = file_is_directory(path) ? strdup(path) : NULL;
   if (!copy)
-    ace_fail(err, ACE_ENOTFOUND,
-             "%s: %s is not a folder; acestep make-tiny DIR makes a small untrained set of "
-             "models",
-             origin, path);
+    ace_fail(
+        err, ACE_ENOTFOUND,
+        "%s: %s is not a folder; acestep download --models DIR fetches the published models, acestep make-tiny DIR "
+        "makes a small untrained set",
+        origin, path);
   return copy;
 }
 
@@ -48,11 +49,23 @@ char *folder_models(const char *given, ace_error *err) {
     free(own);
     return strdup(local_models);
   }
-  ace_fail(err, ACE_ENOTFOUND,
-           "no models: $ACESTEP_CHECKPOINTS_DIR is not set, there is no %s%s./%s; give --models DIR with the folders "
-           "acestep-v15-turbo, vae and Qwen3-Embedding-0.6B of ACE-Step/Ace-Step1.5 (Hugging Face), or try the program "
-           "with an untrained set: acestep make-tiny DIR",
-           own ? own : "", own ? " and no " : "", local_models);
+  ace_fail(
+      err, ACE_ENOTFOUND,
+      "no models: $ACESTEP_CHECKPOINTS_DIR is not set, there is no %s%s./%s; acestep download fetches the published "
+      "ones (10 GB), --models DIR names a folder with acestep-v15-turbo, vae and Qwen3-Embedding-0.6B, and "
+      "acestep make-tiny DIR makes an untrained set to try the program",
+      own ? own : "", own ? " and no " : "", local_models);
   free(own);
   return NULL;
+}
+
+char *folder_for_downloads(const char *given, ace_error *err) {
+  const char *set = variable("ACESTEP_CHECKPOINTS_DIR");
+  char *own = given || set ? NULL : data_folder("models");
+  bool local = file_is_directory(local_models) && !(own && file_is_directory(own));
+  const char *path = given ? given : set ? set : own && !local ? own : local_models;
+  char *copy = strdup(path);
+  free(own);
+  if (!copy) ace_fail(err, ACE_ENOMEM, "download: out of memory");
+  return copy;
 }

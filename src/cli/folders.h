@@ -7,6 +7,8 @@
 /* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints. The message
  * of a failure says where it looked and how to come by models. free() the result. */
 char *folder_models(const char *given, ace_error *err);
+/* The same place, whether or not it exists yet: where downloads go. free() the result. */
+char *folder_for_downloads(const char *given, ace_error *err);
 /* "cache" in the data folder; NULL when there is no home. free() it. The data folder is $ACESTEP_HOME, else
  * $XDG_DATA_HOME/acestep, else ~/.local/share/acestep. */
 char *folder_cache(void);
