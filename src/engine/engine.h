@@ -32,6 +32,9 @@ song_models engine_models(const ace_engine *e);
 #define ENGINE_VAE          "vae"
 
 req_model engine_family(const ace_engine *e);
+/* The same of a diffusion model by its folder's name: its configuration says turbo or not, SFT and base differ by name
+ * only. */
+req_model engine_family_of(const char *name, bool turbo);
 
 typedef enum engine_kind { ENGINE_DIFFUSION, ENGINE_LANGUAGE, ENGINE_AUTOENCODER, ENGINE_TEXT } engine_kind;
 /* How an engine's options and messages call it: "model", "lm", "vae". */

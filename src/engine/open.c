@@ -173,14 +173,17 @@ static const char *last_part(const char *name) {
   return slash && slash[1] ? slash + 1 : name;
 }
 
-/* The configuration says turbo or not; SFT and base differ by name only. */
-req_model engine_family(const ace_engine *e) {
-  if (e->dit->cfg.turbo) return REQ_MODEL_TURBO;
-  for (const char *p = last_part(e->model_name); p; p = strchr(p, '-')) {
+req_model engine_family_of(const char *name, bool turbo) {
+  if (turbo) return REQ_MODEL_TURBO;
+  for (const char *p = last_part(name); p; p = strchr(p, '-')) {
     p += *p == '-';
     if (strncmp(p, "sft", 3) == 0 && (p[3] == '-' || p[3] == 0)) return REQ_MODEL_SFT;
   }
   return REQ_MODEL_BASE;
+}
+
+req_model engine_family(const ace_engine *e) {
+  return engine_family_of(e->model_name, e->dit->cfg.turbo);
 }
 
 char *ace_engine_describe(const ace_engine *e) {

@@ -1,0 +1,165 @@
+/* load.c - models come and go: on the worker's thread, with everybody told. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "service/service_inner.h"
+
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+static void tell(service *s) {
+  service_state now;
+  service_look(s, &now);
+  json_t *data =
+      json_pack("{s:b, s:b, s:s, s:b, s:s, s:s, s:i, s:i}", "loading", (int)now.loading, "models_initialized",
+                (int)now.slot[0].loaded, "model", now.slot[0].name, "llm_initialized", (int)now.lm_loaded, "lm", now.lm,
+                "failure", now.failure, "max_duration", now.seconds, "max_batch", now.batch);
+  if (data) events_publish(jobs_events(s->jobs), "", "", "service", data);
+  json_decref(data);
+}
+
+static void begin_loading(service *s) {
+  pthread_mutex_lock(&s->lock);
+  s->state.loading = true;
+  *s->state.failure = 0;
+  pthread_mutex_unlock(&s->lock);
+  tell(s);
+}
+
+static void end_loading(service *s, bool ok, const ace_error *err) {
+  pthread_mutex_lock(&s->lock);
+  s->state.loading = false;
+  if (!ok) snprintf(s->state.failure, sizeof s->state.failure, "%s", err->message);
+  pthread_mutex_unlock(&s->lock);
+  tell(s);
+}
+
+/* ---- engines ----------------------------------------------------------------------------------------------------- */
+
+static ace_engine *open_engine(service *s, const char *name, const char *lm, job_running *j, ace_error *err) {
+  ace_engine_options o = {.model = name,
+                          .lm = *lm ? lm : NULL,
+                          .cache = s->cache,
+                          .threads = s->options.threads,
+                          .memory = s->options.memory,
+                          .notify = service_callbacks(j)};
+  return ace_engine_open(s->models, &o, err);
+}
+
+ace_engine *service_engine(service *s, int slot, job_running *j, ace_error *err) {
+  if (slot < 1 || slot > SERVICE_SLOTS || !*s->state.slot[slot - 1].name) {
+    ace_fail(err, ACE_EINVAL, "slot: %d has no model", slot);
+    return NULL;
+  }
+  ace_engine **e = &s->engines[slot - 1];
+  if (*e) return *e;
+  begin_loading(s);
+  service_slot *place = &s->state.slot[slot - 1];
+  *e = open_engine(s, place->name, s->state.lm, j, err);
+  pthread_mutex_lock(&s->lock);
+  place->loaded = *e != NULL;
+  if (*e) place->family = engine_family(*e);
+  pthread_mutex_unlock(&s->lock);
+  end_loading(s, *e != NULL, err);
+  return *e;
+}
+
+ace_engine *service_engine_lm(service *s, int slot, job_running *j, ace_error *err) {
+  ace_engine *e = service_engine(s, slot, j, err);
+  if (!e || e->lm) return e;
+  if (!s->state.lm_allowed) {
+    ace_fail(err, ACE_EUNSUPPORTED,
+             "LLM not initialized. Set ACESTEP_INIT_LLM=true or start with --init-llm to load the language model");
+    return NULL;
+  }
+  begin_loading(s);
+  bool ok = engine_need_lm(e, err) == ACE_OK;
+  pthread_mutex_lock(&s->lock);
+  if (ok) s->state.lm_loaded = true;
+  if (ok) snprintf(s->state.lm, sizeof s->state.lm, "%s", e->lm_name);
+  pthread_mutex_unlock(&s->lock);
+  end_loading(s, ok, err);
+  return ok ? e : NULL;
+}
+
+void service_unload(service *s, int slot) {
+  bool lm = false;
+  for (int i = 0; i < SERVICE_SLOTS; i++) {
+    if (slot == 0 || slot == i + 1) {
+      ace_engine_close(s->engines[i]);
+      s->engines[i] = NULL;
+    }
+    lm = lm || (s->engines[i] && s->engines[i]->lm);
+  }
+  pthread_mutex_lock(&s->lock);
+  for (int i = 0; i < SERVICE_SLOTS; i++) s->state.slot[i].loaded = s->engines[i] != NULL;
+  s->state.lm_loaded = lm;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the jobs "init" and "unload" -------------------------------------------------------------------------------- */
+
+static const char *text_of(const json_t *task, const char *field) {
+  const char *text = json_string_value(json_object_get(task, field));
+  return text && *text ? text : NULL;
+}
+
+/* A name in the state changes; what was loaded under the old one goes. */
+static void rename_slot(service *s, int slot, const char *name) {
+  service_unload(s, slot);
+  pthread_mutex_lock(&s->lock);
+  snprintf(s->state.slot[slot - 1].name, sizeof s->state.slot[0].name, "%s", name);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void rename_lm(service *s, const char *name) {
+  service_unload(s, 0); /* an engine keeps its language model as long as it lives */
+  pthread_mutex_lock(&s->lock);
+  snprintf(s->state.lm, sizeof s->state.lm, "%s", name);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* Refuses a name before anything that works is given up for it. */
+static ace_status check_name(const service *s, inventory_kind kind, const char *name, ace_error *err) {
+  inventory all;
+  ace_status status = service_inventory(s, &all, err);
+  if (status == ACE_OK && *name != '/' && !inventory_find(&all, kind, name))
+    status = ace_fail(err, ACE_ENOTFOUND, "model: there is no complete folder \"%.200s\" in %.250s", name, s->models);
+  inventory_free(&all);
+  return status;
+}
+
+json_t *run_init(service *s, job_running *j, ace_error *err) {
+  const json_t *task = job_request(j);
+  int slot = (int)json_integer_value(json_object_get(task, "slot"));
+  bool with_lm = json_is_true(json_object_get(task, "init_lm"));
+  const char *model = text_of(task, "model"), *lm = text_of(task, "lm");
+  if (slot < 1 || slot > SERVICE_SLOTS) slot = 1;
+  if (model && check_name(s, INVENTORY_DIFFUSION, model, err) != ACE_OK) return NULL;
+  if (lm && check_name(s, INVENTORY_LANGUAGE, lm, err) != ACE_OK) return NULL;
+  if (model && strcmp(model, s->state.slot[slot - 1].name) != 0) rename_slot(s, slot, model);
+  if (lm && strcmp(lm, s->state.lm) != 0) rename_lm(s, lm);
+  json_t *reloaded = json_array();
+  if (!s->engines[slot - 1]) json_array_append_new(reloaded, json_string("DiT/VAE/Text Encoder"));
+  if (with_lm) {
+    pthread_mutex_lock(&s->lock);
+    s->state.lm_allowed = true;
+    pthread_mutex_unlock(&s->lock);
+  }
+  bool had_lm = s->state.lm_loaded;
+  const ace_engine *e = with_lm ? service_engine_lm(s, slot, j, err) : service_engine(s, slot, j, err);
+  if (with_lm && !had_lm) json_array_append_new(reloaded, json_string("LLM"));
+  if (!e) {
+    json_decref(reloaded);
+    return NULL;
+  }
+  return json_pack("{s:i, s:s, s:o, s:o}", "slot", slot, "model", s->state.slot[slot - 1].name, "lm",
+                   s->state.lm_loaded ? json_string(s->state.lm) : json_null(), "reloaded", reloaded);
+}
+
+json_t *run_unload(service *s, job_running *j, ace_error *err) {
+  service_unload(s, 0);
+  tell(s);
+  return json_object();
+}

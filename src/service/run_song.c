@@ -1,0 +1,169 @@
+/* run_song.c - the job "generate": from a request to files in the job's folder. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "request/params.h"
+#include "service/service_inner.h"
+
+typedef struct song_run {
+  service *s;
+  job_running *job;
+  const json_t *task;
+  ace_callbacks notify;
+  ace_request *request;
+  ace_engine *engine;
+  ace_result *result;
+  bool lm; /* there is a language model for this song */
+} song_run;
+
+static const char *text_of(const json_t *task, const char *field) {
+  return json_string_value(json_object_get(task, field));
+}
+
+static bool flag_of(const json_t *task, const char *field) {
+  return json_is_true(json_object_get(task, field));
+}
+
+static double monotonic(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+/* The engine, with the language model as the task wishes. Where it is only wanted, its wishes go without it. */
+static ace_status open_models(song_run *k, ace_error *err) {
+  int slot = (int)json_integer_value(json_object_get(k->task, "slot"));
+  const char *lm = text_of(k->task, "lm");
+  k->engine = service_engine(k->s, slot, k->job, err);
+  if (!k->engine) return err->status;
+  if (strcmp(lm, "no") != 0) {
+    ace_error why;
+    k->lm = service_engine_lm(k->s, slot, k->job, &why) != NULL;
+    if (!k->lm && strcmp(lm, "need") == 0) return ace_fail(err, why.status, "5Hz LM init failed: %.400s", why.message);
+  }
+  if (!k->lm) k->request->thinking = REQ_OFF, k->request->use_cot_caption = k->request->use_cot_language = false;
+  return ACE_OK;
+}
+
+/* A format that fails leaves the request as it was; a sample that fails is a failure. */
+static ace_status do_first(song_run *k, ace_error *err) {
+  const char *first = text_of(k->task, "first");
+  if (!first || !k->lm) return ACE_OK;
+  ace_error why;
+  ace_status status = run_first(k->engine, first, text_of(k->task, "query"), k->request, &k->notify, &why);
+  if (status == ACE_OK || (strcmp(first, "format") == 0 && status != ACE_ECANCELED)) return ACE_OK;
+  return ace_fail(err, status, "%s", why.message);
+}
+
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
+
+static json_t *about_sample(const song_run *k, int item, const char *format) {
+  ace_audio a = ace_result_audio(k->result, item);
+  return json_pack("{s:I, s:f, s:s}", "seed", (json_int_t)a.seed, "duration", (double)a.frames / (double)a.sample_rate,
+                   "format", format);
+}
+
+/* Scores and timestamps of one sample: a failure there is told, and fails nothing else. */
+static void add_extras(song_run *k, int item, json_t *about) {
+  ace_error why;
+  if (flag_of(k->task, "score")) {
+    json_t *score = run_parsed(ace_result_score(k->engine, k->result, item, 0, &k->notify, &why), &why);
+    json_object_set_new(about, score ? "scores" : "score_error", score ? score : json_string(why.message));
+  }
+  if (flag_of(k->task, "lrc")) {
+    char *lrc = ace_result_lrc(k->engine, k->result, item, &k->notify, &why);
+    json_object_set_new(about, lrc ? "lrc" : "lrc_error", json_string(lrc ? lrc : why.message));
+    free(lrc);
+  }
+}
+
+/* The name of the file's format, which is also what its name ends in. */
+static const char *format_name(const ace_request *r) {
+  const req_param *p = req_param_find("audio_format");
+  return r->audio_format == REQ_FORMAT_AUTO ? "flac" : p->values[r->audio_format];
+}
+
+static ace_status save_sample(song_run *k, int item, ace_error *err) {
+  const char *format = format_name(k->request);
+  char name[32];
+  snprintf(name, sizeof name, "%d.%s", item + 1, strcmp(format, "wav32") == 0 ? "wav" : format);
+  char *path = file_join(job_folder(k->job), name);
+  json_t *about = about_sample(k, item, format);
+  ace_status status = path && about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  if (status == ACE_OK) add_extras(k, item, about);
+  if (status == ACE_OK) status = ace_result_save(k->result, item, path, err);
+  if (status == ACE_OK) status = job_sample(k->job, item, name, about, err);
+  json_decref(about);
+  free(path);
+  return status;
+}
+
+static json_t *described(const song_run *k, double seconds) {
+  json_t *seeds = json_array();
+  for (int i = 0; k->result && i < ace_result_count(k->result); i++)
+    json_array_append_new(seeds, json_integer(ace_result_audio(k->result, i).seed));
+  char *text = ace_request_to_json(k->result ? k->result->request : k->request);
+  json_t *request = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
+  free(text);
+  return json_pack("{s:o, s:s, s:o, s:o, s:{s:f}}", "request", request, "model", k->engine->model_name, "lm",
+                   k->lm ? json_string(k->engine->lm_name) : json_null(), "seeds", seeds, "seconds", "total", seconds);
+}
+
+static json_t *make_songs(song_run *k, ace_error *err) {
+  double began = monotonic();
+  k->result = ace_generate(k->engine, k->request, &k->notify, err);
+  if (!k->result) return NULL;
+  for (int i = 0; i < ace_result_count(k->result); i++)
+    if (save_sample(k, i, err) != ACE_OK) return NULL;
+  json_t *result = described(k, monotonic() - began);
+  if (!result) ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  return result;
+}
+
+/* ---- no sound ---------------------------------------------------------------------------------------------------- */
+
+/* {"audio_codes"} and, when everything is wanted, what the language model finds in them. */
+static json_t *analyse(song_run *k, bool everything, ace_error *err) {
+  char *codes = ace_audio_to_codes(k->engine, k->request->src_audio, &k->notify, err);
+  json_t *result = codes ? json_pack("{s:s}", "audio_codes", codes) : NULL;
+  if (result && everything) {
+    json_t *found = run_parsed(ace_understand(k->engine, codes, k->request, &k->notify, err), err);
+    if (found) json_object_set_new(result, "found", found);
+    else json_decref(result), result = NULL;
+  }
+  free(codes);
+  return result;
+}
+
+/* The metadata that the language model would give the song. */
+static json_t *plan_only(song_run *k, ace_error *err) {
+  ace_status status = run_first(k->engine, "format", NULL, k->request, &k->notify, err);
+  return status == ACE_OK ? described(k, 0) : NULL;
+}
+
+json_t *run_generate(service *s, job_running *j, ace_error *err) {
+  song_run k = {.s = s, .job = j, .task = job_request(j), .notify = service_callbacks(j)};
+  json_t *result = NULL;
+  const char *only = text_of(k.task, "only");
+  k.request = task_request(json_object_get(k.task, "request"), err);
+  if (k.request && open_models(&k, err) == ACE_OK && do_first(&k, err) == ACE_OK) {
+    if (!only) result = make_songs(&k, err);
+    else if (strcmp(only, "metadata") == 0) result = plan_only(&k, err);
+    else result = analyse(&k, strcmp(only, "analysis") == 0, err);
+  }
+  ace_result_free(k.result);
+  ace_request_free(k.request);
+  size_t i;
+  json_t *upload;
+  json_array_foreach(json_object_get(k.task, "uploads"), i, upload) {
+    if (!job_cancelled(j) || result) unlink(json_string_value(upload));
+  }
+  return result;
+}

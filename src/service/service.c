@@ -1,0 +1,168 @@
+/* service.c - opening, closing, and the snapshot of the state; jobs find their function here. */
+#include "service/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "service/service_inner.h"
+
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
+
+static json_t *run(void *user, job_running *j, ace_error *err) {
+  static const struct {
+    const char *kind;
+    json_t *(*run)(service *s, job_running *j, ace_error *err);
+  } kinds[] = {
+      {"generate", run_generate}, {"create", run_create}, {"format", run_format}, {"understand", run_understand},
+      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},       {"init", run_init},
+      {"unload", run_unload},
+  };
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kinds[i].kind, job_kind(j)) == 0) return kinds[i].run(user, j, err);
+  ace_fail(err, ACE_EUNSUPPORTED, "job: this program knows no kind \"%.64s\"", job_kind(j));
+  return NULL;
+}
+
+static void on_progress(void *user, const ace_progress *p) {
+  job_progress(user, p);
+}
+
+static bool on_cancelled(void *user) {
+  return job_cancelled(user);
+}
+
+ace_callbacks service_callbacks(job_running *j) {
+  return (ace_callbacks){.progress = on_progress, .cancelled = on_cancelled, .user = j};
+}
+
+json_t *run_parsed(char *text, ace_error *err) {
+  json_t *json = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
+  if (text && !json) ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  free(text);
+  return json;
+}
+
+/* ---- the state --------------------------------------------------------------------------------------------------- */
+
+/* With the language model loaded its limits hold. The lock is held. */
+static void set_limits(service_state *state) {
+  const tier *t = tier_get(state->machine.id);
+  state->seconds = state->lm_loaded ? t->seconds_lm : t->seconds;
+  state->batch = state->lm_loaded ? t->batch_lm : t->batch;
+}
+
+void service_look(service *s, service_state *out) {
+  pthread_mutex_lock(&s->lock);
+  set_limits(&s->state);
+  *out = s->state;
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool service_set_tier(service *s, const char *key) {
+  tier_id id;
+  if (!tier_find(key, &id)) return false;
+  pthread_mutex_lock(&s->lock);
+  s->state.machine.id = id;
+  pthread_mutex_unlock(&s->lock);
+  return true;
+}
+
+jobs *service_jobs(service *s) {
+  return s->jobs;
+}
+
+const char *service_models(const service *s) {
+  return s->models;
+}
+
+const char *service_uploads(const service *s) {
+  return s->uploads;
+}
+
+ace_status service_inventory(const service *s, inventory *out, ace_error *err) {
+  return inventory_read(s->models, out, err);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static void put(char *out, size_t size, const char *text) {
+  snprintf(out, size, "%s", text);
+}
+
+/* Which models a user gets who names none. */
+static ace_status choose_models(service *s, const service_options *o, ace_error *err) {
+  inventory all;
+  ace_status status = inventory_read(s->models, &all, err);
+  if (status != ACE_OK) return status;
+  const tier *t = tier_get(s->state.machine.id);
+  bool card = s->state.machine.card;
+  const inventory_model *song = inventory_usual(&all);
+  const inventory_model *lm = inventory_language(&all, card && t->sizes ? t->recommended : LM_0_6B);
+  const char *first = o->slots[0] ? o->slots[0] : song ? song->name : "acestep-v15-turbo";
+  put(s->state.slot[0].name, sizeof s->state.slot[0].name, first);
+  for (int i = 1; i < SERVICE_SLOTS; i++)
+    if (o->slots[i]) put(s->state.slot[i].name, sizeof s->state.slot[i].name, o->slots[i]);
+  put(s->state.lm, sizeof s->state.lm, o->lm ? o->lm : lm ? lm->name : "");
+  inventory_free(&all);
+  return ACE_OK;
+}
+
+static void detect(service *s, const service_options *o) {
+  ace_engine measure = {.memory = o->memory};
+  s->state.machine = tier_detect(engine_budget(&measure));
+  json_t *usual = tier_defaults(&s->state.machine);
+  s->state.lm_allowed = o->init_lm >= 0 ? o->init_lm > 0 : json_is_true(json_object_get(usual, "init_lm"));
+  json_decref(usual);
+}
+
+static ace_status queue_loading(service *s, ace_error *err) {
+  char id[JOBS_ID];
+  json_t *task = json_pack("{s:i, s:b}", "slot", 1, "init_lm", (int)s->state.lm_allowed);
+  ace_status status = jobs_submit(s->jobs, &(job_new){.session = "", .kind = "init", .request = task}, id, NULL, err);
+  json_decref(task);
+  return status;
+}
+
+static bool make_folders(service *s, ace_error *err) {
+  bool ok = s->models && s->data && s->uploads && s->cache;
+  if (!ok) ace_fail(err, ACE_ENOMEM, "service: out of memory");
+  return ok && file_make_directory(s->uploads, err) == ACE_OK && file_make_directory(s->cache, err) == ACE_OK;
+}
+
+service *service_open(const service_options *o, ace_error *err) {
+  service *s = calloc(1, sizeof *s);
+  if (!s) {
+    ace_fail(err, ACE_ENOMEM, "service: out of memory");
+    return NULL;
+  }
+  pthread_mutex_init(&s->lock, NULL);
+  s->options = (service_options){.threads = o->threads, .memory = o->memory};
+  s->models = strdup(o->models), s->data = strdup(o->data);
+  s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
+  detect(s, o);
+  bool ok = make_folders(s, err) && choose_models(s, o, err) == ACE_OK;
+  if (ok)
+    s->jobs = jobs_open(&(jobs_options){.folder = o->data,
+                                        .most_waiting = o->most_waiting,
+                                        .window = o->window,
+                                        .average = o->average,
+                                        .run = run,
+                                        .user = s},
+                        err);
+  ok = ok && s->jobs && (!o->load_now || queue_loading(s, err) == ACE_OK);
+  if (ok) return s;
+  service_close(s, 0);
+  return NULL;
+}
+
+void service_close(service *s, double patience) {
+  if (!s) return;
+  jobs_close(s->jobs, patience);
+  service_unload(s, 0);
+  pthread_mutex_destroy(&s->lock);
+  free(s->models), free(s->data), free(s->uploads), free(s->cache);
+  free(s);
+}

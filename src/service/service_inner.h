@@ -1,0 +1,48 @@
+/* service_inner.h - what the files of service.h share. */
+#ifndef ACE_SERVICE_INNER_H
+#define ACE_SERVICE_INNER_H
+
+#include <pthread.h>
+
+#include "service/tasks.h"
+
+struct service {
+  service_options options; /* texts are ours */
+  char *models, *data, *uploads, *cache;
+  jobs *jobs;
+  pthread_mutex_t lock; /* of the state */
+  service_state state;
+  ace_engine *engines[SERVICE_SLOTS]; /* the worker's alone */
+};
+
+/* ---- loading (load.c): on the worker's thread ------------------------------------------------------------------ */
+
+/* The engine of a slot 1..3, opened if it has to be. NULL on failure, which the state remembers. */
+ace_engine *service_engine(service *s, int slot, job_running *j, ace_error *err);
+/* The same with the language model open. ACE_EUNSUPPORTED when none may be loaded. */
+ace_engine *service_engine_lm(service *s, int slot, job_running *j, ace_error *err);
+/* Forgets the engine of one slot, 0: of all. */
+void service_unload(service *s, int slot);
+
+/* Progress and cancellation of a job as callbacks. */
+ace_callbacks service_callbacks(job_running *j);
+
+/* ---- one function a kind of job; see tasks.h --------------------------------------------------------------------- */
+
+json_t *run_generate(service *s, job_running *j, ace_error *err);
+json_t *run_create(service *s, job_running *j, ace_error *err);
+json_t *run_format(service *s, job_running *j, ace_error *err);
+json_t *run_understand(service *s, job_running *j, ace_error *err);
+json_t *run_codes(service *s, job_running *j, ace_error *err);
+json_t *run_score(service *s, job_running *j, ace_error *err);
+json_t *run_lrc(service *s, job_running *j, ace_error *err);
+json_t *run_init(service *s, job_running *j, ace_error *err);
+json_t *run_unload(service *s, job_running *j, ace_error *err);
+
+/* Text that is JSON as an object, a new reference; frees the text. NULL on failure, also for a text of NULL. */
+json_t *run_parsed(char *text, ace_error *err);
+/* What the language model does to a request before it is sung; `first` as in tasks.h. */
+ace_status run_first(ace_engine *e, const char *first, const char *query, ace_request *r, const ace_callbacks *notify,
+                     ace_error *err);
+
+#endif

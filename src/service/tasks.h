@@ -1,0 +1,46 @@
+/* tasks.h - the requests of jobs, and their results.
+ *
+ * "generate":
+ *   {"request": {...},            every parameter, as ace_request_to_json writes it; seeds drawn
+ *    "slot": 1,
+ *    "lm": "need" | "want" | "no",  fail without a language model, do without, or leave it alone
+ *    "first": "create" | "format", optional: what the language model does to the request beforehand
+ *    "query": "...",               for "create"
+ *    "only": "metadata" | "codes" | "analysis", optional: no sound; the last two read src_audio
+ *    "score": false, "lrc": false, also made for each sample
+ *    "uploads": ["..."]}           files that go when the job ends
+ *   -> {"request": {...} as run, "model", "lm" (null: not used), "seeds": [...], "seconds": {"total"}}
+ *      samples: files "1.mp3", "1.json" ...; about {"seed", "duration", "format", "lrc", "scores"}
+ *   only "metadata": {"request", ...}; "codes": {"audio_codes"}; "analysis": {"audio_codes", "found": as "understand"}
+ *
+ * "create" {"query", "request"}, "format" {"request"}, "understand" {"audio_codes", "request"}
+ *   -> the object of ace_create_sample and its like
+ * "codes" {"src_audio", "uploads"} -> {"audio_codes"}
+ * "score" {"job", "item", "sensitivity"} -> as ace_result_score; also becomes part of the sample's about
+ * "lrc"   {"job", "item"} -> as ace_result_timestamps; "lrc" becomes part of the sample's about
+ * "init"  {"slot", "model": name or null, "init_lm": bool, "lm": name or null, "reload": bool}
+ *   -> {"slot", "model", "lm": name or null, "reloaded": ["DiT/VAE/Text Encoder", "LLM"]}
+ * "unload" {} -> {}
+ */
+#ifndef ACE_SERVICE_TASKS_H
+#define ACE_SERVICE_TASKS_H
+
+#include "service/service.h"
+
+/* What the request of "generate" is made of. */
+typedef struct task_song {
+  const ace_request *request;       /* its seeds need not be drawn yet */
+  int slot;                         /* 1..3 */
+  const char *lm;                   /* "need", "want", "no" */
+  const char *first, *query, *only; /* NULL: none */
+  bool score, lrc;
+  const char *const *uploads; /* ends with NULL; NULL: none */
+} task_song;
+
+/* Validates the request, draws its seeds, and puts the object together. A new reference; NULL on failure. */
+json_t *task_generate(const task_song *t, ace_error *err);
+
+/* A request back from its JSON form, with the defaults of the command line for what it does not say. NULL on failure. */
+ace_request *task_request(const json_t *json, ace_error *err);
+
+#endif

@@ -1,0 +1,245 @@
+/* The service: jobs of every kind on the tiny models, what is loaded, what a machine is offered. */
+#include "songs.h"
+
+#include "base/file.h"
+#include "service/service.h"
+#include "service/tasks.h"
+
+typedef struct place {
+  songs *models;
+  temp data;
+  service *s;
+} place;
+
+static place open_place(void **state, int init_lm) {
+  place p = {.models = *state, .data = temp_open()};
+  ace_error err;
+  p.s = service_open(&(service_options){.models = p.models->models, .data = p.data.folder, .init_lm = init_lm}, &err);
+  if (!p.s) fail_msg("%s", err.message);
+  return p;
+}
+
+static void close_place(place *p) {
+  service_close(p->s, 10);
+  char command[600];
+  snprintf(command, sizeof command, "rm -rf '%s'", p->data.folder);
+  assert_int_equal(system(command), 0);
+}
+
+/* Runs a job to its end; `task` is taken. */
+static json_t *run_job(place *p, const char *kind, json_t *task) {
+  char id[JOBS_ID];
+  ace_error err;
+  assert_non_null(task);
+  job_new j = {.session = "anna", .kind = kind, .request = task};
+  if (jobs_submit(service_jobs(p->s), &j, id, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  json_decref(task);
+  json_t *job = jobs_wait(service_jobs(p->s), id, 120, NULL);
+  assert_non_null(job);
+  return job;
+}
+
+static const char *state_of(const json_t *job) {
+  return json_string_value(json_object_get(job, "state"));
+}
+
+static const char *message_of(const json_t *job) {
+  return json_string_value(json_object_get(json_object_get(job, "error"), "message"));
+}
+
+static json_t *done(json_t *job) {
+  if (strcmp(state_of(job), "succeeded") != 0) fail_msg("%s: %s", state_of(job), message_of(job));
+  return json_object_get(job, "result");
+}
+
+static json_t *song_task(const char *lm, const char *only, const char *const *pairs) {
+  static const char *const usual[] = {"caption", "a test", "duration", "10", "inference_steps", "1", "audio_format",
+                                      "wav",     "seed",   "5",        NULL};
+  ace_error err;
+  ace_request *r = songs_request(usual, pairs);
+  json_t *task = task_generate(&(task_song){.request = r, .slot = 1, .lm = lm, .only = only}, &err);
+  if (!task) fail_msg("%s", err.message);
+  ace_request_free(r);
+  return task;
+}
+
+static void test_a_song_and_its_files(void **state) {
+  place p = open_place(state, 0);
+  service_state now;
+  service_look(p.s, &now);
+  assert_string_equal(now.slot[0].name, "acestep-v15-turbo");
+  assert_false(now.slot[0].loaded);
+  json_t *job = run_job(&p, "generate", song_task("want", NULL, PAIRS("batch_size", "2")));
+  json_t *result = done(job), *samples = json_object_get(job, "samples");
+  assert_int_equal(json_array_size(samples), 2);
+  assert_int_equal(json_integer_value(json_array_get(json_object_get(result, "seeds"), 0)), 5);
+  assert_true(json_is_null(json_object_get(result, "lm")));
+  char *folder = jobs_folder(service_jobs(p.s), json_string_value(json_object_get(job, "id")));
+  static const char *const files[] = {"1.wav", "1.json", "2.wav", "2.json"};
+  for (int i = 0; i < 4; i++) {
+    char *path = file_join(folder, files[i]);
+    if (!file_exists(path)) fail_msg("%s is not there", files[i]);
+    free(path);
+  }
+  free(folder);
+  json_decref(job);
+  service_look(p.s, &now);
+  assert_true(now.slot[0].loaded);
+  assert_int_equal(now.slot[0].family, REQ_MODEL_TURBO);
+  assert_false(now.lm_loaded);
+  close_place(&p);
+}
+
+/* A task holds all that decides the song: run again, after a crash for instance, it gives the same bytes. */
+static void test_a_task_leaves_nothing_to_chance(void **state) {
+  place p = open_place(state, 0);
+  json_t *task = song_task("no", NULL, PAIRS("seed", "-1", "use_random_seed", "true"));
+  char *bytes[2];
+  size_t size[2];
+  for (int i = 0; i < 2; i++) {
+    json_t *job = run_job(&p, "generate", json_incref(task));
+    done(job);
+    char *folder = jobs_folder(service_jobs(p.s), json_string_value(json_object_get(job, "id")));
+    char *path = file_join(folder, "1.wav");
+    bytes[i] = file_read(path, 1 << 26, &size[i], NULL);
+    assert_non_null(bytes[i]);
+    free(path), free(folder);
+    json_decref(job);
+  }
+  assert_int_equal(size[0], size[1]);
+  assert_memory_equal(bytes[0], bytes[1], size[0]);
+  free(bytes[0]), free(bytes[1]);
+  json_decref(task);
+  close_place(&p);
+}
+
+static void test_a_language_model_that_may_not_be_loaded(void **state) {
+  place p = open_place(state, 0);
+  json_t *job = run_job(&p, "generate", song_task("need", NULL, NULL));
+  assert_string_equal(state_of(job), "failed");
+  assert_non_null(strstr(message_of(job), "5Hz LM init failed"));
+  assert_non_null(strstr(message_of(job), "ACESTEP_INIT_LLM"));
+  json_decref(job);
+  /* asked for by name it is loaded all the same */
+  job = run_job(&p, "init", json_pack("{s:i, s:b}", "slot", 1, "init_lm", 1));
+  json_t *result = done(job);
+  assert_non_null(json_string_value(json_object_get(result, "lm")));
+  json_decref(job);
+  service_state now;
+  service_look(p.s, &now);
+  assert_true(now.lm_loaded);
+  job = run_job(&p, "unload", json_object());
+  done(job);
+  json_decref(job);
+  service_look(p.s, &now);
+  assert_false(now.lm_loaded);
+  assert_false(now.slot[0].loaded);
+  close_place(&p);
+}
+
+static void test_another_model(void **state) {
+  place p = open_place(state, 0);
+  json_t *job = run_job(&p, "init", json_pack("{s:i, s:s}", "slot", 1, "model", "acestep-v15-base"));
+  done(job);
+  json_decref(job);
+  service_state now;
+  service_look(p.s, &now);
+  assert_string_equal(now.slot[0].name, "acestep-v15-base");
+  assert_int_equal(now.slot[0].family, REQ_MODEL_BASE);
+  /* a misspelt name costs nothing that works */
+  job = run_job(&p, "init", json_pack("{s:i, s:s}", "slot", 1, "model", "acestep-v15-bass"));
+  assert_string_equal(state_of(job), "failed");
+  assert_non_null(strstr(message_of(job), "acestep-v15-bass"));
+  json_decref(job);
+  service_look(p.s, &now);
+  assert_true(now.slot[0].loaded);
+  close_place(&p);
+}
+
+static void test_words_codes_and_scores(void **state) {
+  place p = open_place(state, 1);
+  json_t *job = run_job(&p, "create", json_pack("{s:s, s:{s:i}}", "query", "a waltz", "request", "seed", 3));
+  assert_non_null(json_object_get(done(job), "caption"));
+  json_decref(job);
+  json_t *song = run_job(&p, "generate", song_task("want", NULL, PAIRS("lyrics", "[Verse]\nla la la")));
+  done(song);
+  const char *id = json_string_value(json_object_get(song, "id"));
+  job = run_job(&p, "lrc", json_pack("{s:s, s:i}", "job", id, "item", 0));
+  assert_non_null(json_string_value(json_object_get(done(job), "lrc_text")));
+  json_decref(job);
+  json_t *now = jobs_get(service_jobs(p.s), id, NULL);
+  json_t *about = json_object_get(json_array_get(json_object_get(now, "samples"), 0), "about");
+  assert_non_null(json_string_value(json_object_get(about, "lrc")));
+  json_decref(now);
+  job = run_job(&p, "score", json_pack("{s:s, s:i}", "job", "../../etc", "item", 0));
+  assert_string_equal(state_of(job), "failed");
+  json_decref(job);
+  json_decref(song);
+  job = run_job(&p, "understand",
+                json_pack("{s:s, s:{s:i}}", "audio_codes", "<|audio_code_1|><|audio_code_2|>", "request", "seed", 3));
+  assert_non_null(json_object_get(done(job), "lyrics"));
+  json_decref(job);
+  job = run_job(&p, "dance", json_object());
+  assert_non_null(strstr(message_of(job), "dance"));
+  json_decref(job);
+  close_place(&p);
+}
+
+static void test_what_lies_in_the_folder(void **state) {
+  const songs *s = *state;
+  inventory all;
+  assert_int_equal(inventory_read(s->models, &all, NULL), ACE_OK);
+  const inventory_model *turbo = inventory_find(&all, INVENTORY_DIFFUSION, "acestep-v15-turbo");
+  assert_non_null(turbo);
+  assert_int_equal(turbo->family, REQ_MODEL_TURBO);
+  assert_ptr_equal(inventory_usual(&all), turbo);
+  assert_non_null(inventory_find(&all, INVENTORY_AUTOENCODER, "vae"));
+  assert_non_null(inventory_language(&all, LM_4B)); /* none of that size: another one */
+  assert_null(inventory_find(&all, INVENTORY_LANGUAGE, "acestep-v15-turbo"));
+  inventory_free(&all);
+  assert_int_equal(inventory_read("/nowhere", &all, NULL), ACE_OK);
+  assert_int_equal(all.n, 0);
+  assert_int_equal(lm_size_of("acestep-5Hz-lm-0.6B-v4-fix"), LM_0_6B);
+  assert_int_equal(lm_size_of("acestep-5Hz-lm-1.7B"), LM_1_7B);
+}
+
+static void test_tiers(void **state) {
+  static const struct {
+    double gib;
+    const char *key;
+  } cases[] = {{0, "tier1"},     {-1, "tier1"},       {4, "tier1"},      {4.1, "tier2"},
+               {6, "tier2"},     {8, "tier3"},        {12, "tier4"},     {12.1, "tier5"},
+               {15.4, "tier5"},  {15.5, "tier6a"},    {19.9, "tier6a"},  {20, "tier6b"},
+               {23.4, "tier6b"}, {23.5, "unlimited"}, {24, "unlimited"}, {80, "unlimited"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_string_equal(tier_get(tier_of(cases[i].gib))->key, cases[i].key);
+  assert_int_equal(setenv("MAX_CUDA_VRAM", "8", 1), 0);
+  tier_machine m = tier_detect((uint64_t)64 << 30);
+  assert_true(m.card && m.simulated && m.id == TIER_3);
+  json_t *usual = tier_defaults(&m);
+  assert_true(json_is_true(json_object_get(usual, "init_lm")));
+  assert_string_equal(json_string_value(json_object_get(usual, "backend")), "pt");
+  json_decref(usual);
+  assert_int_equal(setenv("MAX_CUDA_VRAM", "many", 1), 0);
+  assert_false(tier_detect((uint64_t)64 << 30).card);
+  unsetenv("MAX_CUDA_VRAM");
+  m = tier_detect((uint64_t)5 << 30); /* no card: limits by memory, no offload, no language model where it is tight */
+  usual = tier_defaults(&m);
+  assert_int_equal(m.id, TIER_2);
+  assert_false(json_is_true(json_object_get(usual, "init_lm")));
+  assert_false(json_is_true(json_object_get(usual, "offload")));
+  json_decref(usual);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_song_and_its_files),
+      cmocka_unit_test(test_a_task_leaves_nothing_to_chance),
+      cmocka_unit_test(test_a_language_model_that_may_not_be_loaded),
+      cmocka_unit_test(test_another_model),
+      cmocka_unit_test(test_words_codes_and_scores),
+      cmocka_unit_test(test_what_lies_in_the_folder),
+      cmocka_unit_test(test_tiers),
+  };
+  return cmocka_run_group_tests(tests, songs_open, songs_close);
+}
