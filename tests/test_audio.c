@@ -65,7 +65,8 @@ static const char *in(void **state, const char *name) {
   return p;
 }
 
-static const char *const file_names[AUDIO_FORMAT_COUNT] = {"a.wav", "b.wav", "c.flac", "d.mp3", "e.opus"};
+enum { OWN_FORMATS = AUDIO_AAC }; /* aac is made by another program: test_aac.c */
+static const char *const file_names[OWN_FORMATS] = {"a.wav", "b.wav", "c.flac", "d.mp3", "e.opus"};
 
 /* ---- sounds ---------------------------------------------------------------------------------------------- */
 
@@ -125,7 +126,7 @@ static int64_t size_of(const char *path) {
 
 static void a_song_survives_every_format(void **state) {
   audio_buffer song = chord(1.37, 2, 48000);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     audio_buffer back = read_back(path);
@@ -138,13 +139,13 @@ static void a_song_survives_every_format(void **state) {
     if (f == AUDIO_MP3 || f == AUDIO_OPUS) assert_true(snr(&song, &back) > 20);
     audio_buffer_free(&back);
   }
-  assert_int_equal(count_files(*state), AUDIO_FORMAT_COUNT);
+  assert_int_equal(count_files(*state), OWN_FORMATS);
   audio_buffer_free(&song);
 }
 
 static void mono_is_written_as_mono(void **state) {
   audio_buffer song = chord(0.5, 1, 48000);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     audio_buffer back = read_back(path);
@@ -159,7 +160,7 @@ static void mono_is_written_as_mono(void **state) {
 static void the_same_song_is_the_same_file(void **state) {
   audio_buffer song = chord(0.8, 2, 48000);
   audio_tags tags = {"Rain", "slow piano", "42", "acestep"};
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     size_t n[2];
     char *bytes[2];
     for (int k = 0; k < 2; k++) {
@@ -196,7 +197,7 @@ static void loud_samples_clip_and_do_not_wrap(void **state) {
 static void tags_are_in_the_file(void **state) {
   audio_buffer song = chord(0.3, 2, 48000);
   audio_tags tags = {"Café 雨の歌", "a prompt of more than thirty bytes, ü 夜", "4294967295", "acestep 0.1.0"};
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, &tags);
     SF_INFO info = {0};
@@ -229,7 +230,7 @@ static void a_huge_prompt_is_cut_between_characters(void **state) {
   prompt[0] = 'x'; /* so that 8192 falls inside a character */
   for (int i = 0; i < 20000; i++) memcpy(prompt + 1 + 3 * i, "夜", 3);
   prompt[60001] = 0;
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, &(audio_tags){.prompt = prompt});
     /* libsndfile writes long texts into a WAV but does not read them back: look at the bytes. */
@@ -308,7 +309,7 @@ static void bad_requests_write_nothing(void **state) {
   assert_int_equal(audio_write(in(state, "x.wav"), &six, AUDIO_WAV, NULL, NULL, NULL, &err), ACE_EINVAL);
   assert_int_equal(audio_write(in(state, "x.wav"), &song, (audio_format)77, NULL, NULL, NULL, &err), ACE_EINVAL);
   song.samples[100] = NAN;
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++)
+  for (int f = 0; f < OWN_FORMATS; f++)
     assert_int_equal(audio_write(in(state, "x"), &song, (audio_format)f, NULL, NULL, NULL, &err), ACE_EINVAL);
   assert_int_equal(count_files(*state), 0);
   audio_buffer_free(&song);
@@ -321,7 +322,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
   struct rlimit old, tight;
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
   void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     audio_tags tags = {.title = "full"};
     write_ok(path, &song, (audio_format)f, NULL, &tags);
@@ -361,7 +362,7 @@ static bool stop_after(void *user) {
 
 static void cancelling_leaves_the_old_file(void **state) {
   audio_buffer song = chord(2, 2, 48000);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     assert_int_equal(file_write(path, "old", 3, NULL), ACE_OK);
     countdown c = {5, 0};
@@ -376,7 +377,7 @@ static void cancelling_leaves_the_old_file(void **state) {
 
 static void kill_9_leaves_the_old_file(void **state) {
   audio_buffer song = chord(2, 2, 48000);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]), *fresh = in(state, "fresh");
     assert_int_equal(file_write(path, "old", 3, NULL), ACE_OK);
     for (int k = 0; k < 2; k++) {
@@ -511,7 +512,7 @@ static ace_status read_bytes(const void *data, size_t size, ace_error *err) {
 
 static void files_cut_anywhere_are_errors_or_shorter(void **state) {
   audio_buffer song = chord(0.3, 2, 48000);
-  for (int f = 0; f < AUDIO_FORMAT_COUNT; f++) {
+  for (int f = 0; f < OWN_FORMATS; f++) {
     const char *path = in(state, file_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     size_t n;
@@ -565,15 +566,8 @@ static void claims_of_endless_sound_cost_nothing(void **state) {
 }
 
 static void what_is_no_sound_is_refused_by_name(void **state) {
-  static const uint8_t m4a[40] =
-      "\0\0\0\x20"
-      "ftypM4A ",
-                       adts[40] = {0xFF, 0xF1, 0x50, 0x80};
   static const char text[] = "once upon a time there was a song";
   ace_error err = {0};
-  assert_int_equal(read_bytes(m4a, sizeof m4a, &err), ACE_EUNSUPPORTED);
-  assert_non_null(strstr(err.message, "FFmpeg"));
-  assert_int_equal(read_bytes(adts, sizeof adts, &err), ACE_EUNSUPPORTED);
   assert_int_equal(read_bytes(text, sizeof text, &err), ACE_EFORMAT);
   assert_int_equal(read_bytes("", 0, &err), ACE_EFORMAT);
   assert_int_equal(read_bytes(NULL, 0, &err), ACE_EFORMAT);

@@ -6,6 +6,7 @@
 
 #include "audio/buffer.h"
 #include "audio/write.h"
+#include "base/json.h"
 #include "render/latents_cache.h"
 #include "render/region.h"
 
@@ -431,6 +432,30 @@ static void the_cache_is_bounded(void **state) {
   latents_cache_free(cache);
 }
 
+static double loudness_of(const ace_result *r, const char *what) {
+  json_t *json = json_loads(ace_result_json(r, 0), 0, NULL);
+  double value = json_real_value(json_object_get(json_object_get(json_object_get(json, "result"), "loudness"), what));
+  json_decref(json);
+  return value;
+}
+
+/* The loudness that was asked for, unless peaks forbid it; what it came to is written beside the song. */
+static void songs_are_as_loud_as_asked(void **state) {
+  const fixture *f = *state;
+#define SONG "task_type", "cover-nofsq", "src_audio", f->silence, "enable_normalization", "true"
+  ace_result *quiet = generate(f->turbo, PAIRS(SONG, "normalization_lufs", "-38"));
+  ace_result *held = generate(f->turbo, PAIRS(SONG, "normalization_lufs", "-5", "normalization_true_peak", "-9"));
+  ace_result *peak = generate(f->turbo, PAIRS(SONG, "normalization_db", "-3"));
+  assert_true(fabs(loudness_of(quiet, "integrated_lufs") + 38) < 0.02);
+  assert_true(fabs(loudness_of(held, "true_peak_dbtp") + 9) < 0.02);
+  assert_true(loudness_of(held, "integrated_lufs") < -5);
+  ace_audio a = ace_result_audio(peak, 0);
+  assert_true(fabs(largest(a.samples, 2 * a.frames) - 0.70795) < 1e-4);
+  assert_true(loudness_of(peak, "true_peak_dbtp") > -3.01);
+  ace_result_free(quiet), ace_result_free(held), ace_result_free(peak);
+#undef SONG
+}
+
 /* Extract, lego and complete on a base model; the track that is named is heard. */
 static void stems_on_a_base_model(void **state) {
   const fixture *f = *state;
@@ -492,6 +517,7 @@ int main(void) {
       cmocka_unit_test(parameters_change_the_sound),
       cmocka_unit_test(the_source_leads),
       cmocka_unit_test(an_edit_starts_from_the_source),
+      cmocka_unit_test(songs_are_as_loud_as_asked),
       cmocka_unit_test(stems_on_a_base_model),
       cmocka_unit_test(codes_can_be_the_source_of_a_cover),
       cmocka_unit_test(thinking_leaves_the_source_alone),

@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <math.h>
 #include <sndfile.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audio/ffmpeg.h"
 #include "audio/resample.h"
 
 /* ---- where the bytes come from --------------------------------------------------------------------------- */
@@ -92,7 +94,8 @@ static bool known_format(int format) {
   }
 }
 
-static ace_status check_head(source *s, const char *where, ace_error *err) {
+/* *container: what ffmpeg calls it; NULL when libsndfile reads it. */
+static ace_status check_head(source *s, const char *where, const char **container, ace_error *err) {
   uint8_t head[16] = {0};
   sf_count_t got = source_read(head, sizeof head, s);
   source_seek(0, SEEK_SET, s);
@@ -101,14 +104,10 @@ static ace_status check_head(source *s, const char *where, ace_error *err) {
     return ace_fail_errno(err, "%s: cannot read", where);
   }
   if (got == 0) return ace_fail(err, ACE_EFORMAT, "%s: the file is empty", where);
-  bool mp4 = memcmp(head + 4, "ftyp", 4) == 0, adts = head[0] == 0xFF && (head[1] & 0xF6) == 0xF0;
-  if (mp4 || adts)
-    return ace_fail(err, ACE_EUNSUPPORTED,
-                    "%s: reading AAC and MP4 files needs FFmpeg's libraries, which this build does not use; convert "
-                    "the file to wav, flac, mp3 or ogg",
-                    where);
-  if (!known_container(head))
-    return ace_fail(err, ACE_EFORMAT, "%s: not a sound file (wav, flac, mp3, ogg, opus, aiff, au and caf are read)",
+  *container = ffmpeg_container(head);
+  if (!*container && !known_container(head))
+    return ace_fail(err, ACE_EFORMAT,
+                    "%s: not a sound file (wav, flac, mp3, ogg, opus, m4a, aac, webm, aiff, au and caf are read)",
                     where);
   return ACE_OK;
 }
@@ -130,7 +129,7 @@ static bool reserve(audio_buffer *b, int64_t *room, int64_t frames) {
   return true;
 }
 
-static ace_status too_long(const char *where, const audio_limits *limits, const audio_buffer *b, ace_error *err) {
+ace_status audio_too_long(const char *where, const audio_limits *limits, const audio_buffer *b, ace_error *err) {
   double seconds = (double)limits->samples / b->channels / b->sample_rate;
   if (seconds > limits->seconds) seconds = limits->seconds;
   return ace_fail(err, ACE_EINVAL, "%s: longer than the %.1f seconds that can be read at %d Hz and %d channels", where,
@@ -148,7 +147,7 @@ static ace_status decode(SNDFILE *file, const char *where, const audio_limits *l
     got = sf_readf_float(file, b->samples + b->frames * b->channels, block);
     if (got > 0) b->frames += got;
     if (b->frames * b->channels > limits->samples || audio_seconds(b) > limits->seconds)
-      return too_long(where, limits, b, err);
+      return audio_too_long(where, limits, b, err);
   } while (got > 0);
   return ACE_OK;
 }
@@ -172,23 +171,48 @@ static ace_status check_end(SNDFILE *file, const SF_INFO *info, const source *s,
   return ACE_OK;
 }
 
+static ace_status check_shape(int channels, int rate, const char *where, ace_error *err) {
+  if (channels < 1 || channels > 32)
+    return ace_fail(err, ACE_EFORMAT, "%s: %d channels, outside 1..32", where, channels);
+  if (rate < 1000 || rate > 768000)
+    return ace_fail(err, ACE_EFORMAT, "%s: a sample rate of %d Hz, outside 1000..768000", where, rate);
+  return ACE_OK;
+}
+
 static ace_status read_open(SNDFILE *file, const SF_INFO *info, const source *s, const char *where,
                             const audio_limits *limits, audio_buffer *b, ace_error *err) {
   if (!known_format(info->format)) return ace_fail(err, ACE_EFORMAT, "%s: not a sound format that is read here", where);
-  if (info->channels < 1 || info->channels > 32)
-    return ace_fail(err, ACE_EFORMAT, "%s: %d channels, outside 1..32", where, info->channels);
-  if (info->samplerate < 1000 || info->samplerate > 768000)
-    return ace_fail(err, ACE_EFORMAT, "%s: a sample rate of %d Hz, outside 1000..768000", where, info->samplerate);
+  ace_status status = check_shape(info->channels, info->samplerate, where, err);
+  if (status != ACE_OK) return status;
   b->channels = info->channels;
   b->sample_rate = info->samplerate;
-  ace_status status = decode(file, where, limits, b, err);
+  status = decode(file, where, limits, b, err);
   return status == ACE_OK ? check_end(file, info, s, where, b, err) : status;
+}
+
+/* ffmpeg is given a file; bytes in memory become one without a name. */
+static ace_status read_with_ffmpeg(const source *s, const char *container, const char *where,
+                                   const audio_limits *limits, audio_buffer *out, ace_error *err) {
+  FILE *copy = NULL;
+  ace_status status = ACE_OK;
+  if (s->data) {
+    copy = tmpfile();
+    if (!copy || fwrite(s->data, 1, (size_t)s->size, copy) != (size_t)s->size || fflush(copy) != 0)
+      status = ace_fail_errno(err, "%s: cannot make a temporary file of it", where);
+  }
+  if (status == ACE_OK) status = ffmpeg_decode(copy ? fileno(copy) : s->fd, container, where, limits, out, err);
+  if (copy) fclose(copy);
+  if (status == ACE_OK) status = check_shape(out->channels, out->sample_rate, where, err);
+  if (status != ACE_OK) audio_buffer_free(out);
+  return status;
 }
 
 static ace_status read_source(source *s, const char *where, const audio_limits *limits, audio_buffer *out,
                               ace_error *err) {
-  ace_status status = check_head(s, where, err);
+  const char *container;
+  ace_status status = check_head(s, where, &container, err);
   if (status != ACE_OK) return status;
+  if (container) return read_with_ffmpeg(s, container, where, limits, out, err);
   SF_VIRTUAL_IO io = {source_size, source_seek, source_read, NULL, source_tell};
   SF_INFO info = {0};
   SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, s);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audio/ffmpeg.h"
 #include "audio/id3.h"
 #include "audio/ogg_serial.h"
 #include "audio/quantise.h"
@@ -206,6 +207,9 @@ static ace_status write_samples(SNDFILE *file, const job *j, sink *s, ace_error 
 /* Encodes into an open file. */
 static ace_status encode(const job *j, int fd, ace_error *err) {
   sink s = {.fd = fd};
+  if (j->format == AUDIO_AAC)
+    return ffmpeg_encode_aac(fd, j->path, j->sound, j->options.bitrate_kbps, j->texts->title, j->texts->comment,
+                             j->notify, err);
   ace_status status = j->format == AUDIO_MP3 ? write_id3(&s, j->texts, j->path, err) : ACE_OK;
   if (status != ACE_OK) return status;
   SF_VIRTUAL_IO io = {sink_size, sink_seek, sink_read, sink_write, sink_tell};
@@ -236,14 +240,15 @@ static ace_status encode(const job *j, int fd, ace_error *err) {
 
 static ace_status check(const char *path, const audio_buffer *b, audio_format format, const audio_write_options *o,
                         ace_error *err) {
-  if (!sndfile_format(format)) return ace_fail(err, ACE_EINVAL, "%s: unknown audio format %d", path, (int)format);
+  if (!sndfile_format(format) && format != AUDIO_AAC)
+    return ace_fail(err, ACE_EINVAL, "%s: unknown audio format %d", path, (int)format);
   if (b->frames < 1 || b->channels < 1 || b->channels > MAX_CHANNELS)
     return ace_fail(err, ACE_EINVAL, "%s: %lld frames of %d channels cannot be saved, there must be sound in 1 or 2",
                     path, (long long)b->frames, b->channels);
   if (b->sample_rate < 1000 || b->sample_rate > 768000)
     return ace_fail(err, ACE_EINVAL, "%s: a sample rate of %d Hz is outside 1000..768000", path, b->sample_rate);
   int kbps = o->bitrate_kbps;
-  bool lossy = format == AUDIO_MP3 || format == AUDIO_OPUS;
+  bool lossy = format == AUDIO_MP3 || format == AUDIO_OPUS || format == AUDIO_AAC;
   if (lossy && kbps != 128 && kbps != 192 && kbps != 256 && kbps != 320)
     return ace_fail(err, ACE_EINVAL, "%s: a bit rate of %d kbit/s is not one of 128, 192, 256, 320", path, kbps);
   if (format == AUDIO_MP3 && o->mp3_sample_rate != 44100 && o->mp3_sample_rate != 48000)
@@ -257,7 +262,8 @@ static ace_status check(const char *path, const audio_buffer *b, audio_format fo
 }
 
 static int file_rate(const audio_buffer *b, audio_format format, const audio_write_options *o) {
-  return format == AUDIO_MP3 ? o->mp3_sample_rate : format == AUDIO_OPUS ? 48000 : b->sample_rate;
+  if (format == AUDIO_MP3) return o->mp3_sample_rate;
+  return format == AUDIO_OPUS || format == AUDIO_AAC ? 48000 : b->sample_rate;
 }
 
 static ace_status write_job(const job *j, ace_error *err) {

@@ -13,8 +13,8 @@
 #include "audio/format.h"
 
 typedef struct audio_write_options {
-  int bitrate_kbps;    /* MP3 (constant) and Opus (on average): 128, 192, 256 or 320 */
-  int mp3_sample_rate; /* 44100 or 48000; Opus is always 48000, the others keep the sound's own rate */
+  int bitrate_kbps;    /* MP3 (constant), Opus and AAC (on average): 128, 192, 256 or 320 */
+  int mp3_sample_rate; /* 44100 or 48000; Opus and AAC are always 48000, the others keep the sound's own rate */
 } audio_write_options;
 
 audio_write_options audio_default_write_options(void);

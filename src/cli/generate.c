@@ -17,7 +17,7 @@
 
 static const cli_flag flags[] = {
     {"output", 'o', "FILE",
-     "Where the song goes; the extension decides the format (wav, flac, mp3, opus). A folder, or "
+     "Where the song goes; the extension decides the format (wav, flac, mp3, opus, m4a). A folder, or "
      "no -o: a name made of caption and seed"},
     OPENING_MODELS,
     {"lm", 0, "NAME",

@@ -151,6 +151,7 @@ static ace_status plan_format(const char *file, bool format_given, ace_request *
   } else {
     status = audio_format_from_name(*named ? named : "flac", &format, err);
   }
+  if (status == ACE_OK) status = audio_format_check(format, err);
   if (status != ACE_OK) return status;
   *extension = audio_format_extension(format);
   return ace_request_set(r, "audio_format", audio_format_name(format), err);

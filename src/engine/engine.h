@@ -2,6 +2,7 @@
 #ifndef ACE_ENGINE_H
 #define ACE_ENGINE_H
 
+#include "audio/loudness.h"
 #include "planner/think.h"
 #include "render/song.h"
 
@@ -77,6 +78,7 @@ struct ace_result {
   int items;
   song_latents latents[REQ_BATCH_MAX];
   audio_buffer audio[REQ_BATCH_MAX]; /* empty when no sound was made */
+  audio_loudness loudness[REQ_BATCH_MAX];
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
   json_t *about;                 /* the "result" object shared by all items */
   json_t *scores[REQ_BATCH_MAX]; /* what ace_result_score found; NULL: it was not asked */

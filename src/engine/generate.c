@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audio/format.h"
 #include "audio/process.h"
 #include "audio/read.h"
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 
 /* Refuses what is understood but not built, so that nothing is silently left out. */
 static ace_status check_supported(const ace_request *r, ace_error *err) {
+  if (r->audio_format == REQ_FORMAT_AAC && audio_format_check(AUDIO_AAC, err) != ACE_OK) return ACE_EUNSUPPORTED;
   if (r->compat == REQ_COMPAT_REFERENCE)
     return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
   if (!r->use_constrained_decoding)
@@ -53,9 +55,14 @@ void engine_free_recordings(engine_recordings *in) {
 }
 
 /* Between the decoder and the file. */
-static void finish_sound(const ace_request *r, audio_buffer *b) {
-  if (r->enable_normalization) audio_normalise(b, r->normalization_db);
+static ace_status finish_sound(const ace_request *r, audio_buffer *b, audio_loudness *loudness, ace_error *err) {
+  ace_status status = ACE_OK;
+  bool by_peak = r->normalization_lufs == 0;
+  if (r->enable_normalization && by_peak) audio_normalise(b, r->normalization_db);
+  if (r->enable_normalization && !by_peak)
+    status = audio_normalise_loudness(b, r->normalization_lufs, r->normalization_true_peak, err);
   audio_fade(b, r->fade_in_duration, r->fade_out_duration);
+  return status == ACE_OK ? audio_measure(b, loudness, err) : status;
 }
 
 bool engine_stopped(const ace_callbacks *notify) {
@@ -173,7 +180,9 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   }
   engine_free_recordings(&in);
   if (status != ACE_OK) return status;
-  for (int i = 0; i < result->items && sound; i++) finish_sound(r, &result->audio[i]);
+  for (int i = 0; i < result->items && sound && status == ACE_OK; i++)
+    status = finish_sound(r, &result->audio[i], &result->loudness[i], err);
+  if (status != ACE_OK) return status;
   /* Latents alone are no song to be told from others. */
   result->about = sound ? describe(e, asked, result, clock_seconds() - started, &p, notify, err) : json_object();
   return result->about ? ACE_OK : err->status;

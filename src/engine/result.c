@@ -1,4 +1,5 @@
 /* result.c - finished songs: their sound, their parameters, their files. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,16 @@ static ace_request *item_request(const ace_result *r, int item, int format) {
   return one;
 }
 
+static json_t *decibels(double x) {
+  const double hundredths = 100;
+  return isfinite(x) ? json_real(round(x * hundredths) / hundredths) : json_null();
+}
+
+/* null: silence has none. */
+static json_t *loudness_json(const audio_loudness *l) {
+  return json_pack("{s:o, s:o}", "integrated_lufs", decibels(l->integrated), "true_peak_dbtp", decibels(l->true_peak));
+}
+
 char *result_json(const ace_result *r, int item, int format) {
   ace_request *one = item_request(r, item, format);
   char *fields = one ? ace_request_to_json(one) : NULL;
@@ -60,8 +71,10 @@ char *result_json(const ace_result *r, int item, int format) {
   if (json && about) {
     json_object_set_new(about, "item", json_integer(item));
     const audio_buffer *sound = &r->audio[item];
-    if (sound->sample_rate > 0)
+    if (sound->sample_rate > 0) {
       json_object_set_new(about, "duration", json_real((double)sound->frames / sound->sample_rate));
+      json_object_set_new(about, "loudness", loudness_json(&r->loudness[item]));
+    }
     if (r->scores[item]) json_object_set(about, "scores", r->scores[item]);
     json_object_set(json, "result", about);
   }
@@ -91,11 +104,9 @@ static ace_status choose_format(const ace_result *r, const char *path, audio_for
 }
 
 static int request_format(audio_format format) {
-  static const int of[AUDIO_FORMAT_COUNT] = {[AUDIO_WAV] = REQ_FORMAT_WAV,
-                                             [AUDIO_WAV32] = REQ_FORMAT_WAV32,
-                                             [AUDIO_FLAC] = REQ_FORMAT_FLAC,
-                                             [AUDIO_MP3] = REQ_FORMAT_MP3,
-                                             [AUDIO_OPUS] = REQ_FORMAT_OPUS};
+  static const int of[AUDIO_FORMAT_COUNT] = {
+      [AUDIO_WAV] = REQ_FORMAT_WAV, [AUDIO_WAV32] = REQ_FORMAT_WAV32, [AUDIO_FLAC] = REQ_FORMAT_FLAC,
+      [AUDIO_MP3] = REQ_FORMAT_MP3, [AUDIO_OPUS] = REQ_FORMAT_OPUS,   [AUDIO_AAC] = REQ_FORMAT_AAC};
   return of[format];
 }
 

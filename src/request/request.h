@@ -165,6 +165,8 @@ struct ace_request {
   int mp3_sample_rate; /* hertz: 44100 or 48000 */
   bool enable_normalization;
   double normalization_db;                    /* peak, dBFS */
+  double normalization_lufs;                  /* loudness instead of that; 0: not given */
+  double normalization_true_peak;             /* dBTP, the most that loudness may lead to */
   double fade_in_duration, fade_out_duration; /* seconds */
   double latent_shift, latent_rescale;
 
