@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "models/linear.h"
+#include "tensor/int8.h"
 
 enum { BATCH = 2, TIME = 5, K = 37, N = 19, RANK = 3, CAPACITY = 16 << 20 };
 
@@ -46,7 +47,7 @@ static void make_pair(tens_ctx *c, uint64_t seed, bool adapted, pair *p) {
       for (int r = 0; r < RANK && adapted; r++) v += (double)tens_f32(b)[n * RANK + r] * tens_f32(a)[r * K + k];
       tens_f32(sum)[n * K + k] = (float)v;
     }
-  *p = (pair){.adapted = linear_plain(*w), .merged = linear_plain(*sum), .delta = {*a, *b}};
+  *p = (pair){.adapted = linear_plain(*w), .merged = linear_plain(*sum), .delta = {.a = *a, .b = *b}};
   if (adapted) p->adapted.delta = &p->delta;
 }
 
@@ -80,6 +81,22 @@ static void an_adapted_layer_equals_the_merged_one(void **state) {
   expect_equal(linear_forward(c, x, &p.adapted, NULL), linear_forward(c, x, &p.merged, NULL));
   for (size_t i = 0; i < sizeof epilogues / sizeof *epilogues; i++)
     expect_equal(linear_forward(c, x, &p.adapted, &epilogues[i]), linear_forward(c, x, &p.merged, &epilogues[i]));
+  tens_close(c);
+}
+
+/* On an int8 weight the adapter adds what it adds to any: the weight is not touched, nor is what it adds quantised. */
+static void an_int8_layer_takes_adapters(void **state) {
+  enum { WIDE = 64 };
+  tens_ctx *c = open_context();
+  tens *w = normals(c, 1, TENS_DIMS(N, WIDE)), *x = normals(c, 2, TENS_DIMS(BATCH, TIME, WIDE));
+  tens *a = normals(c, 3, TENS_DIMS(RANK, WIDE)), *b = normals(c, 4, TENS_DIMS(N, RANK));
+  static int8_t values[N * WIDE];
+  static float scale[N];
+  for (int n = 0; n < N; n++) assert_true(int8_encode(values + n * WIDE, &scale[n], tens_f32(w) + n * WIDE, WIDE));
+  linear_delta delta = {.a = *a, .b = *b};
+  linear l = {.w = {.dtype = TENS_I8, .rank = 2, .dim = {N, WIDE}, .data = values, .scale = scale}, .delta = &delta};
+  tens *plain = op_linear(c, x, &l.w, NULL), *low = op_linear(c, op_linear(c, x, a, NULL), b, NULL);
+  expect_equal(linear_forward(c, x, &l, NULL), op_add(c, plain, low));
   tens_close(c);
 }
 
@@ -122,6 +139,7 @@ static void a_plain_layer_is_the_operation(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_adapted_layer_equals_the_merged_one),
+      cmocka_unit_test(an_int8_layer_takes_adapters),
       cmocka_unit_test(what_cannot_be_taken_apart_is_refused),
       cmocka_unit_test(an_adapted_gated_unit_equals_the_merged_one),
       cmocka_unit_test(a_plain_layer_is_the_operation),

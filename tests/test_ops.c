@@ -201,6 +201,22 @@ static void swiglu_equals_the_oracle(void **state) {
   compare(swiglu_case, PRODUCT_SHAPES * 4, 3e-6);
 }
 
+static tens *mix_blocks_case(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  int64_t C = (const int64_t[]){1, 7, 31, 32, 33, 64, 130}[choose(&variant, 7)], P = 1 + 4 * choose(&variant, 3);
+  int64_t Q = (const int64_t[]){1, 3, 32}[choose(&variant, 3)], B = 2, S = 19;
+  tens *x = noise(c, &s, -1, 1, TENS_DIMS(B, S, Q * C)), *w = noise(c, &s, -1, 1, TENS_DIMS(P, Q));
+  op_epilogue e = {0};
+  if (choose(&variant, 2)) e.gate = noise(c, &s, -2, 2, TENS_DIMS(B, P * C));
+  if (choose(&variant, 2)) e.residual = noise(c, &s, -3, 3, TENS_DIMS(B, S, P * C));
+  return op_mix_blocks(c, x, w, &e);
+}
+
+/* Sums of at most 32 products. */
+static void mixed_blocks_equal_the_oracle(void **state) {
+  compare(mix_blocks_case, 7 * 3 * 3 * 4, 1e-6);
+}
+
 static tens *embedding_case(tens_ctx *c, int variant) {
   seed s = (seed)variant;
   int64_t H = (const int64_t[]){1, 7, 63, 64, 65, 1024}[variant % 6];
@@ -386,7 +402,7 @@ static void silu_equals_the_oracle(void **state) {
 
 static tens *moved_rows_case(tens_ctx *c, int variant) {
   seed s = (seed)variant;
-  int op = choose(&variant, 9);
+  int op = choose(&variant, 10);
   int64_t H = widths[choose(&variant, WIDTHS)], S = 11;
   tens *x = noise(c, &s, -1, 1, TENS_DIMS(3, S, H)), *y = noise(c, &s, -1, 1, TENS_DIMS(3, S, H));
   switch (op) {
@@ -397,13 +413,14 @@ static tens *moved_rows_case(tens_ctx *c, int variant) {
     case 4: return op_prepend(c, x, noise(c, &s, -1, 1, TENS_DIMS(H)));
     case 5: return op_resize(c, x, S + 4);
     case 6: return op_resize(c, x, 1);
-    case 7: return op_join(c, 3, (const tens *[]){x, noise(c, &s, -1, 1, TENS_DIMS(3, 2, H)), y});
+    case 7: return op_scale(c, x, noise(c, &s, -2, 2, TENS_DIMS(H)));
+    case 8: return op_join(c, 3, (const tens *[]){x, noise(c, &s, -1, 1, TENS_DIMS(3, 2, H)), y});
     default: return op_outer_add(c, noise(c, &s, -1, 1, TENS_DIMS(17, H)), noise(c, &s, -1, 1, TENS_DIMS(5, H)));
   }
 }
 
 static void moved_rows_equal_the_oracle(void **state) {
-  compare(moved_rows_case, 9 * WIDTHS, 0);
+  compare(moved_rows_case, 10 * WIDTHS, 0);
 }
 
 static tens *sinusoid_case(tens_ctx *c, int variant) {
@@ -699,6 +716,7 @@ int main(void) {
       cmocka_unit_test(no_device_means_the_processor),
       cmocka_unit_test(linear_equals_the_oracle),
       cmocka_unit_test(swiglu_equals_the_oracle),
+      cmocka_unit_test(mixed_blocks_equal_the_oracle),
       cmocka_unit_test(embedding_equals_the_oracle),
       cmocka_unit_test(rms_norm_equals_the_oracle),
       cmocka_unit_test(head_norm_equals_the_oracle),

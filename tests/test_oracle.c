@@ -228,6 +228,10 @@ static void small_operations(void **state) {
   tens_ctx *c = open_oracle();
   tens *a = OF(c, TENS_DIMS(2, 2), 1, 2, 3, 4), *b = OF(c, TENS_DIMS(2, 2), 10, 20, 30, 40);
   EXPECT(op_add(c, a, b), 11, 22, 33, 44);
+  EXPECT(op_scale(c, a, OF(c, TENS_DIMS(2), 3, -1)), 3, -2, 9, -4);
+  /* Two blocks of two channels: each new block is a sum of the old ones. */
+  EXPECT(op_mix_blocks(c, OF(c, TENS_DIMS(1, 1, 4), 1, 2, 10, 20), OF(c, TENS_DIMS(3, 2), 1, 0, 0, 1, 2, 1), NULL), 1,
+         2, 10, 20, 12, 24);
   EXPECT(op_silu(c, OF(c, TENS_DIMS(3), 0, 1, -1)), 0, 0.7310585786300049, -0.2689414213699951);
   tens *m = op_modulation(c, a, OF(c, TENS_DIMS(3, 4), 0, 0, 0, 0, 10, 20, 30, 40, 100, 200, 300, 400));
   assert_int_equal(m->dim[0], 2);

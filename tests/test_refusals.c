@@ -160,6 +160,16 @@ static void small_ones(tens_ctx *c) {
   REFUSED("add", op_add(c, F(2, 3), F(6)));
   REFUSED("add", op_add(c, F(2, 3), I(2, 3)));
   REFUSED("silu", op_silu(c, I(2, 3)));
+  ACCEPTED(op_scale(c, F(2, 3), F(3)));
+  REFUSED("scale", op_scale(c, F(2, 3), F(2)));
+  REFUSED("scale", op_scale(c, F(2, 3), H(3)));
+  ACCEPTED(op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.gate = F(2, 10), .residual = F(2, 3, 10)}));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 3), NULL));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), H(5, 4), NULL));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.bias = F(10)}));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.act = OP_ACT_SILU}));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.gate = F(2, 8)}));
+  REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.residual = F(2, 3, 8)}));
   ACCEPTED(op_modulation(c, F(6, 4), F(2, 24)));
   REFUSED("modulation", op_modulation(c, F(6, 4), F(2, 23)));
   REFUSED("modulation", op_modulation(c, F(1, 6, 4), F(2, 24)));

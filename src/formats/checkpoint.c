@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 
 #include "base/file.h"
-#include "base/half.h"
 #include "formats/checkpoint_inner.h"
 
 enum { CONFIG_LIMIT = 4 << 20, INDEX_LIMIT = 64 << 20, MAX_SHARDS = 1000, MAX_NAME = 256, ALIGN = 64 };
@@ -318,20 +317,6 @@ static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, c
   return NULL;
 }
 
-/* Elements begin anywhere in the file, so they are read bytewise. */
-static void widen(float *out, const st_tensor *t) {
-  const uint8_t *bytes = t->data;
-  if (t->dtype == ST_F32) {
-    if (t->size > 0) memcpy(out, bytes, t->size);
-    return;
-  }
-  for (int64_t i = 0; i < t->count; i++) {
-    uint16_t h;
-    memcpy(&h, bytes + 2 * i, sizeof h);
-    out[i] = t->dtype == ST_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
-  }
-}
-
 static bool aligned_to(const void *p, size_t n) {
   return (uintptr_t)p % n == 0;
 }
@@ -342,7 +327,7 @@ static void *data_f32(ckpt *k, ckpt_entry *e) {
   if (t->dtype == ST_F32 && aligned_to(t->data, sizeof(float))) return (void *)t->data;
   if (!e->wide && (uint64_t)t->count <= SIZE_MAX / sizeof(float)) {
     e->wide = ckpt_alloc(k, (size_t)t->count * sizeof(float));
-    if (e->wide) widen(e->wide, t);
+    if (e->wide) st_widen(t, 0, t->count, e->wide);
   }
   return e->wide;
 }

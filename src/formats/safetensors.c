@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/json.h"
 
 enum { MAX_HEADER = 100 * 1000 * 1000, MAX_TENSORS = 100 * 1000, MAX_NAME = 255 };
@@ -255,4 +256,19 @@ const char *st_metadata(const st_file *f, const char *key) {
 
 const char *st_path(const st_file *f) {
   return f->where;
+}
+
+/* Elements begin anywhere in the file, so they are read bytewise. */
+void st_widen(const st_tensor *t, int64_t first, int64_t count, float *out) {
+  if (count < 1) return;
+  const uint8_t *bytes = (const uint8_t *)t->data + (size_t)first * st_dtype_size(t->dtype);
+  if (t->dtype == ST_F32) {
+    memcpy(out, bytes, (size_t)count * sizeof *out);
+    return;
+  }
+  for (int64_t i = 0; i < count; i++) {
+    uint16_t h;
+    memcpy(&h, bytes + 2 * i, sizeof h);
+    out[i] = t->dtype == ST_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+  }
 }

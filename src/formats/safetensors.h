@@ -54,6 +54,9 @@ const st_tensor *st_find(const st_file *f, const char *name);
 const char *st_metadata(const st_file *f, const char *key);
 const char *st_path(const st_file *f);
 
+/* `count` values from the first-th on of an F32, BF16 or F16 tensor, widened. */
+void st_widen(const st_tensor *t, int64_t first, int64_t count, float *out);
+
 size_t st_dtype_size(st_dtype dtype);
 const char *st_dtype_name(st_dtype dtype); /* "BF16" */
 

@@ -1,12 +1,71 @@
 #include "models/linear.h"
 
-/* residual + gate (x Wᵀ + bias), then the same with the low-rank product on top: gate and residual distribute over the
- * sum, so no part of it needs a kernel of its own. */
+#include <string.h>
+
+static int64_t last_of(const tens *x) {
+  return x->dim[x->rank - 1];
+}
+
+/* v [N] as [count, N]. */
+static tens *spread(tens_ctx *c, const tens *v, int64_t count) {
+  tens *zero = tens_new(c, TENS_I32, TENS_DIMS(1, count));
+  if (!zero) return NULL;
+  if (!tens_planning(c)) memset(zero->data, 0, (size_t)count * sizeof(int32_t));
+  tens *copies = op_gather(c, tens_view(c, v, TENS_DIMS(1, 1, v->dim[0])), zero);
+  return copies ? tens_view(c, copies, TENS_DIMS(count, v->dim[0])) : NULL;
+}
+
+/* A gate [B, N] (NULL: ones) times factors [N] (rank 0: ones). */
+static const tens *gate_with(tens_ctx *c, const tens *gate, const tens *factors, int64_t items) {
+  if (!factors->rank) return gate;
+  return gate ? op_scale(c, gate, factors) : spread(c, factors, items);
+}
+
+/* residual + gate (rows * (columns * x) Wᵀ + bias): what is left of W alone. */
+static tens *base(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e) {
+  const linear_delta *d = l->delta;
+  op_epilogue own = *e;
+  if (d->columns.rank) x = op_scale(c, x, &d->columns);
+  if (!d->rows.rank || !x) return op_linear(c, x, &l->w, &own);
+  own.gate = gate_with(c, e->gate, &d->rows, x->dim[0]);
+  if (!own.gate) return NULL;
+  if (e->bias) { /* factors are for the weight, not for the bias */
+    if (e->gate || e->residual) return tens_fail(c, ACE_EINTERNAL, "linear: a bias under row factors stands alone");
+    int64_t dim[TENS_MAX_RANK];
+    memcpy(dim, x->dim, sizeof dim);
+    dim[x->rank - 1] = l->w.dim[0];
+    tens *all = spread(c, e->bias, tens_count(x) / last_of(x));
+    own.bias = NULL;
+    own.residual = all ? tens_view(c, all, x->rank, dim) : NULL;
+    if (!own.residual) return NULL;
+  }
+  return op_linear(c, x, &l->w, &own);
+}
+
+/* y + gate * rows * (columns * x) (w1 kron w2)ᵀ: w2 on every block of x, then sums of blocks. */
+static tens *add_kron(tens_ctx *c, const tens *x, const linear_kron *k, const tens *gate, const tens *y) {
+  if (k->columns.rank) x = op_scale(c, x, &k->columns);
+  if (!x || !y) return NULL;
+  int64_t blocks = k->w1.dim[1], dim[TENS_MAX_RANK];
+  tens *each = tens_view(c, x, TENS_DIMS(tens_count(x) / last_of(x) * blocks, k->w2.dim[1]));
+  tens *turned = op_linear(c, each, &k->w2, NULL);
+  memcpy(dim, x->dim, sizeof dim);
+  dim[x->rank - 1] = blocks * k->w2.dim[0];
+  turned = turned ? tens_view(c, turned, x->rank, dim) : NULL;
+  op_epilogue e = {.gate = gate_with(c, gate, &k->rows, x->dim[0]), .residual = y};
+  return op_mix_blocks(c, turned, &k->w1, &e);
+}
+
+/* Gate and residual distribute over the sum of base and deltas, so no part of it needs a kernel of its own. */
 static tens *adapted(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e) {
   const linear_delta *d = l->delta;
-  tens *base = op_linear(c, x, &l->w, e);
-  tens *low = op_linear(c, x, &d->a, NULL);
-  return op_linear(c, low, &d->b, &(op_epilogue){.gate = e->gate, .residual = base});
+  tens *y = base(c, x, l, e);
+  if (d->a.rank) {
+    tens *low = op_linear(c, x, &d->a, NULL);
+    y = y ? op_linear(c, low, &d->b, &(op_epilogue){.gate = e->gate, .residual = y}) : NULL;
+  }
+  for (int i = 0; i < d->n_kron; i++) y = add_kron(c, x, &d->kron[i], e->gate, y);
+  return y;
 }
 
 tens *linear_forward(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e) {
@@ -23,8 +82,8 @@ tens *linear_swiglu(tens_ctx *c, const tens *x, const linear *gate, const linear
   tens *open = op_silu(c, linear_forward(c, x, gate, NULL));
   if (!open) return NULL;
   /* Every row its own item: so the gate of a linear layer becomes a product element by element. */
-  int64_t width = open->dim[open->rank - 1], rows = tens_count(open) / width;
-  tens *each = tens_view(c, x, TENS_DIMS(rows, 1, x->dim[x->rank - 1]));
+  int64_t width = last_of(open), rows = tens_count(open) / width;
+  tens *each = tens_view(c, x, TENS_DIMS(rows, 1, last_of(x)));
   tens *wide = linear_forward(c, each, up, &(op_epilogue){.gate = tens_view(c, open, TENS_DIMS(rows, width))});
-  return tens_view(c, wide, open->rank, open->dim);
+  return wide ? tens_view(c, wide, open->rank, open->dim) : NULL;
 }

@@ -1,18 +1,30 @@
 /* linear.h - a linear layer that adapters may sit on. The weight W [N, K] itself is never touched: it stays mapped, in
- * whatever type it has, and what adapters add runs beside it (LoRA, Hu et al. 2021):
+ * whatever type it has, and what adapters add runs beside it. Of each adapter the set makes (adapters.h):
  *
- *   y = epilogue(x Wᵀ + (x Aᵀ) Bᵀ),   A [R, K], B [N, R]
+ *   LoRA (Hu et al. 2021)        (x Aᵀ) Bᵀ             A [R, K], B [N, R]: R sums the ranks of all adapters here
+ *   LoKr (Yeh et al. 2024)       x (w1 kron w2)ᵀ       w1 [P, Q], w2 [C, D], P C = N, Q D = K
+ *   DoRA (Liu et al. 2024)       factors for the rows or the columns of W, and the same for what is added to it
  *
- * R is the sum of the ranks of all adapters on this weight; their scales are part of B. Without a delta this is
- * op_linear, with its cost and its bits.
+ * Scales are part of B, w1 and the factors. Without a delta this is op_linear, with its cost and its bits.
  */
 #ifndef ACE_LINEAR_H
 #define ACE_LINEAR_H
 
 #include "tensor/ops.h"
 
+/* A member that is not there has rank 0. */
+typedef struct linear_kron {
+  tens w1, w2;
+  tens rows;    /* F32 [N]: factors of its output */
+  tens columns; /* F32 [K]: factors of its input */
+} linear_kron;
+
 typedef struct linear_delta {
-  tens a, b; /* [R, K], [N, R] */
+  tens a, b;
+  linear_kron *kron; /* n_kron of them, owned by the delta's owner */
+  int n_kron;
+  tens rows;    /* F32 [N]: factors of x Wᵀ; */
+  tens columns; /* or F32 [K]: factors of x in front of W. Never both */
 } linear_delta;
 
 typedef struct linear {
@@ -24,7 +36,8 @@ static inline linear linear_plain(tens w) {
   return (linear){.w = w};
 }
 
-/* x [..., K] -> [..., N], as op_linear; a gate needs `act` to be none or to stand without a delta. */
+/* x [..., K] -> [..., N], as op_linear. With a delta an activation stands without gate and residual, and so does a bias
+ * where rows have factors: no layer of these models has more. */
 tens *linear_forward(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e);
 
 /* x [..., K] -> [..., N]: silu(gate(x)) * up(x), as op_swiglu. */

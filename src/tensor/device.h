@@ -25,6 +25,7 @@ struct tens_device {
   const char *name;
   void (*linear)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
+  void (*mix_blocks)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*embedding)(tens_ctx *c, tens *y, const tens *table, const tens *ids);
   void (*rms_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);
   void (*head_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);
@@ -38,6 +39,7 @@ struct tens_device {
   void (*snake)(tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
   void (*add)(tens_ctx *c, tens *y, const tens *a, const tens *b);
   void (*silu)(tens_ctx *c, tens *y, const tens *x);
+  void (*scale)(tens_ctx *c, tens *y, const tens *x, const tens *w);
   void (*modulation)(tens_ctx *c, tens *y, const tens *table, const tens *rows);
   void (*sinusoid)(tens_ctx *c, tens *y, const tens *t, float scale);
   void (*concat)(tens_ctx *c, tens *y, int n, const tens *const *parts);

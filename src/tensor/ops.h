@@ -33,6 +33,11 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
 /* x [..., K], w_gate** [N, K], w_up** [N, K] -> [..., N]: silu(x w_gateᵀ) * (x w_upᵀ). */
 tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up);
 
+/* x [..., K], w F32 [P, Q], Q divides K, C = K/Q -> [..., P*C]: y = epilogue((w kron I) x), that is
+ * y[p*C + k] = Σ_q w[p, q] x[q*C + k]. The epilogue has neither bias nor activation; `e` may be NULL. After a linear
+ * layer of weight v over the blocks of x, this makes a layer of weight w kron v. */
+tens *op_mix_blocks(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e);
+
 /* table** [V, H], ids I32 [...] in 0..V-1 -> F32 [..., H]. An id outside the table is an error. */
 tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids);
 
@@ -116,6 +121,7 @@ tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_be
 
 tens *op_add(tens_ctx *c, const tens *a, const tens *b); /* same shapes */
 tens *op_silu(tens_ctx *c, const tens *x);
+tens *op_scale(tens_ctx *c, const tens *x, const tens *w); /* x [..., N], w [N]: x[..., n] * w[n] */
 /* table F32 [n, H], rows [B, n*H] -> [n, B, H]: table[i] + rows[b, i]; result rows [i] are the [B, H] that gates take.
  */
 tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows);

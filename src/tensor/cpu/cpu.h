@@ -25,6 +25,8 @@ void cpu_silu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x);
 void cpu_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
 void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids);
 void cpu_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
+void cpu_scale(tens_ctx *c, tens *y, const tens *x, const tens *w);
+void cpu_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
 void cpu_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
 void cpu_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
 void cpu_concat(tens_ctx *c, tens *y, int n, const tens *const *parts);

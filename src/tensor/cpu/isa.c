@@ -61,6 +61,8 @@
       .snake = snake_##ISA,                                                                                          \
       .add = cpu_add,                                                                                                \
       .silu = silu_##ISA,                                                                                            \
+      .scale = cpu_scale,                                                                                            \
+      .mix_blocks = cpu_mix_blocks,                                                                                  \
       .modulation = cpu_modulation,                                                                                  \
       .sinusoid = cpu_sinusoid,                                                                                      \
       .concat = cpu_concat,                                                                                          \

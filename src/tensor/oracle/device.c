@@ -18,6 +18,8 @@ const tens_device *tens_oracle(void) {
       .snake = oracle_snake_op,
       .add = oracle_add,
       .silu = oracle_silu_op,
+      .scale = oracle_scale,
+      .mix_blocks = oracle_mix_blocks,
       .modulation = oracle_modulation,
       .sinusoid = oracle_sinusoid,
       .concat = oracle_concat,

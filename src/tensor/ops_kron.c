@@ -1,0 +1,33 @@
+/* ops_kron.c - what adapters need beside matrix products: a factor for each channel, and the left factor of a Kronecker
+ * product. */
+#include "tensor/context.h"
+
+/* ---- scale: y[..., n] = x[..., n] * w[n] ------------------------------------------------------------------------ */
+
+tens *op_scale(tens_ctx *c, const tens *x, const tens *w) {
+  if (!op_begin(c) || !op_arg(c, "scale", "x", x, OP_F32, 1, 4) ||
+      !op_shaped(c, "scale", "w", w, OP_F32, TENS_DIMS(op_last(x))))
+    return NULL;
+  tens *y = op_new_last(c, TENS_F32, x, op_last(x));
+  if (y && !c->plan) c->device->scale(c, y, x, w);
+  return op_end(c, y);
+}
+
+/* ---- mix_blocks: y = residual + gate * (w kron I) x -------------------------------------------------------------- */
+
+tens *op_mix_blocks(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e) {
+  static const op_epilogue none = {0};
+  if (!e) e = &none;
+  if (!op_begin(c) || !op_arg(c, "mix_blocks", "x", x, OP_F32, 2, 4) || !op_arg(c, "mix_blocks", "w", w, OP_F32, 2, 2))
+    return NULL;
+  if (op_last(x) % w->dim[1] != 0)
+    return tens_fail(c, ACE_EINVAL, "mix_blocks: x %s is not a multiple of w %s", TENS_SHAPE(x), TENS_SHAPE(w));
+  if (e->bias || e->act != OP_ACT_NONE)
+    return tens_fail(c, ACE_EINVAL, "mix_blocks: takes neither a bias nor an activation");
+  tens *y = op_new_last(c, TENS_F32, x, op_last(x) / w->dim[1] * w->dim[0]);
+  if (!y || (e->gate && !op_shaped(c, "mix_blocks", "gate", e->gate, OP_F32, TENS_DIMS(x->dim[0], op_last(y)))) ||
+      (e->residual && !op_shaped(c, "mix_blocks", "residual", e->residual, OP_F32, y->rank, y->dim)))
+    return NULL;
+  if (!c->plan) c->device->mix_blocks(c, y, x, w, e);
+  return op_end(c, y);
+}
