@@ -10,29 +10,49 @@
 #include "tensor/ops.h"
 
 enum {
-  CPU_COLUMNS = 4,     /* weight rows of a tile, at least */
-  CPU_MAX_ROWS = 6,    /* input rows of a tile */
-  CPU_MAX_LANES = 16,  /* floats of a vector */
-  CPU_KEY_BLOCK = 64,  /* keys that attention takes at once */
-  CPU_MAX_QUERIES = 48 /* queries that attention takes at once */
+  CPU_COLUMNS = 4,         /* weight rows of a line tile */
+  CPU_MAX_ROWS = 6,        /* input rows of a line tile */
+  CPU_MAX_LANES = 16,      /* floats of a vector */
+  CPU_MAX_BLOCK_ROWS = 12, /* of a block tile */
+  CPU_MAX_BLOCK_COLUMNS = 2 * CPU_MAX_LANES,
+  CPU_PIECE = 256,                   /* values of a row that are summed at once */
+  CPU_PIECE_PAD = 2 * CPU_MAX_LANES, /* and what rounding them up to whole steps may add */
+  CPU_CLASS_PAD = 16,                /* floats between the classes of a panel, which lie a power of two apart */
+  CPU_KEY_BLOCK = 64,                /* keys that attention takes at once */
+  CPU_MAX_QUERIES = 48               /* queries that attention takes at once */
 };
 
 /* A tile of products: c[i][j] = Σ over segments s and k of x[i][s][k] * w[j][s][k], for `rows` rows of x (the
- * function's own number) and CPU_COLUMNS rows of w. A plain matrix product has one segment, a convolution one for each
- * tap. x is packed (see `pack`): each segment is padded with zeros to whole steps of 2 vectors. w is read where it
- * lies; what is left of each of its segments after `steps` whole steps stands, padded with zeros, in `tail`. */
-typedef struct cpu_tile {
+ * function's own number) and some rows of w. A plain matrix product has one segment, a convolution one for each tap.
+ * Both kinds of tile give the same sums; see tile_impl.h. */
+
+/* For few rows. x is packed (pack_line): each segment is padded with zeros to whole steps of 2 vectors. CPU_COLUMNS rows
+ * of w are read where they lie; what is left of each of their segments after `steps` whole steps stands, padded with
+ * zeros, in `tail`. A row may be several pieces, each but the last CPU_PIECE values long. */
+typedef struct cpu_line {
   const float *x;
   int64_t x_row, x_segment; /* floats from row to row and from segment to segment */
   const void *w[CPU_COLUMNS];
   int64_t w_segment;             /* elements */
   const void *next[CPU_COLUMNS]; /* weights to ask memory for meanwhile, as long as these; or NULL */
+  int64_t pieces, x_piece;       /* floats from piece to piece of x */
   const void *tail;              /* [segments][CPU_COLUMNS][2 * lanes] of w's type, or NULL when nothing is left */
-  int64_t segments, steps;
-  float *c; /* [rows][c_row] */
+  int64_t segments, steps;       /* steps: of the last piece */
+  float *c;                      /* [rows][c_row] */
   int64_t c_row;
   bool add; /* to what c holds */
-} cpu_tile;
+} cpu_line;
+
+/* For many rows and `block_columns` columns. */
+typedef struct cpu_block {
+  const float *x;            /* packed (pack_block) */
+  int64_t x_row, x_segment;  /* floats from row to row and from segment to segment */
+  const float *w;            /* packed (pack_panel) */
+  int64_t segments, vectors; /* of each segment, an even number */
+  float *c;                  /* [rows][c_row] */
+  int64_t c_row;
+  bool add;
+} cpu_block;
 
 /* y = residual + gate * act(c + bias), then for convolutions snake (alpha, inv_beta) instead of act and gate; with
  * `up`, y = silu(c) * up. All rows of n values, each may be NULL. */
@@ -63,16 +83,20 @@ typedef struct cpu_attend {
 typedef struct cpu_micro {
   const char *name;
   int lanes;
-  int rows;                                          /* of a full tile */
+  int rows;                                          /* of a line tile */
+  int block_rows, block_columns;                     /* of a block tile */
   int queries;                                       /* of a full attention block */
-  void (*tile_f32[CPU_MAX_ROWS])(const cpu_tile *t); /* [rows - 1] */
-  void (*tile_bf16[CPU_MAX_ROWS])(const cpu_tile *t);
-  /* n values of x into whole steps of 2 vectors, zeros after them; `split`, for BF16 weights, puts the even-numbered
-   * values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
-  void (*pack)(float *out, const float *x, int64_t n, bool split);
-  /* n BF16 weights, whole steps, widened into the order of `pack`, for tile_f32 to give what tile_bf16 would. NULL
-   * where widening in every tile costs less than more bytes in the first-level cache. */
-  void (*widen)(float *out, const uint16_t *w, int64_t n);
+  void (*line_f32[CPU_MAX_ROWS])(const cpu_line *t); /* [rows - 1] */
+  void (*line_bf16[CPU_MAX_ROWS])(const cpu_line *t);
+  void (*block[CPU_MAX_BLOCK_ROWS])(const cpu_block *t);
+  /* n <= CPU_PIECE values of x, with zeros after them up to whole steps of 2 vectors. `split`, for BF16 weights, puts
+   * the even-numbered values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
+  void (*pack_line)(float *out, const float *x, int64_t n, bool split);
+  /* The same, then class by class: the first lane of every vector, the second, ... */
+  void (*pack_block)(float *out, const float *x, int64_t n, bool split);
+  /* `block_columns` rows of weights, n values of each segment, as floats: [lanes][segments][vectors][block_columns],
+   * CPU_CLASS_PAD more floats after each class. */
+  void (*pack_panel)(float *out, const void *const *w, int64_t w_segment, int64_t segments, int64_t n, bool bf16);
   void (*finish)(float *y, const float *c, int64_t n, const cpu_finish *f); /* y may be c */
   /* y = w * x / sqrt(mean(x²) + eps) [* (1 + scale) + shift]; y may be x */
   void (*rms_norm)(float *y, const float *x, const float *w, int64_t n, float eps, const float *scale,

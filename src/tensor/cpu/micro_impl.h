@@ -2,144 +2,13 @@
  *
  *   MICRO_NAME   e.g. "avx2"
  *   MICRO_TABLE  e.g. cpu_micro_avx2
- *   MICRO_ROWS   rows of a full tile: rows * CPU_COLUMNS sums, `rows` inputs and a weight should fit the registers
+ *   MICRO_ROWS   rows of a line tile: rows * CPU_COLUMNS sums, `rows` inputs and a weight should fit the registers
+ *   MICRO_BLOCK_ROWS, MICRO_BLOCK_VECTORS  of a block tile: rows * vectors sums, as many vectors of weights, an input
  *   MICRO_VECTORS  vectors of queries that attention works on at once
  */
 #include "tensor/cpu/micro.h"
 #include "tensor/cpu/vec.h"
 #include "tensor/int8.h"
-
-#define STEP (2 * LANES)
-
-/* ---- tiles of products ------------------------------------------------------------------------------------------- */
-
-/* Each of rows * CPU_COLUMNS sums runs through k in vectors and is added up across lanes at the end. */
-typedef vf sums[CPU_MAX_ROWS][CPU_COLUMNS];
-
-VEC_INLINE void load_rows(vf *v, int rows, const float *x, int64_t x_row) {
-  for (int i = 0; i < rows; i++) v[i] = vec_keep(vec_load(x + i * x_row));
-}
-
-VEC_INLINE void add_products(sums sum, int rows, const vf *v, vf w, int j) {
-  for (int i = 0; i < rows; i++) sum[i][j] = vec_keep(vec_fma(v[i], w, sum[i][j]));
-}
-
-VEC_INLINE void step_f32(sums sum, int rows, const float *x, int64_t x_row, const float *const *w) {
-  for (int half = 0; half < 2; half++) {
-    vf v[CPU_MAX_ROWS];
-    load_rows(v, rows, x + half * LANES, x_row);
-    for (int j = 0; j < CPU_COLUMNS; j++) {
-      vf value = vec_load(w[j] + half * LANES);
-      add_products(sum, rows, v, LANES == 16 ? vec_keep(value) : value, j);
-    }
-  }
-}
-
-/* Half a step of BF16: of each pair the first, in the low bits, is widened by a shift, the second by a mask. */
-VEC_INLINE vf widen_half(const uint16_t *w, int half) {
-  vu pairs;
-  memcpy(&pairs, w, sizeof pairs);
-  return half ? (vf)(pairs & 0xffff0000u) : (vf)(pairs << 16);
-}
-
-VEC_INLINE void step_bf16(sums sum, int rows, const float *x, int64_t x_row, const uint16_t *const *w) {
-  for (int half = 0; half < 2; half++) {
-    vf v[CPU_MAX_ROWS];
-    load_rows(v, rows, x + half * LANES, x_row);
-    for (int j = 0; j < CPU_COLUMNS; j++) add_products(sum, rows, v, vec_keep(widen_half(w[j], half)), j);
-  }
-}
-
-VEC_INLINE void store_sums(const cpu_tile *t, sums sum, int rows) {
-  for (int i = 0; i < rows; i++) {
-    float four[CPU_COLUMNS], *c = t->c + i * t->c_row;
-    vec_sum4(four, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
-    for (int j = 0; j < CPU_COLUMNS; j++) c[j] = t->add ? c[j] + four[j] : four[j];
-  }
-}
-
-/* Few rows use weights faster than memory brings them. */
-VEC_INLINE void fetch_next(const cpu_tile *t, int rows, int64_t at, int64_t bytes) {
-  for (int j = 0; rows < MICRO_ROWS && t->next[0] && j < CPU_COLUMNS; j++)
-    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch((const uint8_t *)t->next[j] + at + i, 0, 2);
-}
-
-#define TILE(TYPE, ELEMENT)                                                                                   \
-  VEC_INLINE void tile_##TYPE(const cpu_tile *t, int rows) {                                                  \
-    enum { STEP_BYTES = STEP * sizeof(ELEMENT) };                                                             \
-    vf sum[CPU_MAX_ROWS][CPU_COLUMNS] = {{{0}}};                                                              \
-    for (int64_t s = 0; s < t->segments; s++) {                                                               \
-      const float *x = t->x + s * t->x_segment;                                                               \
-      const ELEMENT *w[CPU_COLUMNS];                                                                          \
-      for (int j = 0; j < CPU_COLUMNS; j++) w[j] = (const ELEMENT *)t->w[j] + s * t->w_segment;               \
-      for (int64_t k = 0; k < t->steps; k++) {                                                                \
-        fetch_next(t, rows, k *STEP_BYTES, STEP_BYTES);                                                       \
-        step_##TYPE(sum, rows, x, t->x_row, w);                                                               \
-        x += STEP;                                                                                            \
-        for (int j = 0; j < CPU_COLUMNS; j++) w[j] += STEP;                                                   \
-      }                                                                                                       \
-      if (t->tail) {                                                                                          \
-        for (int j = 0; j < CPU_COLUMNS; j++) w[j] = (const ELEMENT *)t->tail + (s * CPU_COLUMNS + j) * STEP; \
-        step_##TYPE(sum, rows, x, t->x_row, w);                                                               \
-      }                                                                                                       \
-    }                                                                                                         \
-    store_sums(t, sum, rows);                                                                                 \
-  }
-TILE(f32, float)
-TILE(bf16, uint16_t)
-
-#define TILE_ROWS(ROWS)                             \
-  static void tile_f32_##ROWS(const cpu_tile *t) {  \
-    tile_f32(t, ROWS);                              \
-  }                                                 \
-  static void tile_bf16_##ROWS(const cpu_tile *t) { \
-    tile_bf16(t, ROWS);                             \
-  }
-TILE_ROWS(1)
-TILE_ROWS(2)
-#if MICRO_ROWS > 2
-TILE_ROWS(3)
-#endif
-#if MICRO_ROWS > 3
-TILE_ROWS(4)
-#endif
-#if MICRO_ROWS > 4
-TILE_ROWS(5)
-TILE_ROWS(6)
-#endif
-
-static void pack(float *out, const float *x, int64_t n, bool split) {
-  for (; n > 0; n -= STEP, x += STEP, out += STEP) {
-    float last[STEP] = {0};
-    const float *from = x;
-    if (n < STEP) from = memcpy(last, x, (size_t)n * sizeof *x);
-    vf a = vec_load(from), b = vec_load(from + LANES);
-    if (split) {
-#if defined(__AVX512F__)
-      vf even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-      b = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-#elif defined(__AVX2__)
-      vf even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-      b = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-#else
-      vf even = __builtin_shufflevector(a, b, 0, 2, 4, 6);
-      b = __builtin_shufflevector(a, b, 1, 3, 5, 7);
-#endif
-      a = even;
-    }
-    vec_store(out, a);
-    vec_store(out + LANES, b);
-  }
-}
-
-#if !defined(__AVX512F__)
-static void widen(float *out, const uint16_t *w, int64_t n) {
-  for (; n > 0; n -= STEP, w += STEP, out += STEP) {
-    vec_store(out, widen_half(w, 0));
-    vec_store(out + LANES, widen_half(w, 1));
-  }
-}
-#endif
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
@@ -152,6 +21,12 @@ VEC_INLINE void store(float *p, vf v, int64_t i, int64_t n) {
   if (n - i >= LANES) vec_store(p + i, v);
   else vec_store_part(p + i, v, n - i);
 }
+
+/* ---- products ---------------------------------------------------------------------------------------------------- */
+
+#include "tensor/cpu/tile_impl.h"
+
+/* ---- whole rows -------------------------------------------------------------------------------------------------- */
 
 static void finish(float *y, const float *c, int64_t n, const cpu_finish *f) {
   for (int64_t i = 0; i < n; i += LANES) {
@@ -242,23 +117,30 @@ const cpu_micro MICRO_TABLE = {
     .lanes = LANES,
     .rows = MICRO_ROWS,
     .queries = MICRO_VECTORS * LANES,
+    .block_rows = MICRO_BLOCK_ROWS,
+    .block_columns = BLOCK_COLUMNS,
 #if MICRO_ROWS == 6
-    .tile_f32 = {tile_f32_1, tile_f32_2, tile_f32_3, tile_f32_4, tile_f32_5, tile_f32_6},
-    .tile_bf16 = {tile_bf16_1, tile_bf16_2, tile_bf16_3, tile_bf16_4, tile_bf16_5, tile_bf16_6},
+    .line_f32 = {line_f32_1, line_f32_2, line_f32_3, line_f32_4, line_f32_5, line_f32_6},
+    .line_bf16 = {line_bf16_1, line_bf16_2, line_bf16_3, line_bf16_4, line_bf16_5, line_bf16_6},
 #elif MICRO_ROWS == 4
-    .tile_f32 = {tile_f32_1, tile_f32_2, tile_f32_3, tile_f32_4},
-    .tile_bf16 = {tile_bf16_1, tile_bf16_2, tile_bf16_3, tile_bf16_4},
+    .line_f32 = {line_f32_1, line_f32_2, line_f32_3, line_f32_4},
+    .line_bf16 = {line_bf16_1, line_bf16_2, line_bf16_3, line_bf16_4},
 #elif MICRO_ROWS == 3
-    .tile_f32 = {tile_f32_1, tile_f32_2, tile_f32_3},
-    .tile_bf16 = {tile_bf16_1, tile_bf16_2, tile_bf16_3},
+    .line_f32 = {line_f32_1, line_f32_2, line_f32_3},
+    .line_bf16 = {line_bf16_1, line_bf16_2, line_bf16_3},
 #else
-    .tile_f32 = {tile_f32_1, tile_f32_2},
-    .tile_bf16 = {tile_bf16_1, tile_bf16_2},
+    .line_f32 = {line_f32_1, line_f32_2},
+    .line_bf16 = {line_bf16_1, line_bf16_2},
 #endif
-    .pack = pack,
-#if !defined(__AVX512F__)
-    .widen = widen,
+#if MICRO_BLOCK_ROWS == 12
+    .block = {block_1, block_2, block_3, block_4, block_5, block_6, block_7, block_8, block_9, block_10, block_11,
+              block_12},
+#else
+    .block = {block_1, block_2, block_3, block_4, block_5, block_6},
 #endif
+    .pack_line = pack_line,
+    .pack_block = pack_block,
+    .pack_panel = pack_panel,
     .finish = finish,
     .rms_norm = rms_norm,
     .rotate = rotate,

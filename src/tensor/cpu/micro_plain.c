@@ -2,9 +2,12 @@
 #define MICRO_NAME  "plain"
 #define MICRO_TABLE cpu_micro_plain
 #if defined(__aarch64__)
-#define MICRO_ROWS 4
+#define MICRO_ROWS          4
+#define MICRO_BLOCK_VECTORS 4
 #else
-#define MICRO_ROWS 2
+#define MICRO_ROWS          2
+#define MICRO_BLOCK_VECTORS 2
 #endif
-#define MICRO_VECTORS 2
+#define MICRO_BLOCK_ROWS 6
+#define MICRO_VECTORS    2
 #include "tensor/cpu/micro_impl.h"

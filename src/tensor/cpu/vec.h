@@ -20,6 +20,13 @@
 
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
 
+/* Before a loop: four rounds between two looks at the counter. */
+#if defined(__clang__)
+#define VEC_UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#else
+#define VEC_UNROLL_4 _Pragma("GCC unroll 4")
+#endif
+
 #if defined(__AVX512F__)
 enum { LANES = 16 };
 #elif defined(__AVX2__)
@@ -150,6 +157,76 @@ VEC_INLINE float vec_sum(vf a) {
   float four[4];
   vec_sum4(four, a, a, a, a);
   return four[0];
+}
+
+/* The four sums over lanes as running sums, lane 0 first, stored side by side or added to what is there. */
+VEC_INLINE void vec_add_lanes(float *out, bool add, vf a, vf b, vf c, vf d) {
+  typedef float v4 __attribute__((vector_size(16)));
+  v4 sum = {0};
+  if (add) memcpy(&sum, out, sizeof sum);
+#define ADD_FOUR(L)                                                                     \
+  {                                                                                     \
+    v4 ac = __builtin_shufflevector(a, c, L, L + LANES, L + 1, L + 1 + LANES);          \
+    v4 bd = __builtin_shufflevector(b, d, L, L + LANES, L + 1, L + 1 + LANES);          \
+    v4 ac2 = __builtin_shufflevector(a, c, L + 2, L + 2 + LANES, L + 3, L + 3 + LANES); \
+    v4 bd2 = __builtin_shufflevector(b, d, L + 2, L + 2 + LANES, L + 3, L + 3 + LANES); \
+    v4 first = __builtin_shufflevector(ac, bd, 0, 4, 1, 5);                             \
+    sum = L || add ? sum + first : first;                                               \
+    sum += __builtin_shufflevector(ac, bd, 2, 6, 3, 7);                                 \
+    sum += __builtin_shufflevector(ac2, bd2, 0, 4, 1, 5);                               \
+    sum += __builtin_shufflevector(ac2, bd2, 2, 6, 3, 7);                               \
+  }
+  ADD_FOUR(0)
+#if defined(__AVX2__)
+  ADD_FOUR(4)
+#endif
+#if defined(__AVX512F__)
+  ADD_FOUR(8)
+  ADD_FOUR(12)
+#endif
+#undef ADD_FOUR
+  memcpy(out, &sum, sizeof sum);
+}
+
+/* Rows become columns: t[i][j] and t[j][i] change places. Pairs of rows interleave by one value, by two, by four, ... */
+VEC_INLINE void vec_transpose(vf t[LANES]) {
+  vf u[LANES];
+#if defined(__AVX512F__)
+#define SHUFFLE(A, B, P, Q, R, S)                                                                                   \
+  __builtin_shufflevector(A, B, P, Q, R, S, P + 4, Q + 4, R + 4, S + 4, P + 8, Q + 8, R + 8, S + 8, P + 12, Q + 12, \
+                          R + 12, S + 12)
+#elif defined(__AVX2__)
+#define SHUFFLE(A, B, P, Q, R, S) __builtin_shufflevector(A, B, P, Q, R, S, P + 4, Q + 4, R + 4, S + 4)
+#else
+#define SHUFFLE(A, B, P, Q, R, S) __builtin_shufflevector(A, B, P, Q, R, S)
+#endif
+  for (int i = 0; i < LANES; i += 4) { /* squares of 4 x 4, in each quarter of the vectors */
+    vf ab = SHUFFLE(t[i], t[i + 1], 0, LANES, 1, LANES + 1), cd = SHUFFLE(t[i + 2], t[i + 3], 0, LANES, 1, LANES + 1);
+    vf ab2 = SHUFFLE(t[i], t[i + 1], 2, LANES + 2, 3, LANES + 3);
+    vf cd2 = SHUFFLE(t[i + 2], t[i + 3], 2, LANES + 2, 3, LANES + 3);
+    u[i] = SHUFFLE(ab, cd, 0, 1, LANES, LANES + 1), u[i + 1] = SHUFFLE(ab, cd, 2, 3, LANES + 2, LANES + 3);
+    u[i + 2] = SHUFFLE(ab2, cd2, 0, 1, LANES, LANES + 1), u[i + 3] = SHUFFLE(ab2, cd2, 2, 3, LANES + 2, LANES + 3);
+  }
+#undef SHUFFLE
+#if defined(__AVX512F__)
+#define QUARTERS(A, B, P, Q, R, S)                                                                                \
+  __builtin_shufflevector(A, B, P, P + 1, P + 2, P + 3, Q, Q + 1, Q + 2, Q + 3, R, R + 1, R + 2, R + 3, S, S + 1, \
+                          S + 2, S + 3)
+  for (int i = 0; i < 4; i++) { /* then the squares */
+    vf ab = QUARTERS(u[i], u[i + 4], 0, 16, 4, 20), cd = QUARTERS(u[i + 8], u[i + 12], 0, 16, 4, 20);
+    vf ab2 = QUARTERS(u[i], u[i + 4], 8, 24, 12, 28), cd2 = QUARTERS(u[i + 8], u[i + 12], 8, 24, 12, 28);
+    t[i] = QUARTERS(ab, cd, 0, 4, 16, 20), t[i + 4] = QUARTERS(ab, cd, 8, 12, 24, 28);
+    t[i + 8] = QUARTERS(ab2, cd2, 0, 4, 16, 20), t[i + 12] = QUARTERS(ab2, cd2, 8, 12, 24, 28);
+  }
+#undef QUARTERS
+#elif defined(__AVX2__)
+  for (int i = 0; i < 4; i++) {
+    t[i] = __builtin_shufflevector(u[i], u[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    t[i + 4] = __builtin_shufflevector(u[i], u[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+#else
+  for (int i = 0; i < 4; i++) t[i] = u[i];
+#endif
 }
 
 /* ---- exp --------------------------------------------------------------------------------------------------------- */
