@@ -108,7 +108,7 @@ static inline reply http_ask(int port, const char *request) {
 static inline reply http_post(int port, const char *head, const void *body, size_t length) {
   char *request = malloc(strlen(head) + length + 100);
   assert_non_null(request);
-  int n = sprintf(request, "%s\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", head, length);
+  int n = sprintf(request, "%s\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n", head, length);
   memcpy(request + n, body, length);
   reply r = http_ask_bytes(port, request, (size_t)n + length);
   free(request);

@@ -163,16 +163,21 @@ static ace_status take_value(args *a, arg found, const char *shown, const char *
   return ACE_OK;
 }
 
+/* An own switch that may have a word behind it. */
+static bool may_have_word(const arg *a) {
+  return a->flag && a->flag->operand && *a->flag->operand == '[';
+}
+
 static ace_status take_switch(args *a, arg found, const char *shown, const char *inside, bool on, ace_error *err) {
-  if (inside && found.flag)
+  if (inside && found.flag && !may_have_word(&found))
     return ace_fail(err, ACE_EINVAL, "%s: %s is a switch and takes no value", a->command->name, shown);
   add(a, found, inside ? inside : on ? "true" : "false");
   return ACE_OK;
 }
 
 /* "--thinking true": nobody's operand looks like that behind a switch. */
-static const char *switch_word(arg found, int argc, const char *const *argv, int *i) {
-  if (!found.param || *i + 1 >= argc) return NULL;
+static const char *switch_word(const arg *found, int argc, const char *const *argv, int *i) {
+  if ((!found->param && !may_have_word(found)) || *i + 1 >= argc) return NULL;
   const char *word = argv[*i + 1];
   if (strcmp(word, "true") != 0 && strcmp(word, "false") != 0) return NULL;
   return argv[++*i];
@@ -189,8 +194,8 @@ static ace_status take_long(args *a, int argc, const char *const *argv, int *i, 
   snprintf(shown, sizeof shown, "--%s", name);
   arg found;
   if (look_up(a->command, name, &found)) {
-    if (operand_of(&found)) return take_value(a, found, shown, inside, argc, argv, i, err);
-    if (!inside) inside = switch_word(found, argc, argv, i);
+    if (operand_of(&found) && !may_have_word(&found)) return take_value(a, found, shown, inside, argc, argv, i, err);
+    if (!inside) inside = switch_word(&found, argc, argv, i);
     return take_switch(a, found, shown, inside, true, err);
   }
   bool negated = strncmp(name, "no-", 3) == 0 && look_up(a->command, name + 3, &found);
@@ -255,6 +260,13 @@ const char *args_value(const args *a, const char *name) {
   for (int i = 0; i < a->n_given; i++)
     if (a->given[i].flag && strcmp(a->given[i].flag->name, name) == 0) value = a->given[i].value;
   return value;
+}
+
+void args_values(const args *a, const char *name, const char **out, int most) {
+  int n = 0;
+  for (int i = 0; i < a->n_given && n < most - 1; i++)
+    if (a->given[i].flag && strcmp(a->given[i].flag->name, name) == 0) out[n++] = a->given[i].value;
+  out[n] = NULL;
 }
 
 bool args_on(const args *a, const char *name) {

@@ -18,7 +18,7 @@
 typedef struct cli_flag {
   const char *name;    /* without dashes; NULL ends a list */
   char letter;         /* 'o' for -o; 0: none */
-  const char *operand; /* what stands behind it, "DIR"; NULL: a switch */
+  const char *operand; /* what stands behind it, "DIR"; "[BOOL]": a switch that may say so; NULL: a switch */
   const char *help;
 } cli_flag;
 
@@ -49,6 +49,8 @@ bool args_takes(const cli_command *c, const req_param *p);
 
 /* The value of an own flag that was given last; NULL if it was not given. */
 const char *args_value(const args *a, const char *name);
+/* All values of one that may be given several times, as a list that ends with NULL, at most `most` with that NULL. */
+void args_values(const args *a, const char *name, const char **out, int most);
 /* Is an own switch on? */
 bool args_on(const args *a, const char *name);
 /* Was this parameter given? */

@@ -12,13 +12,16 @@ static const char *variable(const char *name) {
   return value && *value ? value : NULL;
 }
 
+char *folder_data(void) {
+  const char *own = variable("ACESTEP_HOME"), *xdg = variable("XDG_DATA_HOME"), *home = variable("HOME");
+  if (own) return strdup(own);
+  if (xdg && *xdg == '/') return file_join(xdg, "acestep");
+  return home ? file_join(home, ".local/share/acestep") : NULL;
+}
+
 /* A part of the data folder; NULL when there is no home. */
 static char *data_folder(const char *part) {
-  const char *own = variable("ACESTEP_HOME"), *xdg = variable("XDG_DATA_HOME"), *home = variable("HOME");
-  char *data = own                  ? strdup(own)
-               : xdg && *xdg == '/' ? file_join(xdg, "acestep")
-               : home               ? file_join(home, ".local/share/acestep")
-                                    : NULL;
+  char *data = folder_data();
   char *path = data ? file_join(data, part) : NULL;
   free(data);
   return path;

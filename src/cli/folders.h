@@ -9,8 +9,10 @@
 char *folder_models(const char *given, ace_error *err);
 /* The same place, whether or not it exists yet: where downloads go. free() the result. */
 char *folder_for_downloads(const char *given, ace_error *err);
-/* "cache" in the data folder; NULL when there is no home. free() it. The data folder is $ACESTEP_HOME, else
- * $XDG_DATA_HOME/acestep, else ~/.local/share/acestep. */
+/* The data folder: $ACESTEP_HOME, else $XDG_DATA_HOME/acestep, else ~/.local/share/acestep. NULL when there is no home.
+ * free() it. */
+char *folder_data(void);
+/* "cache" in the data folder; NULL when there is no home. free() it. */
 char *folder_cache(void);
 
 #endif

@@ -77,6 +77,8 @@ typedef struct http_field {
 } http_field;
 /* Of an urlencoded or multipart body, in the order of arrival; n may be 0. */
 const http_field *http_fields(const http_call *c, int *n);
+/* The body taken as urlencoded text whatever its type says; NULL when it has too many fields. */
+const http_field *http_parse_text(http_call *c, const char *text, size_t length, int *n);
 /* The same for the query string. */
 const http_field *http_query_fields(const http_call *c, int *n);
 

@@ -92,6 +92,13 @@ bool http_parse_form(const char *text, size_t length, int most, http_list *out) 
   return true;
 }
 
+const http_field *http_parse_text(http_call *c, const char *text, size_t length, int *n) {
+  static const http_field none;
+  bool ok = http_parse_form(text, length, MOST_PARTS, &c->form);
+  *n = c->form.n;
+  return !ok ? NULL : c->form.fields ? c->form.fields : &none;
+}
+
 /* ---- intake ------------------------------------------------------------------------------------------------------ */
 
 static bool refuse(http_intake *in, int status, const char *why) {

@@ -78,6 +78,10 @@ const char *service_models(const service *s) {
   return s->models;
 }
 
+const char *service_data(const service *s) {
+  return s->data;
+}
+
 const char *service_uploads(const service *s) {
   return s->uploads;
 }

@@ -46,6 +46,7 @@ void service_close(service *s, double patience);
 
 jobs *service_jobs(service *s);
 const char *service_models(const service *s);  /* folder */
+const char *service_data(const service *s);    /* folder */
 const char *service_uploads(const service *s); /* folder; there and writable */
 /* What lies in the folder of models now. */
 ace_status service_inventory(const service *s, inventory *out, ace_error *err);

@@ -37,7 +37,8 @@ typedef struct task_song {
   const char *const *uploads; /* ends with NULL; NULL: none */
 } task_song;
 
-/* Validates the request, draws its seeds, and puts the object together. A new reference; NULL on failure. */
+/* Draws the request's seeds and puts the object together. Whether its parameters go together is for the job to say. A new
+ * reference; NULL on failure. */
 json_t *task_generate(const task_song *t, ace_error *err);
 
 /* A request back from its JSON form, with the defaults of the command line for what it does not say. NULL on failure. */

@@ -1,0 +1,252 @@
+/* acestep serve - the studio as a server: the REST API, jobs that survive, until a signal comes. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/folders.h"
+#include "cli/opening.h"
+#include "cli/signals.h"
+#include "server/server.h"
+
+enum { PORT = 7860, MOST_GIVEN = 64, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
+
+static const cli_flag flags[] = {
+    {"port", 0, "N", "Port to listen on ($ACESTEP_API_PORT; default 7860; 0: any free one, printed)"},
+    {"server-name", 0, "ADDRESS",
+     "Address to listen on ($ACESTEP_API_HOST; default 127.0.0.1, this machine only; 0.0.0.0: every network)"},
+    {"host", 0, "ADDRESS", "The same as --server-name"},
+    {"data", 0, "DIR", "Data folder: database, songs, uploads (default $ACESTEP_HOME, else ~/.local/share/acestep)"},
+    {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"},
+    {"config", 0, "NAME", "Diffusion model ($ACESTEP_CONFIG_PATH; default acestep-v15-turbo, else the first)"},
+    {"config-path", 0, "NAME", "The same as --config"},
+    {"lm", 0, "NAME", "Language model ($ACESTEP_LM_MODEL_PATH; default: what fits this machine)"},
+    {"lm-model-path", 0, "NAME", "The same as --lm"},
+    {"init-llm", 0, "[BOOL]", "Let jobs load the language model ($ACESTEP_INIT_LLM; default: when it fits)"},
+    {"init-service", 0, "[BOOL]", "Load the models now instead of with the first job ($ACESTEP_NO_INIT=false)"},
+    {"api-key-file", 0, "FILE", "A file with the key that callers must give"},
+    {"api-key", 0, "KEY",
+     "The key itself; others on this machine can see it in the list of processes ($ACESTEP_API_KEY)"},
+    {"allowed-path", 0, "DIR", "A folder whose files callers may name; may be given several times"},
+    {"allowed-origin", 0, "URL", "A web origin that may use the server; may be given several times"},
+    {"allowed-host", 0, "NAME", "A host name under which the server is reached; may be given several times"},
+    {"tls-cert", 0, "FILE", "Certificate chain (PEM); with --tls-key the server speaks HTTPS"},
+    {"tls-key", 0, "FILE", "Private key (PEM)"},
+    {"max-queue", 0, "N", "Jobs that may wait ($ACESTEP_QUEUE_MAXSIZE; default 200)"},
+    {"max-upload-mb", 0, "N", "Size of the files of one request (default 200)"},
+    {"retention-hours", 0, "N", "Finished songs that are no favourites go after so many hours (default: they stay)"},
+    {"retention-gb", 0, "N", "The oldest go when all take more than this (default: no limit)"},
+    OPENING_MACHINE,
+    {"log-requests", 0, "[BOOL]", "One line for each request, on standard error"},
+    {"quiet", 'q', NULL, "Say nothing but errors"},
+    {0}};
+
+/* Everything is owned but what points into the command line or the environment. */
+typedef struct serving {
+  service_options service;
+  server_options server;
+  char *models, *data, *key, *certificate, *secret;
+  const char *roots[MOST_GIVEN], *origins[MOST_GIVEN], *hosts[MOST_GIVEN];
+  int retention_hours, retention_gb;
+} serving;
+
+static void serving_free(serving *s) {
+  free(s->models), free(s->data), free(s->certificate), free(s->secret);
+  if (s->key) memset(s->key, 0, strlen(s->key));
+  free(s->key);
+}
+
+/* ---- flags, environment ------------------------------------------------------------------------------------------ */
+
+static const char *variable(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+/* The flag, else its other name, else the variable; each may be NULL. */
+static const char *setting(const args *a, const char *flag, const char *other, const char *from) {
+  const char *value = args_value(a, flag);
+  if (!value && other) value = args_value(a, other);
+  return value || !from ? value : variable(from);
+}
+
+static bool is_yes(const char *text) {
+  static const char *const words[] = {"1", "true", "yes", "y", "on", "True", "TRUE", "YES", "ON"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(text, words[i]) == 0) return true;
+  return false;
+}
+
+static ace_status number(const args *a, const char *flag, const char *from, int lo, int hi, int *out, ace_error *err) {
+  const char *text = setting(a, flag, NULL, from);
+  char shown[64];
+  bool given = args_value(a, flag) != NULL;
+  snprintf(shown, sizeof shown, "%s%s", given || !from ? "--" : "$", given || !from ? flag : from);
+  return text ? args_int(text, shown, lo, hi, out, err) : ACE_OK;
+}
+
+/* A key in a file, without the line feed behind it. */
+static ace_status read_key(const args *a, serving *s, ace_error *err) {
+  const char *file = args_value(a, "api-key-file"), *key = setting(a, "api-key", NULL, "ACESTEP_API_KEY");
+  size_t n;
+  s->key = file ? file_read(file, SECRET_LIMIT, &n, err) : key ? strdup(key) : NULL;
+  if (file && !s->key) return err->status;
+  for (n = s->key ? strlen(s->key) : 0; n > 0 && (s->key[n - 1] == '\n' || s->key[n - 1] == '\r'); n--)
+    s->key[n - 1] = 0;
+  if (file && n == 0) return ace_fail(err, ACE_EINVAL, "--api-key-file: %.300s is empty", file);
+  s->server.api_key = s->key;
+  return ACE_OK;
+}
+
+static ace_status read_tls(const args *a, serving *s, ace_error *err) {
+  const char *certificate = args_value(a, "tls-cert"), *key = args_value(a, "tls-key");
+  size_t n;
+  if (!certificate && !key) return ACE_OK;
+  if (!certificate || !key) return ace_fail(err, ACE_EINVAL, "serve: --tls-cert and --tls-key go together");
+  s->certificate = file_read(certificate, PEM_LIMIT, &n, err);
+  s->secret = s->certificate ? file_read(key, PEM_LIMIT, &n, err) : NULL;
+  s->server.http.certificate = s->certificate, s->server.http.key = s->secret;
+  return s->secret ? ACE_OK : err->status;
+}
+
+static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
+  int queue = 0, upload = 0, average = 0;
+  const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
+  s->server.http.port = PORT;
+  ace_status status = number(a, "port", "ACESTEP_API_PORT", 0, 65535, &s->server.http.port, err);
+  if (status == ACE_OK) status = number(a, "max-queue", "ACESTEP_QUEUE_MAXSIZE", 1, 100000, &queue, err);
+  if (status == ACE_OK) status = number(a, "max-upload-mb", NULL, 1, MB_MOST, &upload, err);
+  if (status == ACE_OK) status = number(a, "retention-hours", NULL, 1, INT_MAX, &s->retention_hours, err);
+  if (status == ACE_OK) status = number(a, "retention-gb", NULL, 1, MB_MOST, &s->retention_gb, err);
+  if (status == ACE_OK && threads) status = args_int(threads, "--threads", 1, 1024, &s->service.threads, err);
+  if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &s->service.memory, err);
+  if (status == ACE_OK && variable("ACESTEP_AVG_WINDOW"))
+    status = args_int(variable("ACESTEP_AVG_WINDOW"), "$ACESTEP_AVG_WINDOW", 1, 100000, &s->service.window, err);
+  if (status == ACE_OK && variable("ACESTEP_GENERATION_TIMEOUT"))
+    status = args_int(variable("ACESTEP_GENERATION_TIMEOUT"), "$ACESTEP_GENERATION_TIMEOUT", 1, 1000000,
+                      &s->server.chat_seconds, err);
+  if (status == ACE_OK && variable("ACESTEP_AVG_JOB_SECONDS"))
+    status = args_int(variable("ACESTEP_AVG_JOB_SECONDS"), "$ACESTEP_AVG_JOB_SECONDS", 1, 1000000, &average, err);
+  s->service.average = average;
+  s->service.most_waiting = queue;
+  s->server.most_upload = (uint64_t)upload << 20;
+  return status;
+}
+
+static ace_status read_models(const args *a, serving *s, ace_error *err) {
+  const char *init_lm = setting(a, "init-llm", NULL, "ACESTEP_INIT_LLM");
+  const char *now = args_value(a, "init-service"), *no_init = variable("ACESTEP_NO_INIT");
+  s->service.slots[0] = setting(a, "config", "config-path", "ACESTEP_CONFIG_PATH");
+  s->service.slots[1] = variable("ACESTEP_CONFIG_PATH2"), s->service.slots[2] = variable("ACESTEP_CONFIG_PATH3");
+  s->service.lm = setting(a, "lm", "lm-model-path", "ACESTEP_LM_MODEL_PATH");
+  s->service.init_lm = !init_lm || strcmp(init_lm, "auto") == 0 ? -1 : is_yes(init_lm);
+  s->service.load_now = now ? is_yes(now) : no_init && !is_yes(no_init);
+  s->models = folder_models(args_value(a, "models"), err);
+  s->service.models = s->models;
+  return s->models ? ACE_OK : err->status;
+}
+
+static ace_status read_settings(const args *a, serving *s, ace_error *err) {
+  const char *data = args_value(a, "data"), *address = setting(a, "server-name", "host", "ACESTEP_API_HOST");
+  s->data = data ? strdup(data) : folder_data();
+  if (!s->data)
+    return ace_fail(err, ACE_ENOTFOUND, "serve: there is no home folder; say with --data where songs and database go");
+  s->service.data = s->data;
+  s->server.http.address = address ? address : "127.0.0.1";
+  s->server.http.listener = -1;
+  args_values(a, "allowed-path", s->roots, MOST_GIVEN);
+  args_values(a, "allowed-origin", s->origins, MOST_GIVEN);
+  args_values(a, "allowed-host", s->hosts, MOST_GIVEN);
+  s->server.roots = s->roots, s->server.origins = s->origins, s->server.hosts = s->hosts;
+  ace_status status = read_numbers(a, s, err);
+  if (status == ACE_OK) status = read_models(a, s, err);
+  if (status == ACE_OK) status = read_key(a, s, err);
+  if (status == ACE_OK) status = read_tls(a, s, err);
+  return status;
+}
+
+/* ---- serving ----------------------------------------------------------------------------------------------------- */
+
+static void log_line(void *user, const char *line) {
+  fprintf(stderr, "%s\n", line);
+}
+
+static void sweep(const serving *s, service *studio, report *r) {
+  ace_error err;
+  int removed;
+  if (!s->retention_hours && !s->retention_gb) return;
+  if (jobs_prune(service_jobs(studio), 3600.0 * s->retention_hours, (uint64_t)s->retention_gb << 30, &removed, &err) !=
+      ACE_OK)
+    report_warning(r, "%s", err.message);
+}
+
+/* Until a signal comes. */
+static void wait_for_signal(const serving *s, service *studio, report *r) {
+  const int between = 300; /* seconds from sweep to sweep */
+  for (int i = 0; !signals_caught(); i++) {
+    if (i % (4 * between) == 0) sweep(s, studio, r);
+    nanosleep(&(struct timespec){0, 250000000}, NULL);
+  }
+}
+
+static void greet(const serving *s, const server *web) {
+  const char *address = s->server.http.address;
+  bool all = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+  printf("http%s://%s:%d\n", s->certificate ? "s" : "", all ? "127.0.0.1" : address, server_port(web));
+  fflush(stdout);
+}
+
+static ace_status serve(const args *a, serving *s, report *r, ace_error *err) {
+  const double patience = 20; /* seconds that the running job gets to end after a signal */
+  service *studio = service_open(&s->service, err);
+  if (!studio) return err->status;
+  s->server.service = studio;
+  if (args_on(a, "log-requests")) s->server.log = log_line;
+  server *web = server_open(&s->server, err);
+  if (web) {
+    bool open_house =
+        strcmp(s->server.http.address, "127.0.0.1") != 0 && strcmp(s->server.http.address, "localhost") != 0;
+    if (open_house && !s->key)
+      report_warning(r, "serve: everyone who reaches %s may use this server; --api-key-file asks for a key",
+                     s->server.http.address);
+    greet(s, web);
+    report_note(r, "models: %s; data: %s. Ctrl-C ends.", s->models, s->data);
+    wait_for_signal(s, studio, r);
+    report_note(r, "Ending; a job that is not done in %.0f s goes on next time.", patience);
+    server_drain(web);
+    jobs_drain(service_jobs(studio));
+  }
+  server_close(web);
+  service_close(studio, patience);
+  return web ? ACE_OK : err->status;
+}
+
+static int run(const args *a, report *r) {
+  ace_error err = {0};
+  serving s = {.retention_hours = 0};
+  ace_status status =
+      a->n_operands ? ace_fail(&err, ACE_EINVAL, "serve: takes flags only") : read_settings(a, &s, &err);
+  if (status == ACE_OK) status = serve(a, &s, r, &err);
+  serving_free(&s);
+  return status == ACE_OK ? CLI_OK : report_failure(r, &err);
+}
+
+const cli_command cmd_serve = {
+    .name = "serve",
+    .operands = "",
+    .summary = "the REST API as a server: songs as jobs that survive",
+    .flags = flags,
+    .notes =
+        "The address that it prints is all that a client of the ACE-Step API needs; docs/API.md lists the routes.\n"
+        "Jobs and songs live in the data folder: a server that ends, or dies, goes on with them at its next start.\n"
+        "\n"
+        "  acestep serve --models checkpoints\n"
+        "  acestep serve --config acestep-v15-turbo --init-llm --port 8001\n"
+        "  curl -X POST http://127.0.0.1:7860/release_task -H 'Content-Type: application/json' \\\n"
+        "       -d '{\"prompt\": \"lofi\", \"audio_duration\": 30}'",
+    .run = run,
+};

@@ -1,0 +1,80 @@
+/* route.h - what every route is given, and how it answers. */
+#ifndef ACE_SERVER_ROUTE_H
+#define ACE_SERVER_ROUTE_H
+
+#include "server/server.h"
+
+typedef struct call {
+  http_call *http;
+  server *server;
+  service *service;
+  json_t *body;     /* see route_body; NULL for BODY_NONE */
+  const char *tail; /* of a path that ends in a star: what stands there */
+  char session[80]; /* whose jobs these are */
+} call;
+
+typedef enum route_auth {
+  AUTH_NONE,
+  AUTH_HEADER, /* Authorization: Bearer KEY, or KEY alone */
+  AUTH_BODY    /* the body's ai_token if there is one, else the header; looked at once the body is decoded */
+} route_auth;
+
+/* How a body becomes an object. Forms give their fields as strings, one that is repeated in a multipart form a list. */
+typedef enum route_body {
+  BODY_NONE,
+  BODY_TYPED, /* JSON, whatever the type says; "" is {}; a broken one is answered with 422 */
+  BODY_LOOSE, /* JSON when the type says so, else a form */
+  BODY_TASK,  /* by type, or guessed without one; see spec of POST /release_task in docs/API.md */
+  BODY_CHAT   /* JSON; a broken one is answered with 400 */
+} route_body;
+
+typedef struct route {
+  const char *method, *path;
+  route_auth auth;
+  route_body body;
+  bool files; /* takes uploads */
+  void (*run)(call *c);
+} route;
+
+/* The routes of one file; the last has no method. */
+extern const route routes_state[], routes_task[], routes_words[];
+
+const server_options *server_settings(const server *s);
+/* The Authorization header or `token` (may be NULL) against the key, in constant time. False: answered with 401. */
+bool route_authorized(call *c, const char *token, bool body_style);
+
+/* Runs a job and waits for its end, however long. The job as jobs_get describes it; NULL: answered. */
+json_t *route_run(call *c, const char *kind, const json_t *task);
+/* Why it has not succeeded, valid as long as the job; NULL: it has. */
+const char *route_failure(const json_t *job);
+
+/* ---- answers (reply.c) ------------------------------------------------------------------------------------------- */
+
+void reply_data(call *c, json_t *data);                                        /* takes the reference; 200 */
+void reply_error(call *c, int code, const char *format, ...) ACE_PRINTF(3, 4); /* HTTP 200, "code" 400 or 500 */
+void reply_detail(call *c, int status, const char *format, ...) ACE_PRINTF(3, 4);
+/* {"detail": [{"type", "loc": ["body" or "query", field], "msg", "input": {}}]}, 422 */
+void reply_invalid(call *c, const char *type, const char *where, const char *field, const char *message);
+/* An error of the library as a status of HTTP: refused input 400, not found 404, busy 429, else 500. */
+void reply_failure(call *c, const ace_error *err);
+
+/* ---- bodies (decode.c) ------------------------------------------------------------------------------------------- */
+
+/* Fills c->body. False: answered. */
+bool decode_body(call *c, route_body kind);
+
+/* ---- values of an object, as clients write them (values.c) ------------------------------------------------------- */
+
+/* Null, missing, blank or unreadable: the fallback. Numbers may be text, booleans "1 true yes y on". */
+const char *value_text(const json_t *v, const char *fallback);
+double value_number(const json_t *v, double fallback);
+bool value_bool(const json_t *v, bool fallback);
+/* Numbers and booleans as text, in `out`; strings themselves. NULL: nothing that is text. */
+enum { VALUE_SIZE = 64 };
+const char *value_as_text(const json_t *v, char out[VALUE_SIZE]);
+/* A field of a typed route, coerced; false: answered with 422. `required`: it must be there. */
+bool typed_text(call *c, const char *field, bool required, const char **out);
+bool typed_bool(call *c, const char *field, bool required, bool *out);
+bool typed_number(call *c, const char *field, bool required, double lo, double hi, double *out);
+
+#endif

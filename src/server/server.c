@@ -1,0 +1,314 @@
+/* server.c - from a request to its route: hosts, origins, keys, methods, bodies; one line of log each. */
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/route.h"
+
+enum { BODY_BYTES = 8 << 20, CHAT_BYTES = 300 << 20, FIELD_BYTES = 1 << 20, MEGABYTE = 1 << 20, UPLOAD_MB = 200 };
+
+struct server {
+  server_options options;
+  http *http;
+};
+
+static const route *const tables[] = {routes_state, routes_task, routes_words};
+
+const server_options *server_settings(const server *s) {
+  return &s->options;
+}
+
+/* ---- finding the route ------------------------------------------------------------------------------------------- */
+
+/* Every route is also there under /api, as some clients expect it behind a proxy. */
+static const char *bare_path(const char *path) {
+  return strncmp(path, "/api/", 5) == 0 ? path + 4 : path;
+}
+
+/* A pattern that ends in a star takes all that begins like it. */
+static bool path_matches(const char *pattern, const char *path) {
+  size_t n = strlen(pattern);
+  return pattern[n - 1] == '*' ? strncmp(pattern, path, n - 1) == 0 && path[n - 1] : strcmp(pattern, path) == 0;
+}
+
+/* NULL: no such route; *other: there is one for another method, whose name it is. */
+static const route *find(const char *method, const char *path, const char **other) {
+  *other = NULL;
+  path = bare_path(path);
+  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (const route *r = tables[t]; r->method; r++) {
+      if (!path_matches(r->path, path)) continue;
+      if (strcmp(r->method, method) == 0) return r;
+      *other = r->method;
+    }
+  return NULL;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+/* Takes as long for every text of one length. */
+static bool same_secret(const char *given, const char *key) {
+  size_t n = strlen(given), m = strlen(key);
+  unsigned different = n != m;
+  for (size_t i = 0; i < n; i++) different |= (unsigned char)given[i] ^ (unsigned char)key[i % (m ? m : 1)];
+  return different == 0;
+}
+
+bool route_authorized(call *c, const char *token, bool body_style) {
+  const char *key = c->server->options.api_key, *header = http_header(c->http, "Authorization");
+  if (!key || !*key) return true;
+  if (token && *token) {
+    if (same_secret(token, key)) return true;
+    reply_detail(c, 401, "Invalid ai_token");
+  } else if (!header || !*header) {
+    reply_detail(c, 401, body_style ? "Missing ai_token or Authorization header" : "Missing Authorization header");
+  } else {
+    if (same_secret(strncmp(header, "Bearer ", 7) == 0 ? header + 7 : header, key)) return true;
+    reply_detail(c, 401, "Invalid API key");
+  }
+  return false;
+}
+
+/* ---- jobs that are waited for ------------------------------------------------------------------------------------ */
+
+static bool has_ended(const json_t *job) {
+  const char *state = json_string_value(json_object_get(job, "state"));
+  return strcmp(state, job_state_name(JOB_QUEUED)) != 0 && strcmp(state, job_state_name(JOB_RUNNING)) != 0;
+}
+
+json_t *route_run(call *c, const char *kind, const json_t *task) {
+  char id[JOBS_ID];
+  ace_error err;
+  job_new j = {.session = c->session, .kind = kind, .request = task};
+  ace_status status = jobs_submit(service_jobs(c->service), &j, id, NULL, &err);
+  json_t *job = NULL;
+  while (status == ACE_OK && !http_closing(http_of(c->http))) {
+    job = jobs_wait(service_jobs(c->service), id, 0.5, &err);
+    if (job && has_ended(job)) return job;
+    if (!job) status = err.status;
+    json_decref(job);
+  }
+  if (status == ACE_OK) ace_fail(&err, ACE_EBUSY, "the program is ending");
+  reply_failure(c, &err);
+  return NULL;
+}
+
+const char *route_failure(const json_t *job) {
+  if (strcmp(json_string_value(json_object_get(job, "state")), job_state_name(JOB_SUCCEEDED)) == 0) return NULL;
+  const char *why = json_string_value(json_object_get(json_object_get(job, "error"), "message"));
+  return why ? why : "cancelled";
+}
+
+/* ---- hosts and origins ------------------------------------------------------------------------------------------- */
+
+/* The host without its port. */
+static size_t host_length(const char *host) {
+  if (*host == '[') return strcspn(host, "]") + (strchr(host, ']') != NULL);
+  return strcspn(host, ":");
+}
+
+static bool is_numeric(const char *host, size_t n) {
+  char text[64];
+  unsigned char address[16];
+  bool brackets = n > 1 && host[0] == '[';
+  if (n >= sizeof text) return false;
+  snprintf(text, sizeof text, "%.*s", (int)(brackets ? n - 2 : n), host + brackets);
+  return inet_pton(brackets ? AF_INET6 : AF_INET, text, address) == 1;
+}
+
+/* A page elsewhere can make a browser send requests here under a name of its own (DNS rebinding), never under these. */
+static bool host_is_ours(const server *s, const char *host) {
+  if (!host) return true; /* no browser */
+  size_t n = host_length(host);
+  if (is_numeric(host, n) || (n == 9 && strncasecmp(host, "localhost", 9) == 0)) return true;
+  for (const char *const *h = s->options.hosts; h && *h; h++)
+    if (strlen(*h) == n && strncasecmp(*h, host, n) == 0) return true;
+  return false;
+}
+
+static bool only_digits(const char *s) {
+  while (isdigit((unsigned char)*s)) s++;
+  return *s == 0;
+}
+
+static bool origin_is_local(const char *origin) {
+  static const char *const local[] = {"http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1"};
+  if (strcmp(origin, "null") == 0) return true;
+  for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+    size_t n = strlen(local[i]);
+    if (strncmp(origin, local[i], n) == 0 &&
+        (!origin[n] || (origin[n] == ':' && origin[n + 1] && only_digits(origin + n + 1))))
+      return true;
+  }
+  return false;
+}
+
+static bool origin_allowed(const server *s, const char *origin) {
+  for (const char *const *o = s->options.origins; o && *o; o++)
+    if (strcmp(*o, origin) == 0) return true;
+  return origin_is_local(origin);
+}
+
+static const char methods[] = "GET, POST, OPTIONS, PUT, DELETE";
+
+static bool headers_allowed(const char *asked) {
+  static const char *const simple[] = {"accept", "accept-language", "authorization", "content-language",
+                                       "content-type"};
+  while (asked && *asked) {
+    asked += strspn(asked, " ,");
+    size_t n = strcspn(asked, " ,"), known = n == 0;
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
+      known |= strlen(simple[i]) == n && strncasecmp(simple[i], asked, n) == 0;
+    if (!known) return false;
+    asked += n;
+  }
+  return true;
+}
+
+static bool method_allowed(const char *method) {
+  const char *at = strstr(methods, method);
+  size_t n = strlen(method);
+  return n > 0 && at && (at == methods || at[-1] == ' ') && (!at[n] || at[n] == ',');
+}
+
+/* A browser asks before it sends: may this page? */
+static void answer_preflight(call *c, const char *origin, const char *method) {
+  const char *headers = http_header(c->http, "Access-Control-Request-Headers");
+  const char *refused = !origin_allowed(c->server, origin) ? "Disallowed CORS origin"
+                        : !method_allowed(method)          ? "Disallowed CORS method"
+                        : !headers_allowed(headers)        ? "Disallowed CORS headers"
+                                                           : NULL;
+  if (refused) {
+    http_text(c->http, 400, refused);
+    return;
+  }
+  http_set(c->http, "Access-Control-Allow-Origin", origin);
+  http_set(c->http, "Vary", "Origin");
+  http_set(c->http, "Access-Control-Allow-Methods", methods);
+  http_set(c->http, "Access-Control-Allow-Headers",
+           "Accept, Accept-Language, Authorization, Content-Language, Content-Type");
+  http_set(c->http, "Access-Control-Max-Age", "600");
+  http_text(c->http, 200, "OK");
+}
+
+static bool changes_something(const char *method) {
+  return strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "OPTIONS") != 0;
+}
+
+/* False: answered. A page of another site may neither read answers nor change anything. */
+static bool check_origin(call *c) {
+  const char *origin = http_header(c->http, "Origin"), *host = http_header(c->http, "Host");
+  const char *asked = http_header(c->http, "Access-Control-Request-Method");
+  if (!host_is_ours(c->server, host)) {
+    reply_detail(c, 421, "this server is not called %.200s; add the name with --allowed-host", host);
+    return false;
+  }
+  if (!origin) return true;
+  if (asked && strcmp(http_method(c->http), "OPTIONS") == 0) {
+    answer_preflight(c, origin, asked);
+    return false;
+  }
+  const char *scheme_end = strstr(origin, "://");
+  bool same = scheme_end && host && strcmp(scheme_end + 3, host) == 0;
+  if (origin_allowed(c->server, origin)) {
+    http_set(c->http, "Access-Control-Allow-Origin", origin);
+    http_set(c->http, "Vary", "Origin");
+  } else if (!same && changes_something(http_method(c->http))) {
+    reply_detail(c, 403, "pages of %.200s may not use this server; allow them with --allowed-origin", origin);
+    return false;
+  }
+  return true;
+}
+
+/* ---- the three stages of a request ------------------------------------------------------------------------------- */
+
+static call call_of(server *s, http_call *h) {
+  call c = {.http = h, .server = s, .service = s->options.service};
+  snprintf(c.session, sizeof c.session, "api:%s", http_peer(h));
+  return c;
+}
+
+static http_wish wish_of(const server *s, const route *r) {
+  uint64_t upload = s->options.most_upload ? s->options.most_upload : (uint64_t)UPLOAD_MB * MEGABYTE;
+  if (r->body == BODY_CHAT) return (http_wish){.body = CHAT_BYTES};
+  return (http_wish){.body = r->body == BODY_NONE ? 0
+                             : r->files           ? 4 * FIELD_BYTES
+                                                  : BODY_BYTES,
+                     .upload = r->files ? upload : 0};
+}
+
+static http_wish admit(void *user, http_call *h) {
+  server *s = user;
+  const char *other;
+  call c = call_of(s, h);
+  if (!check_origin(&c)) return (http_wish){0};
+  const route *r = find(http_method(h), http_path(h), &other);
+  http_keep(h, (void *)(uintptr_t)r);
+  if (!r && other) {
+    http_set(h, "Allow", other);
+    reply_detail(&c, 405, "Method Not Allowed");
+  } else if (!r) {
+    reply_detail(&c, 404, "Not Found");
+  } else if (r->auth == AUTH_HEADER) {
+    route_authorized(&c, NULL, false);
+  }
+  return r ? wish_of(s, r) : (http_wish){0};
+}
+
+static void answer(void *user, http_call *h) {
+  const route *r = http_kept(h);
+  call c = call_of(user, h);
+  size_t n = strlen(r->path);
+  if (r->path[n - 1] == '*') c.tail = bare_path(http_path(h)) + n - 1;
+  bool ok = decode_body(&c, r->body);
+  if (ok && r->auth == AUTH_BODY)
+    ok = route_authorized(&c, json_string_value(json_object_get(c.body, "ai_token")), true);
+  if (ok) r->run(&c);
+  json_decref(c.body);
+}
+
+static void done(void *user, const http_call *h, int status, double seconds) {
+  const server *s = user;
+  if (!s->options.log) return;
+  char line[512];
+  snprintf(line, sizeof line, "%s %s %.200s %d %.0f ms", http_peer(h), http_method(h), http_path(h), status,
+           1000 * seconds);
+  s->options.log(s->options.log_user, line);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+server *server_open(const server_options *options, ace_error *err) {
+  server *s = calloc(1, sizeof *s);
+  if (!s) {
+    ace_fail(err, ACE_ENOMEM, "server: out of memory");
+    return NULL;
+  }
+  s->options = *options;
+  http_options o = options->http;
+  o.uploads = service_uploads(options->service);
+  o.admit = admit, o.answer = answer, o.done = done, o.user = s;
+  s->http = http_open(&o, err);
+  if (s->http) return s;
+  free(s);
+  return NULL;
+}
+
+void server_drain(server *s) {
+  http_drain(s->http);
+}
+
+void server_close(server *s) {
+  if (!s) return;
+  http_close(s->http);
+  free(s);
+}
+
+int server_port(const server *s) {
+  return http_port(s->http);
+}
