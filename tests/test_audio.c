@@ -300,7 +300,8 @@ static void rates_that_a_format_lacks_are_resampled(void **state) {
 
 static void bad_requests_write_nothing(void **state) {
   audio_buffer song = chord(0.1, 2, 48000), none = {song.samples, 0, 2, 48000}, six = {song.samples, 10, 6, 48000};
-  audio_write_options low = {96, 48000}, odd = {128, 32000};
+  audio_write_options low = {.bitrate_kbps = 96, .mp3_sample_rate = 48000},
+                      odd = {.bitrate_kbps = 128, .mp3_sample_rate = 32000};
   ace_error err;
   assert_int_equal(audio_write(in(state, "x.mp3"), &song, AUDIO_MP3, &low, NULL, NULL, &err), ACE_EINVAL);
   assert_non_null(strstr(err.message, "128, 192, 256, 320"));
@@ -565,6 +566,24 @@ static void claims_of_endless_sound_cost_nothing(void **state) {
   audio_buffer_free(&song);
 }
 
+/* A FLAC file of 16 bits holds 16 and no more, and is the smaller one. */
+static void flac_has_the_bits_that_were_asked_for(void **state) {
+  audio_buffer song = chord(0.5, 2, 48000), back;
+  audio_write_options o = audio_default_write_options();
+  write_ok(in(state, "24.flac"), &song, AUDIO_FLAC, &o, NULL);
+  o.flac_bits = 16;
+  o.no_dither = true;
+  write_ok(in(state, "16.flac"), &song, AUDIO_FLAC, &o, NULL);
+  assert_true(size_of(in(state, "16.flac")) < size_of(in(state, "24.flac")));
+  back = read_back(in(state, "16.flac"));
+  for (int64_t i = 0; i < 2 * back.frames; i++)
+    assert_true((double)back.samples[i] == nearbyint((double)song.samples[i] * 32768) / 32768);
+  o.flac_bits = 20;
+  assert_int_equal(audio_write(in(state, "20.flac"), &song, AUDIO_FLAC, &o, NULL, NULL, NULL), ACE_EINVAL);
+  audio_buffer_free(&song);
+  audio_buffer_free(&back);
+}
+
 static void what_is_no_sound_is_refused_by_name(void **state) {
   static const char text[] = "once upon a time there was a song";
   ace_error err = {0};
@@ -639,6 +658,7 @@ int main(void) {
       IN_FOLDER(numbers_that_are_none_are_refused),
       IN_FOLDER(files_cut_anywhere_are_errors_or_shorter),
       IN_FOLDER(claims_of_endless_sound_cost_nothing),
+      IN_FOLDER(flac_has_the_bits_that_were_asked_for),
       IN_FOLDER(what_is_no_sound_is_refused_by_name),
       IN_FOLDER(sounds_beyond_the_limits_are_refused),
       IN_FOLDER(tags_behind_an_mp3_do_not_spoil_it),

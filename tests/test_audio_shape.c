@@ -50,6 +50,9 @@ static void what_fits_sixteen_bits_is_kept(void **state) {
   int16_t y[65536];
   for (int i = 0; i < 65536; i++) x[i] = (float)(i - 32768) / 32768;
   quantise_16(&(quantise_dither){1}, x, y, 65536);
+  static int16_t plain[3];
+  quantise_16(NULL, (const float[]){0.4f / 32768, -1.6f / 32768, 2}, plain, 3); /* without dither: the nearest */
+  assert_true(plain[0] == 0 && plain[1] == -2 && plain[2] == 32767);
   for (int i = 0; i < 65536; i++) assert_int_equal(y[i], i - 32768);
 }
 

@@ -456,6 +456,39 @@ static void songs_are_as_loud_as_asked(void **state) {
 #undef SONG
 }
 
+/* compat sets all its switches at once and says so beside the song; each of them alone does something. */
+static void compat_is_its_switches(void **state) {
+  const fixture *f = *state;
+#define HEAD "task_type", "repaint", "src_audio", f->silence, "repainting_start", "-0.5", "audio_format", "flac"
+  static const char *const all[] = {"ref_length", "ref_head",      "ref_strengths", "ref_prompt",
+                                    "ref_steps",  "ref_crossfade", "ref_language",  "ref_codes"};
+  ace_result *compat = generate(f->turbo, PAIRS(HEAD, "compat", "reference", "inference_steps", "9"));
+  ace_result *own = generate(f->turbo, PAIRS(HEAD, "ref_length", "true", "ref_head", "true", "inference_steps", "8"));
+  assert_true(same_sound(ace_result_audio(compat, 0), ace_result_audio(own, 0)));
+  check_sound(compat, 11 * RATE / 2 / HOP * HOP); /* whole frames */
+  json_t *json = json_loads(ace_result_json(compat, 0), 0, NULL);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) assert_true(json_is_true(json_object_get(json, all[i])));
+  assert_string_equal(json_string_value(json_object_get(json, "vae_encode")), "sample");
+  assert_int_equal(json_integer_value(json_object_get(json, "flac_bits")), 16);
+  assert_true(json_is_false(json_object_get(json, "dither")));
+  json_decref(json);
+  ace_result_free(compat), ace_result_free(own);
+#undef HEAD
+  static const char *const repaint[][2] = {{"ref_head", "true"}, {"ref_strengths", "true"}, {"ref_crossfade", "true"}};
+  each_changes(
+      f->turbo,
+      PAIRS("task_type", "repaint", "src_audio", f->silence, "repainting_start", "-0.4", "audio_cover_strength", "0.5",
+            "repaint_latent_crossfade_frames", "3", "repaint_wav_crossfade_sec", "0.3"),
+      repaint, 3);
+  static const char *const cover[][2] = {{"ref_prompt", "true"}};
+  each_changes(f->turbo, PAIRS("task_type", "cover", "src_audio", f->silence, "audio_cover_strength", "0.5"), cover, 1);
+  static const char *const base[][2] = {{"ref_steps", "true"}};
+  each_changes(f->base,
+               PAIRS("task_type", "cover", "src_audio", f->silence, "audio_cover_strength", "0.5", "timesteps",
+                     "1,0.8,0.5,0.2,0"),
+               base, 1);
+}
+
 /* Extract, lego and complete on a base model; the track that is named is heard. */
 static void stems_on_a_base_model(void **state) {
   const fixture *f = *state;
@@ -518,6 +551,7 @@ int main(void) {
       cmocka_unit_test(the_source_leads),
       cmocka_unit_test(an_edit_starts_from_the_source),
       cmocka_unit_test(songs_are_as_loud_as_asked),
+      cmocka_unit_test(compat_is_its_switches),
       cmocka_unit_test(stems_on_a_base_model),
       cmocka_unit_test(codes_can_be_the_source_of_a_cover),
       cmocka_unit_test(thinking_leaves_the_source_alone),

@@ -373,7 +373,7 @@ static void random_field(ace_request *r, const req_param *p) {
     case REQ_TRI: *(int *)field = below(3) - 1; return;
     case REQ_INT:
       *(int *)field = p->nullable && below(4) == 0 ? (int)p->null
-                      : p->values                  ? (below(2) ? 44100 : 48000)
+                      : p->values                  ? strtod(p->values[below(2)], NULL)
                                                    : (int)p->lo + below((int)(p->hi - p->lo) + 1);
       return;
     case REQ_NUMBER:

@@ -19,7 +19,7 @@ static double clip(double x, double low, double high) {
 
 void quantise_16(quantise_dither *d, const float *in, int16_t *out, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    double x = (double)in[i] * 32768, noise = triangular(d);
+    double x = (double)in[i] * 32768, noise = d ? triangular(d) : 0;
     double y = nearbyint(x) == x ? x : nearbyint(x + noise);
     out[i] = (int16_t)clip(y, -32768, 32767);
   }

@@ -135,9 +135,13 @@ typedef struct job {
   const ace_callbacks *notify; /* may be NULL */
 } job;
 
-static int sndfile_format(audio_format format) {
+static bool is_short(audio_format format, const audio_write_options *o) {
+  return format == AUDIO_WAV || (format == AUDIO_FLAC && o->flac_bits == 16);
+}
+
+static int sndfile_format(audio_format format, const audio_write_options *o) {
+  if (is_short(format, o)) return (format == AUDIO_WAV ? SF_FORMAT_WAV : SF_FORMAT_FLAC) | SF_FORMAT_PCM_16;
   switch (format) {
-    case AUDIO_WAV: return SF_FORMAT_WAV | SF_FORMAT_PCM_16;
     case AUDIO_WAV32: return SF_FORMAT_WAV | SF_FORMAT_FLOAT;
     case AUDIO_FLAC: return SF_FORMAT_FLAC | SF_FORMAT_PCM_24;
     case AUDIO_MP3: return SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
@@ -178,10 +182,11 @@ static bool write_block(SNDFILE *file, const job *j, quantise_dither *dither, co
     int32_t s32[BLOCK_FRAMES * MAX_CHANNELS];
     float f32[BLOCK_FRAMES * MAX_CHANNELS];
   } block;
+  if (is_short(j->format, &j->options)) {
+    quantise_16(j->options.no_dither ? NULL : dither, in, block.s16, count);
+    return sf_writef_short(file, block.s16, frames) == frames;
+  }
   switch (j->format) {
-    case AUDIO_WAV:
-      quantise_16(dither, in, block.s16, count);
-      return sf_writef_short(file, block.s16, frames) == frames;
     case AUDIO_FLAC: quantise_24(in, block.s32, count); return sf_writef_int(file, block.s32, frames) == frames;
     case AUDIO_WAV32: return sf_writef_float(file, in, frames) == frames;
     default: clip_block(in, block.f32, count); return sf_writef_float(file, block.f32, frames) == frames;
@@ -213,8 +218,9 @@ static ace_status encode(const job *j, int fd, ace_error *err) {
   ace_status status = j->format == AUDIO_MP3 ? write_id3(&s, j->texts, j->path, err) : ACE_OK;
   if (status != ACE_OK) return status;
   SF_VIRTUAL_IO io = {sink_size, sink_seek, sink_read, sink_write, sink_tell};
-  SF_INFO info = {
-      .samplerate = j->sound->sample_rate, .channels = j->sound->channels, .format = sndfile_format(j->format)};
+  SF_INFO info = {.samplerate = j->sound->sample_rate,
+                  .channels = j->sound->channels,
+                  .format = sndfile_format(j->format, &j->options)};
   SNDFILE *file = sf_open_virtual(&io, SFM_WRITE, &info, &s);
   if (!file && !s.error)
     return ace_fail(err, ACE_EUNSUPPORTED, "%s: %s at %d Hz cannot be written: %s", j->path,
@@ -240,13 +246,15 @@ static ace_status encode(const job *j, int fd, ace_error *err) {
 
 static ace_status check(const char *path, const audio_buffer *b, audio_format format, const audio_write_options *o,
                         ace_error *err) {
-  if (!sndfile_format(format) && format != AUDIO_AAC)
+  if (!sndfile_format(format, o) && format != AUDIO_AAC)
     return ace_fail(err, ACE_EINVAL, "%s: unknown audio format %d", path, (int)format);
   if (b->frames < 1 || b->channels < 1 || b->channels > MAX_CHANNELS)
     return ace_fail(err, ACE_EINVAL, "%s: %lld frames of %d channels cannot be saved, there must be sound in 1 or 2",
                     path, (long long)b->frames, b->channels);
   if (b->sample_rate < 1000 || b->sample_rate > 768000)
     return ace_fail(err, ACE_EINVAL, "%s: a sample rate of %d Hz is outside 1000..768000", path, b->sample_rate);
+  if (format == AUDIO_FLAC && o->flac_bits != 0 && o->flac_bits != 16 && o->flac_bits != 24)
+    return ace_fail(err, ACE_EINVAL, "%s: flac_bits %d is neither 16 nor 24", path, o->flac_bits);
   int kbps = o->bitrate_kbps;
   bool lossy = format == AUDIO_MP3 || format == AUDIO_OPUS || format == AUDIO_AAC;
   if (lossy && kbps != 128 && kbps != 192 && kbps != 256 && kbps != 320)

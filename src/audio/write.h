@@ -15,6 +15,8 @@
 typedef struct audio_write_options {
   int bitrate_kbps;    /* MP3 (constant), Opus and AAC (on average): 128, 192, 256 or 320 */
   int mp3_sample_rate; /* 44100 or 48000; Opus and AAC are always 48000, the others keep the sound's own rate */
+  int flac_bits;       /* 16 or 24; 0: 24 */
+  bool no_dither;      /* 16 bits are rounded to nearest */
 } audio_write_options;
 
 audio_write_options audio_default_write_options(void);

@@ -89,6 +89,10 @@ struct ace_result {
 ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
                             ace_error *err);
 
+/* What ace_generate finds out before it computes: refusals, and the memory that the items take together with what the
+ * request says of length and codes. */
+ace_status engine_plan(ace_engine *engine, const ace_request *request, song_plan *plan, ace_error *err);
+
 /* The recordings of a request, in the autoencoder's form. */
 typedef struct engine_recordings {
   audio_buffer reference, source;

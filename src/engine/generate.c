@@ -13,8 +13,6 @@
 /* Refuses what is understood but not built, so that nothing is silently left out. */
 static ace_status check_supported(const ace_request *r, ace_error *err) {
   if (r->audio_format == REQ_FORMAT_AAC && audio_format_check(AUDIO_AAC, err) != ACE_OK) return ACE_EUNSUPPORTED;
-  if (r->compat == REQ_COMPAT_REFERENCE)
-    return ace_fail(err, ACE_EUNSUPPORTED, "compat: reference is not available yet; leave it empty");
   if (!r->use_constrained_decoding)
     return ace_fail(err, ACE_EUNSUPPORTED,
                     "use_constrained_decoding: the planner always keeps to its grammar; leave it on");
@@ -188,15 +186,36 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   return result->about ? ACE_OK : err->status;
 }
 
+static ace_status check(const ace_engine *e, const ace_request *r, ace_error *err) {
+  ace_status status = ace_request_validate(r, err);
+  if (status == ACE_OK) status = req_check_model(r, engine_family(e), err);
+  return status == ACE_OK ? check_supported(r, err) : status;
+}
+
+ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *plan, ace_error *err) {
+  ace_status status = check(e, request, err);
+  if (status != ACE_OK) return status;
+  ace_request *r = ace_request_copy(request);
+  if (!r) return ace_fail(err, ACE_ENOMEM, "request: out of memory");
+  req_apply_compat(r);
+  song_job job = {.request = r, .family = engine_family(e), .items = r->batch_size};
+  engine_recordings in = {.source = {0}};
+  status = engine_load_recordings(e, r, &in, &job, err);
+  song_models models = engine_models(e);
+  if (status == ACE_OK) status = song_make_plan(&models, &job, (size_t)engine_budget(e), plan, err);
+  engine_free_recordings(&in);
+  ace_request_free(r);
+  return status;
+}
+
 ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
                             ace_error *err) {
   ace_error own;
   if (!err) err = &own;
-  if (ace_request_validate(request, err) != ACE_OK || req_check_model(request, engine_family(engine), err) != ACE_OK ||
-      check_supported(request, err) != ACE_OK)
-    return NULL;
+  if (check(engine, request, err) != ACE_OK) return NULL;
   ace_result *result = calloc(1, sizeof *result);
   if (result) result->request = ace_request_copy(request);
+  if (result && result->request) req_apply_compat(result->request);
   if (!result || !result->request) {
     free(result);
     ace_fail(err, ACE_ENOMEM, "result: out of memory");

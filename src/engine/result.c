@@ -132,6 +132,8 @@ static ace_status write_audio(const ace_result *r, int item, const char *path, a
   audio_write_options options = audio_default_write_options();
   options.bitrate_kbps = req_mp3_kbps(r->request);
   options.mp3_sample_rate = r->request->mp3_sample_rate;
+  options.flac_bits = r->request->flac_bits;
+  options.no_dither = !r->request->dither;
   return audio_write(path, &r->audio[item], format, &options, &tags, NULL, err);
 }
 

@@ -85,7 +85,8 @@ static ace_status fill_open_fields(ace_request *r, const plan_metadata *m, doubl
   bool no_language = req_is_blank(r->vocal_language) || strcmp(r->vocal_language, "unknown") == 0;
   if (status == ACE_OK) status = fill_text(&r->keyscale, found.keyscale, req_is_blank(r->keyscale), err);
   if (status == ACE_OK) status = fill_text(&r->timesignature, found.timesignature, req_is_blank(r->timesignature), err);
-  if (status == ACE_OK) status = fill_text(&r->vocal_language, found.language, r->use_cot_language && no_language, err);
+  if (status == ACE_OK)
+    status = fill_text(&r->vocal_language, found.language, r->use_cot_language && no_language && !r->ref_language, err);
   if (status == ACE_OK) status = fill_text(&r->caption, found.caption, r->use_cot_caption, err);
   return status;
 }

@@ -18,17 +18,20 @@ static void set_strength(const ace_request *r, int rate, region *g) {
   double keep = 1 - fmin(fmax(r->repaint_strength, 0), 1);
   if (r->repaint_mode == REQ_REPAINT_CONSERVATIVE) keep = 1;
   if (r->repaint_mode == REQ_REPAINT_AGGRESSIVE) keep = 0;
-  double seconds = r->repaint_wav_crossfade_sec >= 0 ? r->repaint_wav_crossfade_sec : RAMP_MOST * keep;
+  bool given = !r->ref_crossfade;
+  double seconds = given && r->repaint_wav_crossfade_sec >= 0 ? r->repaint_wav_crossfade_sec : RAMP_MOST * keep;
   g->inject_ratio = keep;
-  g->crossfade = r->repaint_latent_crossfade_frames >= 0 ? r->repaint_latent_crossfade_frames
-                                                         : (int)nearbyint(CROSSFADE_MOST * keep); /* halves to even */
+  g->crossfade = given && r->repaint_latent_crossfade_frames >= 0
+                     ? r->repaint_latent_crossfade_frames
+                     : (int)nearbyint(CROSSFADE_MOST * keep); /* halves to even */
   g->ramp = (int64_t)(seconds * rate);
 }
 
 ace_status region_make(const ace_request *r, int64_t samples, int rate, int hop, region *out, ace_error *err) {
   double seconds = (double)samples / rate, start = r->repainting_start, end = r->repainting_end;
   char a[REQ_NUMBER_SIZE], b[REQ_NUMBER_SIZE];
-  if (end < 0) end = start < 0 ? 0 : seconds; /* without an end, a negative start asks for a new head alone */
+  if (end < 0)
+    end = start < 0 && !r->ref_head ? 0 : seconds; /* without an end, a negative start asks for a new head alone */
   if (start >= seconds && r->repainting_end < 0)
     return ace_fail(err, ACE_EINVAL, "repainting_start: %s s is not before the end of src_audio, %s s",
                     req_number_format(start, a), req_number_format(seconds, b));

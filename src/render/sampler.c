@@ -167,7 +167,8 @@ tens *sampler_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, co
   sampler s = {
       .c = c, .model = {.c = c, .m = m, .norm_threshold = p->norm_threshold}, .p = p, .in = in, .condition = in->first};
   if (!start(&s)) return NULL;
-  int covered = (int)(s.span.steps * p->cover_strength);
+  bool nominal = p->nominal_steps > 0 && !(p->cover_noise > 0);
+  int covered = (int)((nominal ? p->nominal_steps : s.span.steps) * p->cover_strength);
   int walked = tens_planning(c) ? 1 : s.span.steps;
   for (int step = 0; step < walked; step++) {
     if (step >= covered && in->then) s.condition = in->then;

@@ -26,6 +26,7 @@ typedef struct sampler_params {
   double ema_factor;        /* share of the previous step's velocity; 0: off */
   dcw_params dcw;
   double cover_strength; /* share of the steps under `first`; the others run under `then` */
+  int nominal_steps;     /* steps that the share is of; 0: those that are taken */
   double cover_noise;    /* start from the source instead of noise alone; 0: off */
   double inject_ratio;   /* repaint: share of the steps after which the kept part is put back */
   int crossfade;         /* repaint: frames of the final blend on each side; 0: no blend */

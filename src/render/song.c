@@ -119,12 +119,13 @@ static ace_status finish_sound(const song_job *job, const song_inputs *in, const
   if (!audio_is_finite(b)) return ace_fail(err, ACE_EFORMAT, "autoencoder: the sound is not finite");
   audio_limit_peak(b);
   double seconds = job->request->duration;
+  int64_t made = b->frames;
   if (!job->source) {
-    if (seconds > 0) audio_trim(b, llround(seconds * b->sample_rate));
+    if (seconds > 0 && !job->request->ref_length) audio_trim(b, llround(seconds * b->sample_rate));
     return ACE_OK;
   }
   ace_status status = region_splice(&in->region, source, b, err);
-  audio_trim(b, in->region.samples);
+  audio_trim(b, job->request->ref_length ? made : in->region.samples);
   return status;
 }
 

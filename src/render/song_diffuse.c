@@ -174,7 +174,8 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   if (two && !make_condition(c, m, &shared, in, false, group, &other)) return NULL;
   if (edit && !source_condition(c, m, &shared, in, group, &main, &other)) return NULL;
   tens *clean = shared.hints ? shared.hints : shared.clean;
-  if (shared.rows != group) clean = repeat(c, clean, group);
+  tens *start = shared.hints || edit ? clean : shared.source;
+  if (shared.rows != group) clean = repeat(c, clean, group), start = repeat(c, start, group);
   sampler_params params = song_sampler_params(job, in);
   if (p && first == 0) { /* the conditions are there: what follows is counted in steps of all groups */
     progress_advance(p, song_condition_work(m, in));
@@ -186,7 +187,7 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
       .then = two ? &other : NULL,
       .from = edit ? &other : NULL,
       .noise = edit ? NULL : start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
-      .source = clean,
+      .source = start,
       .repaint_mask = in->mask,
       .clean = clean,
       .renoise = draw_step_noise,

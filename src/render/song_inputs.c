@@ -53,6 +53,15 @@ static const char *caption_of(const ace_request *r) {
   return r->task_type == REQ_TASK_EXTRACT && req_is_blank(r->caption) ? req_track_name(r->track_name) : r->caption;
 }
 
+/* The second prompt with as many tokens as the first: cut, or filled with the end of the text. */
+static ace_status fit_prompt(const song_models *m, song_inputs *in, ace_error *err) {
+  int32_t end = bpe_find(m->tokenizer, "<|endoftext|>");
+  ace_status status = ACE_OK;
+  if (in->other_text.n > in->text.n) in->other_text.n = in->text.n;
+  while (status == ACE_OK && in->other_text.n < in->text.n) status = bpe_ids_add(&in->other_text, end, err);
+  return status;
+}
+
 /* What the source of an edit is: the same song under other words. */
 static ace_status source_prompts(const song_models *m, const ace_request *r, const prompt_input *target,
                                  song_inputs *in, ace_error *err) {
@@ -100,6 +109,7 @@ static ace_status make_prompts(const song_models *m, const song_job *job, song_i
   if (status == ACE_OK) status = tokens_encode(m->tokenizer, texts.lyric_prompt, PROMPT_LYRIC_TOKENS, &in->lyric, err);
   if (status == ACE_OK && song_sampler_params(job, in).cover_strength < 1)
     status = tokens_encode(m->tokenizer, texts.non_cover_text_prompt, PROMPT_TEXT_TOKENS, &in->other_text, err);
+  if (status == ACE_OK && r->ref_prompt && in->other_text.n > 0) status = fit_prompt(m, in, err);
   prompt_free(&texts);
   return status == ACE_OK && in->task->edit ? source_prompts(m, r, &fields, in, err) : status;
 }
@@ -188,7 +198,7 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
   static const dcw_mode modes[] = {DCW_LOW, DCW_HIGH, DCW_DOUBLE, DCW_PIX};
   static const char *const wavelets[] = {"haar", "db2", "db4", "sym4", "sym8", "coif2"};
   const ace_request *r = job->request;
-  bool steered = song_is_steered(job, in);
+  bool steered = song_is_steered(job, in), always = r->ref_strengths && !in->task->edit;
   sampler_params p = {
       .turbo = finishes_at_once(job, in),
       .levels = in->levels,
@@ -201,12 +211,13 @@ sampler_params song_sampler_params(const song_job *job, const song_inputs *in) {
       .heun = r->sampler_mode == REQ_SAMPLER_HEUN,
       .norm_threshold = r->velocity_norm_threshold,
       .ema_factor = r->velocity_ema_factor,
-      .cover_strength = steered && in->task->strength ? r->audio_cover_strength : 1,
-      .cover_noise = steered && in->task->noise ? r->cover_noise_strength : 0,
+      .cover_strength = (steered && in->task->strength) || always ? r->audio_cover_strength : 1,
+      .cover_noise = (steered && in->task->noise) || always ? r->cover_noise_strength : 0,
       .inject_ratio = in->region.inject_ratio,
       .crossfade = in->region.crossfade,
   };
   if (job->family == REQ_MODEL_TURBO) p.guidance.scale = 1;
+  if (r->ref_steps && job->family == REQ_MODEL_BASE && r->inference_steps > 0) p.nominal_steps = r->inference_steps;
   if (in->task->edit) {
     p.guidance.adg = false;
     p.edit = (sampler_edit){.n_avg = r->flow_edit_n_avg, .n_min = r->flow_edit_n_min, .n_max = r->flow_edit_n_max};

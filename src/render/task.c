@@ -27,7 +27,9 @@ const task_rule *task_rule_of(const ace_request *r) {
 bool task_reads_source(const ace_request *r) {
   const task_rule *rule = task_rule_of(r);
   bool codes = !req_is_blank(r->audio_codes);
-  return rule->source && *r->src_audio && !(rule->codes == TASK_CODES_FIRST && codes);
+  bool lead = rule->codes == TASK_CODES_FIRST && codes;
+  if (r->ref_codes && rule->codes == TASK_CODES_ALONE) lead = codes || r->thinking == REQ_ON;
+  return rule->source && *r->src_audio && !lead;
 }
 
 bool task_follows_codes(const ace_request *r) {

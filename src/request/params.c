@@ -34,6 +34,7 @@ static const char *const dcw_modes[] = {"low", "high", "double", "pix", NULL};
 static const char *const wavelets[] = {"haar", "db2", "db4", "sym4", "sym8", "coif2", NULL};
 static const char *const meters[] = {"", "2", "3", "4", "6", "2/4", "3/4", "4/4", "6/8", "N/A", NULL};
 static const char *const sample_rates[] = {"44100", "48000", NULL};
+static const char *const flac_widths[] = {"16", "24", NULL};
 static const char *const rngs[] = {"torch-cpu", "torch-cuda", NULL};
 static const char *const encodes[] = {"mean", "sample", NULL};
 static const char *const compats[] = {"", "reference", NULL};
@@ -218,6 +219,10 @@ static const req_param table[] = {
      .help = "Format of the file: 24-bit flac, mp3, opus, aac, 16-bit wav, or wav32 (32-bit float)"},
     {AT(mp3_bitrate), .type = REQ_ENUM, .group = REQ_GROUP_OUTPUT, IN(REQ_IN_ALL), .values = bitrates, .def = "128k",
      .unit = "bit/s", .help = "Bit rate of mp3"},
+    {AT(flac_bits), .type = REQ_INT, .group = REQ_GROUP_OUTPUT, IN(REQ_IN_ALL), .values = flac_widths, .lo = 16,
+     .hi = 24, .def = "24", .unit = "bit", .help = "Sample size of flac"},
+    {AT(dither), .type = REQ_BOOL, .group = REQ_GROUP_OUTPUT, IN(REQ_IN_ALL), .def = "true",
+     .help = "Round to 16 bits with dither, so that quiet endings do not turn rough"},
     {AT(mp3_sample_rate), .type = REQ_INT, .group = REQ_GROUP_OUTPUT, IN(REQ_IN_ALL), .values = sample_rates,
      .lo = 44100, .hi = 48000, .def = "48000", .unit = "Hz", .help = "Sample rate of mp3"},
     {AT(enable_normalization), .type = REQ_BOOL, .group = REQ_GROUP_OUTPUT, IN(REQ_IN_ALL), .def = "true",
@@ -248,8 +253,25 @@ static const req_param table[] = {
      .def = "2048", .help = "Resident threads of each of those multiprocessors"},
     {AT(vae_encode), .type = REQ_ENUM, .group = REQ_GROUP_NUMBERS, IN(SOURCE_MODES | REQ_IN_CUSTOM), .values = encodes,
      .def = "mean", .help = "Latents of a recording: their mean, or a sample drawn with the item's seed"},
+    {AT(ref_length), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_ALL), .def = "false",
+     .help = "As the reference: whole latent frames and at least 5.12 s, not cut to the length that was asked for"},
+    {AT(ref_head), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REGION_MODES), .def = "false",
+     .help = "As the reference: a negative start with end -1 makes the whole recording anew, not its new head alone"},
+    {AT(ref_strengths), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_ALL), .def = "false",
+     .help = "As the reference: audio_cover_strength and cover_noise_strength count in every mode"},
+    {AT(ref_prompt), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_ALL), .def = "false",
+     .help = "As the reference: the prompt behind audio_cover_strength is cut or filled to the first one's length"},
+    {AT(ref_steps), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_ALL), .def = "false",
+     .help = "As the reference: at most 8 steps on turbo; on base, shares of steps count from inference_steps, not "
+             "timesteps"},
+    {AT(ref_crossfade), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REGION_MODES), .def = "false",
+     .help = "As the reference: mode and strength decide about crossfades even where those are given"},
+    {AT(ref_language), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(LM_MODES), .def = "false",
+     .help = "As the reference: the language that the language model finds is not told to the diffusion model"},
+    {AT(ref_codes), .type = REQ_BOOL, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_COMPLETE), .def = "false",
+     .help = "As the reference: codes, given or planned, replace the recording of complete"},
     {AT(compat), .type = REQ_ENUM, .group = REQ_GROUP_NUMBERS, IN(REQ_IN_ALL), .values = compats, .def = "",
-     .help = "reference: sound as the reference does wherever this program does better"},
+     .help = "reference: vae_encode sample, flac_bits 16, dither off and every ref_ switch on, all at once"},
 
     /* ---- found by the language model ---- */
     {AT(cot_bpm), .type = REQ_INT, .group = REQ_GROUP_RESULT, IN(LM_MODES), .result = true, .nullable = true, .null = 0,

@@ -110,10 +110,20 @@ int req_mp3_kbps(const ace_request *r) {
 
 /* ---- values that depend on the model ----------------------------------------------------------------------------- */
 
-enum { TURBO_STEPS_MAX = 20 };
+enum { TURBO_STEPS_MAX = 20, REFERENCE_TURBO_STEPS = 8 };
+
+void req_apply_compat(ace_request *r) {
+  if (r->compat != REQ_COMPAT_REFERENCE) return;
+  r->vae_encode = REQ_ENCODE_SAMPLE;
+  r->flac_bits = 16;
+  r->dither = false;
+  r->ref_length = r->ref_head = r->ref_strengths = r->ref_prompt = true;
+  r->ref_steps = r->ref_crossfade = r->ref_language = r->ref_codes = true;
+}
 
 int req_steps(const ace_request *r, req_model model) {
   int steps = r->inference_steps;
+  if (r->ref_steps && model == REQ_MODEL_TURBO && steps > REFERENCE_TURBO_STEPS) steps = REFERENCE_TURBO_STEPS;
   if (r->timesteps.count > 0) {
     int n = r->timesteps.count;
     if (model != REQ_MODEL_TURBO) return n - 1;

@@ -162,6 +162,8 @@ struct ace_request {
   /* output */
   int audio_format;    /* REQ_FORMAT_* */
   int mp3_bitrate;     /* REQ_BITRATE_* */
+  int flac_bits;       /* 16 or 24 */
+  bool dither;         /* where 16 bits are written */
   int mp3_sample_rate; /* hertz: 44100 or 48000 */
   bool enable_normalization;
   double normalization_db;                    /* peak, dBFS */
@@ -175,7 +177,8 @@ struct ace_request {
   int rng_multiprocessors; /* of the graphics card that torch-cuda imitates */
   int rng_threads;         /* resident threads of one multiprocessor of that card */
   int vae_encode;          /* REQ_ENCODE_* */
-  int compat;              /* REQ_COMPAT_* */
+  int compat;              /* REQ_COMPAT_*: what req_apply_compat sets */
+  bool ref_length, ref_head, ref_strengths, ref_prompt, ref_steps, ref_crossfade, ref_language, ref_codes;
 
   /* what the language model found: written by the planner, saved, never set by a user */
   int cot_bpm; /* 0: nothing */
@@ -192,6 +195,9 @@ ace_status req_set_string(char **field, const char *text, ace_error *err);
 /* Refuses what this family cannot do: more than 20 steps on turbo; extract, lego and complete on anything but a base
  * model. ACE_EUNSUPPORTED, the message says which model can. */
 ace_status req_check_model(const ace_request *r, req_model model, ace_error *err);
+
+/* compat "reference": sets every switch by which this program differs from the reference implementation. */
+void req_apply_compat(ace_request *r);
 
 /* ---- values that depend on the model ------------------------------------------------------------------------- */
 
