@@ -160,10 +160,14 @@ static void bench_linear(bench *b, int64_t M, int64_t K, int64_t N, tens_dtype d
   work w = {.kind = LINEAR, .x = f32_of(b, TENS_DIMS(M, K)), .w = f32_of(b, TENS_DIMS(N, K))};
   w.w.dtype = dtype;
   if (dtype == TENS_BF16) w.w.data = b->halves;
+  if (dtype == TENS_I8) w.w.scale = b->values;
   w.flops = 2.0 * (double)(M * K * N);
   w.bytes = M == 1 ? (double)tens_bytes(dtype, K * N) : 0;
   char what[64];
-  snprintf(what, sizeof what, "linear M=%d K=%d N=%d %s", (int)M, (int)K, (int)N, dtype == TENS_F32 ? "f32" : "bf16");
+  snprintf(what, sizeof what, "linear M=%d K=%d N=%d %s", (int)M, (int)K, (int)N,
+           dtype == TENS_F32  ? "f32"
+           : dtype == TENS_I8 ? "int8"
+                              : "bf16");
   measure(b, what, &w);
 }
 
@@ -196,6 +200,7 @@ static void bench_all(bench *b) {
     for (int r = 0; r < 4; r++) {
       bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_BF16);
       bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_F32);
+      bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_I8);
     }
   for (int64_t S = 375; S <= 1500; S *= 4) {
     bench_attention(b, S, -1);

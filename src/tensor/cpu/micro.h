@@ -111,8 +111,9 @@ typedef struct cpu_micro {
   /* int8_turn and int8_round of tensor/int8.h, the same bits */
   void (*turn)(float *v, int64_t k);
   float (*round_i8)(int8_t *q, const float *u, int64_t k);
-  /* out[j] = Σ_i x[i] w[j][i] over k values, for CPU_COLUMNS rows of weights */
-  void (*dot_i8)(int32_t *out, const int8_t *x, const int8_t *const *w, int64_t k);
+  /* out[r][j] = Σ_i x[r][i] w[j][i] over k values, for up to `rows` rows of x and CPU_COLUMNS rows of weights; `ahead`:
+   * asks memory for the weights that follow the last of these, as many. */
+  void (*tile_i8)(int32_t *out, const int8_t *x, int rows, const int8_t *const *w, int64_t k, bool ahead);
 } cpu_micro;
 
 extern const cpu_micro cpu_micro_plain;

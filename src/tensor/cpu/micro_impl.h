@@ -150,5 +150,5 @@ const cpu_micro MICRO_TABLE = {
     .weigh_rows = weigh_rows,
     .turn = turn,
     .round_i8 = round_i8,
-    .dot_i8 = dot_i8,
+    .tile_i8 = tile_i8,
 };

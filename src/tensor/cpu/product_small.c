@@ -12,10 +12,10 @@
 
 enum {
   ROWS = 64,
-  COLUMNS = 256,
+  COLUMNS = 512,
   WIDE_FLOATS = INT8_MAX_WIDTH,   /* one row while it is turned or widened: 128 KB */
   ROUNDED_BYTES = 512 * 1024,     /* the rows of a chunk */
-  SUM_FLOATS = 2 * ROWS * COLUMNS /* for two weights: 128 KB */
+  SUM_FLOATS = 2 * ROWS * COLUMNS /* for two weights: 256 KB */
 };
 _Static_assert((WIDE_FLOATS + SUM_FLOATS + ROWS) * 4 + ROUNDED_BYTES <= TENS_WORKER_SCRATCH, "scratch");
 
@@ -45,17 +45,21 @@ static void round_rows(const chunk *k) {
 }
 
 static void multiply_i8(const chunk *k, const tens *w, float *sums) {
+  const cpu_micro *m = k->a->m;
   int64_t K = k->a->p->width;
   for (int64_t n = 0; n < k->columns; n += CPU_COLUMNS) {
-    const int8_t *rows[CPU_COLUMNS];
+    const int8_t *columns[CPU_COLUMNS];
     int64_t count = cpu_min(CPU_COLUMNS, k->columns - n);
     for (int64_t j = 0; j < CPU_COLUMNS; j++)
-      rows[j] = (const int8_t *)w->data + (k->column + n + cpu_min(j, count - 1)) * K;
-    for (int64_t r = 0; r < k->rows; r++) {
-      int32_t four[CPU_COLUMNS];
-      k->a->m->dot_i8(four, k->rounded + r * K, rows, K);
-      for (int64_t j = 0; j < count; j++)
-        sums[r * COLUMNS + n + j] = (float)four[j] * (k->x_scale[r] * w->scale[k->column + n + j]);
+      columns[j] = (const int8_t *)w->data + (k->column + n + cpu_min(j, count - 1)) * K;
+    for (int64_t first = 0, rows; first < k->rows; first += rows) {
+      int32_t tile[CPU_MAX_ROWS * CPU_COLUMNS];
+      rows = cpu_min(m->rows, k->rows - first);
+      m->tile_i8(tile, k->rounded + first * K, (int)rows, columns, K, first == 0);
+      for (int64_t r = first; r < first + rows; r++)
+        for (int64_t j = 0; j < count; j++)
+          sums[r * COLUMNS + n + j] =
+              (float)tile[(r - first) * CPU_COLUMNS + j] * (k->x_scale[r] * w->scale[k->column + n + j]);
     }
   }
 }
