@@ -123,6 +123,8 @@ typedef struct ace_engine_options {
   const char *cache;    /* folder for what can be made again (hashes of models); NULL: nothing is kept */
   int threads;          /* 0: as many as the CPUs this process may use */
   uint64_t memory;      /* budget in bytes for working memory; 0: what the machine has free */
+  bool int8;            /* large matrices of diffusion model and text encoder as int8, made while opening */
+  bool lm_int8;         /* the same for the language model; folders that hold int8 need neither */
   ace_callbacks notify; /* progress and log while opening */
 } ace_engine_options;
 

@@ -79,6 +79,12 @@ void file_map_close(file_map *m) {
   *m = (file_map){0};
 }
 
+void file_forget(const void *data, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)data + page - 1) / page * page;
+  uintptr_t end = ((uintptr_t)data + size) / page * page;
+  if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 /* The directory part of a path, "." when there is none. free() it. */
 static char *parent_of(const char *path) {
   const char *slash = strrchr(path, '/');

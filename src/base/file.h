@@ -14,6 +14,9 @@ typedef struct file_map {
 } file_map;
 ace_status file_map_open(file_map *m, const char *path, ace_error *err);
 void file_map_close(file_map *m);
+/* Part of a map that will hardly be read again: its memory goes back to the system. A file's content stays readable;
+ * anonymous memory is zeros afterwards. */
+void file_forget(const void *data, size_t size);
 
 /* Atomic replacement of `path`: write to a temporary file in the same directory, then commit.
  *

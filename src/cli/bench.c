@@ -16,7 +16,7 @@ static const cli_flag flags[] = {
     {"models", 0, "DIR", "Folder of the models, instead of random ones"},
     {"model", 0, "NAME", "Folder of the diffusion model in it"},
     {"lm", 0, "NAME", "Measure a language model instead, such as acestep-5Hz-lm-0.6B; random unless --models is given"},
-    {"int8", 0, NULL, "The language model with weights of 8 bits"},
+    {"int8", 0, NULL, "Large matrices as int8"},
     {"guided", 0, NULL, "The language model with guidance: two rows an item"},
     {"codes", 0, "N", "Audio codes that the language model writes (default 150, most 3000)"},
     {"duration", 0, "SECONDS", "Length of the song, 10 to 600 (default 30)"},

@@ -12,6 +12,8 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, r
                                     .vae = args_value(a, "vae"),
                                     .lm = args_value(a, "lm"),
                                     .cache = o->cache,
+                                    .int8 = args_on(a, "int8"),
+                                    .lm_int8 = args_on(a, "lm-int8"),
                                     .notify = report_callbacks(r)};
   ace_status status = ACE_OK;
   if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->options.threads, err);

@@ -16,7 +16,9 @@
   {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"}
 #define OPENING_MACHINE \
   {"threads", 0, "N", "Threads to compute with (default: all CPUs); the result does not depend on it"}, \
-  {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"}
+  {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"}, \
+  {"int8", 0, NULL, "Diffusion model and text encoder as int8: half the memory, made at each start (see convert)"}, \
+  {"lm-int8", 0, NULL, "The language model as int8"}
 /* clang-format on */
 
 typedef struct opening {

@@ -180,7 +180,7 @@ static json_t *ceilings_json(const bench_machine *m) {
 static ace_engine *open_engine(const bench_options *o, const ace_callbacks *notify, ace_error *err) {
   part making = {notify, 0, MADE};
   ace_engine_options options = {
-      .model = o->model, .threads = o->threads, .memory = o->memory, .notify = callbacks_of(&making)};
+      .model = o->model, .threads = o->threads, .memory = o->memory, .int8 = o->int8, .notify = callbacks_of(&making)};
   return o->random ? engine_open_random(o->random, SEED, &options, err) : ace_engine_open(o->models, &options, err);
 }
 

@@ -31,7 +31,8 @@ typedef struct bench_options {
   int threads;            /* 0: all */
   uint64_t memory;        /* as in ace_engine_options */
   int codes;              /* that the language model writes */
-  bool int8, guided;      /* language model: weights in 8 bits; two rows an item */
+  bool int8;              /* weights as int8 */
+  bool guided;            /* language model: two rows an item */
 } bench_options;
 
 enum { BENCH_REPEAT_MOST = 100, BENCH_CODES_MOST = 3000, BENCH_CEILINGS = 3 };

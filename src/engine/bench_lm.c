@@ -149,7 +149,7 @@ static double step_bytes(const lm_bench *b) {
   const qwen3 *m = b->lm->model;
   double table = (double)tens_bytes(m->embed.dtype, tens_count(&m->embed));
   double row = table / m->cfg.vocab;
-  double weights = (double)ckpt_weight_bytes(m->checkpoint) - table + row * codes_of(b->lm);
+  double weights = (double)ckpt_memory_bytes(m->checkpoint) - table + row * codes_of(b->lm);
   double rows = b->o->batch * (b->o->guided ? 2.0 : 1.0);
   double position = 2.0 * m->cfg.layers * m->cfg.block.kv_heads * m->cfg.block.head_dim * sizeof(uint16_t);
   double kept = (double)b->prompt_tokens + (b->o->guided ? (double)b->unguided_tokens : 0) + rows * b->o->codes / 2;
@@ -160,12 +160,14 @@ static double step_bytes(const lm_bench *b) {
 
 static plan_lm *open_lm(const bench_machine *m, const bench_options *o, ace_error *err) {
   if (o->random) {
-    random_models r = {.threads = m->threads, .seed = SEED, .notify = m->notify};
+    random_models r = {.threads = m->threads, .seed = SEED, .int8 = o->int8, .notify = m->notify};
     r.tiny = strcmp(o->random, RANDOM_TINY) == 0;
     return random_lm(&r, o->lm, err);
   }
   char *path = *o->lm == '/' ? strdup(o->lm) : file_join(o->models, o->lm);
-  plan_lm *lm = path ? plan_lm_open(path, CODES, err) : NULL;
+  ckpt *k = path ? ckpt_open(path, err) : NULL;
+  if (k && o->int8) ckpt_use_int8(k, m->threads, m->notify);
+  plan_lm *lm = k ? plan_lm_from(bpe_open(path, err), qwen3_from(k, err), CODES, err) : NULL;
   if (!path) ace_fail(err, ACE_ENOMEM, "bench: out of memory");
   free(path);
   return lm;
@@ -201,7 +203,6 @@ static ace_status measure_all(lm_bench *b, json_t *stages, ace_error *err) {
 }
 
 ace_status bench_lm(bench_machine *m, const bench_options *o, json_t *stages, json_t *job, ace_error *err) {
-  if (o->int8) return ace_fail(err, ACE_EUNSUPPORTED, "int8: this build has no 8-bit language models; leave it off");
   lm_bench b = {.machine = m, .o = o, .lm = open_lm(m, o, err)};
   if (!b.lm) return err->status;
   ace_status status = measure_all(&b, stages, err);

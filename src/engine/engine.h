@@ -10,7 +10,8 @@ struct ace_engine {
   char *folder, *model_name, *vae_name;
   char *lm_name, *cache; /* owned like the above; may be NULL */
   pool *threads;
-  uint64_t memory; /* budget in bytes; 0: what the machine has free when a job starts */
+  bool int8, lm_int8; /* as in ace_engine_options */
+  uint64_t memory;    /* budget in bytes; 0: what the machine has free when a job starts */
   bpe *tokenizer;
   qwen3 *text;
   acestep_dit *dit;

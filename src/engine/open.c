@@ -55,11 +55,18 @@ static char *model_path(const char *folder, const char *name, engine_kind kind, 
   return path;
 }
 
-static bool open_text(ace_engine *e, ace_error *err) {
+/* The checkpoint at that path; as int8 if asked for. */
+static ckpt *open_checkpoint(ace_engine *e, const char *path, bool int8, const ace_callbacks *notify, ace_error *err) {
+  ckpt *k = ckpt_open(path, err);
+  if (k && int8) ckpt_use_int8(k, e->threads, notify);
+  return k;
+}
+
+static bool open_text(ace_engine *e, const ace_callbacks *notify, ace_error *err) {
   char *path = model_path(e->folder, ENGINE_TEXT_ENCODER, ENGINE_TEXT, err);
   if (!path) return false;
   e->tokenizer = bpe_open(path, err);
-  if (e->tokenizer) e->text = qwen3_open(path, err);
+  if (e->tokenizer) e->text = qwen3_from(open_checkpoint(e, path, e->int8, notify, err), err);
   free(path);
   if (!e->text) return false;
   if (bpe_vocab_size(e->tokenizer) > e->text->cfg.vocab) {
@@ -70,9 +77,10 @@ static bool open_text(ace_engine *e, ace_error *err) {
   return true;
 }
 
-static bool open_dit(ace_engine *e, ace_error *err) {
+static bool open_dit(ace_engine *e, const ace_callbacks *notify, ace_error *err) {
   char *path = model_path(e->folder, e->model_name, ENGINE_DIFFUSION, err);
-  e->dit = path ? acestep_dit_open(path, err) : NULL;
+  ckpt *k = path ? open_checkpoint(e, path, e->int8, notify, err) : NULL;
+  e->dit = acestep_dit_from(k, (tens){0}, err);
   free(path);
   if (!e->dit) return false;
   if (e->dit->cfg.text_hidden != e->text->cfg.block.hidden) {
@@ -111,7 +119,9 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   char *path = e->lm_name ? model_path(e->folder, e->lm_name, ENGINE_LANGUAGE, err) : NULL;
   int codes = 1;
   for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
-  e->lm = path ? plan_lm_open(path, codes, err) : NULL;
+  bpe *tokenizer = path ? bpe_open(path, err) : NULL;
+  if (tokenizer)
+    e->lm = plan_lm_from(tokenizer, qwen3_from(open_checkpoint(e, path, e->lm_int8, NULL, err), err), codes, err);
   free(path);
   return e->lm ? ACE_OK : err->status;
 }
@@ -133,6 +143,8 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
     return NULL;
   }
   e->memory = options->memory;
+  e->int8 = options->int8;
+  e->lm_int8 = options->lm_int8;
   bool ok = copy_text(&e->folder, models_dir, err) &&
             copy_text(&e->vae_name, options->vae ? options->vae : ENGINE_VAE, err) &&
             (!options->cache || copy_text(&e->cache, options->cache, err));
@@ -144,7 +156,8 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
   progress p;
   progress_start(&p, &options->notify, 1);
   progress_stage(&p, "load", 0);
-  ok = ok && e->threads && open_text(e, err) && open_dit(e, err) && engine_need_vae(e, VAE_DECODER, err) == ACE_OK;
+  ok = ok && e->threads && open_text(e, &options->notify, err) && open_dit(e, &options->notify, err) &&
+       engine_need_vae(e, VAE_DECODER, err) == ACE_OK;
   if (ok) return e;
   ace_engine_close(e);
   return NULL;

@@ -149,6 +149,7 @@ static ckpt *make(const random_models *r, const char *name, const char *config, 
 #endif
   if (status == ACE_OK) status = fill(r, name, l, memory, tensors, err);
   ckpt *k = status == ACE_OK ? ckpt_open_memory(name, config, tensors, l->n, memory, bytes, err) : NULL;
+  if (k && r->int8) ckpt_use_int8(k, r->threads, r->notify);
   if (status != ACE_OK && memory != MAP_FAILED) munmap(memory, bytes);
   free(tensors);
   return k;

@@ -19,7 +19,7 @@
 typedef struct random_models {
   pool *threads;
   uint64_t seed;
-  bool tiny;
+  bool tiny, int8;             /* int8: large matrices as TENS_I8 (ckpt_use_int8) */
   const ace_callbacks *notify; /* progress of filling, stage "make"; may be NULL */
 } random_models;
 

@@ -38,7 +38,7 @@ plan_lm *random_lm(const random_models *r, const char *name, ace_error *err) {
 }
 
 ace_status engine_random_lm(ace_engine *e, ace_error *err) {
-  random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny};
+  random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny, .int8 = e->lm_int8};
   e->lm = random_lm(&r, e->lm_name ? e->lm_name : published_at(ENGINE_LANGUAGE, 0), err);
   return e->lm ? ACE_OK : err->status;
 }
@@ -66,7 +66,7 @@ static acestep_dit *random_dit(const random_models *r, const char *name, ace_err
 }
 
 static bool open_all(ace_engine *e, const ace_callbacks *notify, ace_error *err) {
-  random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny, .notify = notify};
+  random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny, .int8 = e->int8, .notify = notify};
   if (published_kind(e->model_name) != ENGINE_DIFFUSION) {
     ace_fail(err, ACE_EINVAL, "random: %.60s is not a diffusion model", e->model_name);
     return false;
@@ -91,6 +91,8 @@ ace_engine *engine_open_random(const char *model, uint64_t seed, const ace_engin
   e->seed = seed;
   e->tiny = strcmp(model, RANDOM_TINY) == 0;
   e->memory = options->memory;
+  e->int8 = options->int8;
+  e->lm_int8 = options->lm_int8;
   e->folder = strdup("random");
   e->model_name = strdup(e->tiny ? published_at(ENGINE_DIFFUSION, 0) : model);
   e->vae_name = strdup(ENGINE_VAE);

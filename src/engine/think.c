@@ -27,7 +27,7 @@ static bool makes_codes(const ace_request *r) {
 }
 
 static double token_work(const ace_engine *e) {
-  return e->lm ? OPERATIONS_A_BYTE * (double)ckpt_weight_bytes(e->lm->model->checkpoint) : 0;
+  return e->lm ? OPERATIONS_A_BYTE * (double)ckpt_memory_bytes(e->lm->model->checkpoint) : 0;
 }
 
 double engine_think_work(const ace_engine *e, const ace_request *r) {

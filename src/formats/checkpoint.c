@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "formats/checkpoint_inner.h"
 
-enum { CONFIG_LIMIT = 4 << 20, INDEX_LIMIT = 64 << 20, MAX_SHARDS = 1000, MAX_NAME = 256, ALIGN = 64 };
+enum { CONFIG_LIMIT = 4 << 20, INDEX_LIMIT = 64 << 20, MAX_SHARDS = 1000, ALIGN = 64 };
 
 static const char expected_files[] =
     "expected config.json and model.safetensors, model.safetensors.index.json or diffusion_pytorch_model.safetensors";
@@ -255,14 +255,14 @@ int64_t ckpt_weight_bytes(const ckpt *k) {
   return k->weight_bytes;
 }
 
-static ckpt_entry *find_entry(const ckpt *k, const char *name) {
+ckpt_entry *ckpt_find_entry(const ckpt *k, const char *name) {
   const st_tensor t = {.name = name};
   const ckpt_entry key = {.tensor = &t};
   return k->n_entries ? bsearch(&key, k->entries, (size_t)k->n_entries, sizeof key, by_name) : NULL;
 }
 
 const st_tensor *ckpt_find(const ckpt *k, const char *name) {
-  const ckpt_entry *e = find_entry(k, name);
+  const ckpt_entry *e = ckpt_find_entry(k, name);
   return e ? e->tensor : NULL;
 }
 
@@ -298,10 +298,10 @@ static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, c
 static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, const char *name, va_list args) {
   if (r->failed) return NULL;
   const ckpt *k = r->checkpoint;
-  char full[MAX_NAME], got[256], want[256];
+  char full[CKPT_MAX_NAME], got[256], want[256];
   int used = snprintf(full, sizeof full, "%s", r->prefix ? r->prefix : "");
   if (used >= 0 && (size_t)used < sizeof full) used += vsnprintf(full + used, sizeof full - (size_t)used, name, args);
-  ckpt_entry *e = find_entry(k, full);
+  ckpt_entry *e = ckpt_find_entry(k, full);
   const st_tensor *t = e ? e->tensor : NULL;
   if (used < 0 || (size_t)used >= sizeof full || rank < 1 || rank > TENS_MAX_RANK)
     ace_fail(r->err, ACE_EINTERNAL, "%s: tensor %s...: a name or rank that no tensor can have", k->folder, full);
@@ -309,7 +309,7 @@ static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, c
   else if (t->rank != rank || memcmp(t->dim, dim, (size_t)rank * sizeof *dim) != 0)
     ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: shape %s, expected %s", k->folder, full,
              shape_text(got, sizeof got, t->rank, t->dim), shape_text(want, sizeof want, rank, dim));
-  else if (t->dtype != ST_F32 && t->dtype != ST_BF16 && t->dtype != ST_F16)
+  else if (t->dtype != ST_F32 && t->dtype != ST_BF16 && t->dtype != ST_F16 && !(t->dtype == ST_I8 && rank == 2))
     ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: dtype %s, expected BF16, F16 or F32", k->folder, full,
              st_dtype_name(t->dtype));
   else return e;
@@ -321,8 +321,7 @@ static bool aligned_to(const void *p, size_t n) {
   return (uintptr_t)p % n == 0;
 }
 
-/* The tensor's data as F32: in place, or widened or moved once into memory of the checkpoint. NULL: out of memory. */
-static void *data_f32(ckpt *k, ckpt_entry *e) {
+void *ckpt_data_f32(ckpt *k, ckpt_entry *e) {
   const st_tensor *t = e->tensor;
   if (t->dtype == ST_F32 && aligned_to(t->data, sizeof(float))) return (void *)t->data;
   if (!e->wide && (uint64_t)t->count <= SIZE_MAX / sizeof(float)) {
@@ -345,10 +344,18 @@ static void *data_bf16(ckpt *k, ckpt_entry *e) {
 static tens take(ckpt_reader *r, ckpt_entry *e, bool wide) {
   if (!e) return failure(r, false);
   const st_tensor *t = e->tensor;
+  if (!wide && ckpt_wants_int8(r->checkpoint, t)) {
+    tens small;
+    return ckpt_take_int8(r->checkpoint, e, &small, r->err) ? small : failure(r, true);
+  }
+  if (t->dtype == ST_I8) {
+    ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: dtype I8, expected BF16, F16 or F32", r->checkpoint->folder, t->name);
+    return failure(r, true);
+  }
   wide = wide || t->dtype != ST_BF16;
   tens x = {.dtype = wide ? TENS_F32 : TENS_BF16, .rank = t->rank};
   memcpy(x.dim, t->dim, (size_t)t->rank * sizeof *x.dim);
-  x.data = wide ? data_f32(r->checkpoint, e) : data_bf16(r->checkpoint, e);
+  x.data = wide ? ckpt_data_f32(r->checkpoint, e) : data_bf16(r->checkpoint, e);
   if (x.data) return x;
   ace_fail(r->err, ACE_ENOMEM, "%s: tensor %s: out of memory for %lld numbers", r->checkpoint->folder, t->name,
            (long long)t->count);

@@ -27,6 +27,16 @@ ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *te
                        size_t bytes, ace_error *err);
 void ckpt_close(ckpt *k);
 
+/* From now on large matrices are handed out as TENS_I8, encoded by `threads` (NULL: the caller's) when they are first
+ * asked for, in memory of the checkpoint: half of what BF16 takes. What ckpt_open_memory took over is given up
+ * matrix by matrix. To be called before a model is made of it; `threads`
+ * and `notify` (NULL: nobody cancels) are used until that is done. */
+void ckpt_use_int8(ckpt *k, pool *threads, const ace_callbacks *notify);
+/* Its files hold int8 already, as convert_int8 (convert.h) writes them. */
+bool ckpt_is_int8(const ckpt *k);
+/* Whether that is for a tensor of this name and shape. */
+bool ckpt_is_large(const st_tensor *t);
+
 const char *ckpt_folder(const ckpt *k);
 const json_t *ckpt_config(const ckpt *k);
 const char *ckpt_config_path(const ckpt *k);
@@ -35,7 +45,8 @@ const st_tensor *ckpt_find(const ckpt *k, const char *name);
 int ckpt_tensor_count(const ckpt *k);
 /* In the order of names, i below ckpt_tensor_count. */
 const st_tensor *ckpt_at(const ckpt *k, int i);
-int64_t ckpt_weight_bytes(const ckpt *k);
+int64_t ckpt_weight_bytes(const ckpt *k); /* in its files */
+int64_t ckpt_memory_bytes(const ckpt *k); /* of weights as a model uses them: less than those as int8 */
 /* Memory that lives as long as the checkpoint, 64-byte aligned, for rearranged weights. NULL when out of memory. */
 void *ckpt_alloc(ckpt *k, size_t bytes);
 /* SHA-256 of the weight files and config.json (names and contents, in sorted order) as 64 hex digits plus NUL. Cached
@@ -50,7 +61,7 @@ typedef struct ckpt_reader {
   bool failed;
 } ckpt_reader;
 
-/* A weight of exactly this shape in its own type (F16 widened to F32). On failure: a zeroed tens and r->failed. */
+/* A weight of exactly this shape in its own type (F16 widened to F32; matrices also TENS_I8, see ckpt_use_int8). On failure: a zeroed tens and r->failed. */
 tens ckpt_tensor(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
 /* Same, always F32 (vectors, tables, norms and biases). */
 tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);

@@ -12,6 +12,7 @@
 #define ACE_SAFETENSORS_H
 
 #include "base/error.h"
+#include "base/file.h"
 
 typedef enum st_dtype {
   ST_F64,
@@ -65,5 +66,11 @@ const char *st_dtype_name(st_dtype dtype); /* "BF16" */
 /* metadata: 2*n_metadata strings, key then value. */
 ace_status st_write(const char *path, const st_tensor *tensors, int n, const char *const *metadata, int n_metadata,
                     ace_error *err);
+
+/* The same piece by piece, for data that does not fit memory: the header goes out first, from names, types and shapes
+ * alone; then the data of all tensors in order, in pieces of any size, with file_writer_add; then file_writer_commit, or
+ * file_writer_abort. */
+ace_status st_write_begin(file_writer *w, const char *path, const st_tensor *tensors, int n,
+                          const char *const *metadata, int n_metadata, ace_error *err);
 
 #endif

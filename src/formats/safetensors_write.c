@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "formats/safetensors.h"
 
@@ -57,8 +56,8 @@ static json_t *make_header(const char *path, const st_tensor *tensors, int n, co
   return NULL;
 }
 
-ace_status st_write(const char *path, const st_tensor *tensors, int n, const char *const *metadata, int n_metadata,
-                    ace_error *err) {
+ace_status st_write_begin(file_writer *w, const char *path, const st_tensor *tensors, int n,
+                          const char *const *metadata, int n_metadata, ace_error *err) {
   ace_error local;
   if (!err) err = &local;
   json_t *header = make_header(path, tensors, n, metadata, n_metadata, err);
@@ -71,19 +70,27 @@ ace_status st_write(const char *path, const st_tensor *tensors, int n, const cha
   for (int i = 0; i < 8; i++) prefix[i] = (uint8_t)((uint64_t)padded >> (8 * i));
   char spaces[DATA_ALIGN];
   memset(spaces, ' ', sizeof spaces);
-  file_writer w;
-  ace_status status = file_writer_open(&w, path, err);
+  ace_status status = file_writer_open(w, path, err);
   if (status == ACE_OK) {
-    status = file_writer_add(&w, prefix, sizeof prefix, err);
-    if (status == ACE_OK) status = file_writer_add(&w, text, length, err);
-    if (status == ACE_OK) status = file_writer_add(&w, spaces, padded - length, err);
-    for (int i = 0; i < n && status == ACE_OK; i++) {
-      size_t size;
-      if (tensor_size(&tensors[i], &size)) status = file_writer_add(&w, tensors[i].data, size, err);
-    }
-    if (status == ACE_OK) status = file_writer_commit(&w, err);
-    else file_writer_abort(&w);
+    status = file_writer_add(w, prefix, sizeof prefix, err);
+    if (status == ACE_OK) status = file_writer_add(w, text, length, err);
+    if (status == ACE_OK) status = file_writer_add(w, spaces, padded - length, err);
+    if (status != ACE_OK) file_writer_abort(w);
   }
   free(text);
+  return status;
+}
+
+ace_status st_write(const char *path, const st_tensor *tensors, int n, const char *const *metadata, int n_metadata,
+                    ace_error *err) {
+  file_writer w;
+  ace_status status = st_write_begin(&w, path, tensors, n, metadata, n_metadata, err);
+  if (status != ACE_OK) return status;
+  for (int i = 0; i < n && status == ACE_OK; i++) {
+    size_t size;
+    if (tensor_size(&tensors[i], &size)) status = file_writer_add(&w, tensors[i].data, size, err);
+  }
+  if (status == ACE_OK) return file_writer_commit(&w, err);
+  file_writer_abort(&w);
   return status;
 }

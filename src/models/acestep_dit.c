@@ -96,7 +96,8 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
 }
 
 /* silence_latent.pt holds [1, channels, frames]; here it becomes [frames, channels]. */
-static ace_status read_silence(const char *folder, int64_t channels, tens *out, ace_error *err) {
+static ace_status read_silence(const ckpt *checkpoint, int64_t channels, tens *out, ace_error *err) {
+  const char *folder = ckpt_folder(checkpoint);
   char *path = file_join(folder, "silence_latent.pt");
   if (!path) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
   pt_tensor raw = {0};
@@ -141,17 +142,16 @@ static acestep_dit *load(ckpt *checkpoint, ace_error *err) {
 }
 
 acestep_dit *acestep_dit_open(const char *folder, ace_error *err) {
-  acestep_dit *m = load(ckpt_open(folder, err), err);
-  if (m && read_silence(folder, m->cfg.latent_channels, &m->silence, err) == ACE_OK) return m;
-  acestep_dit_close(m);
-  return NULL;
+  return acestep_dit_from(ckpt_open(folder, err), (tens){0}, err);
 }
 
 acestep_dit *acestep_dit_from(ckpt *checkpoint, tens silence, ace_error *err) {
   acestep_dit *m = load(checkpoint, err);
   if (m) m->silence = silence;
   else free(silence.data);
-  return m;
+  if (!m || silence.data || read_silence(checkpoint, m->cfg.latent_channels, &m->silence, err) == ACE_OK) return m;
+  acestep_dit_close(m);
+  return NULL;
 }
 
 void acestep_dit_close(acestep_dit *m) {

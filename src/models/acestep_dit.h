@@ -69,8 +69,8 @@ typedef struct acestep_dit {
 } acestep_dit;
 
 acestep_dit *acestep_dit_open(const char *folder, ace_error *err);
-/* The same over an open checkpoint and a table of silence, F32 [frames, latent_channels] in memory from malloc. Both are
- * taken over, also when it fails. */
+/* The same over an open checkpoint and a table of silence, F32 [frames, latent_channels] in memory from malloc; one
+ * without data is read from the checkpoint. Both are taken over, also when it fails. NULL for a checkpoint NULL. */
 acestep_dit *acestep_dit_from(ckpt *checkpoint, tens silence, ace_error *err);
 void acestep_dit_close(acestep_dit *m);
 

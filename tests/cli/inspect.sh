@@ -64,7 +64,7 @@ grep -q -- '--lyrics TEXT' out && fail "the help tells two meanings of --lyrics"
 cp out help
 expect 0 generate --help
 same out help
-for command in generate plan format understand info tokenize schema make-tiny version help; do
+for command in generate plan format understand info tokenize schema make-tiny convert version help; do
   expect 0 help $command
   prints "acestep $command"
 done
