@@ -37,14 +37,18 @@ typedef struct route {
 } route;
 
 /* The routes of one file; the last has no method. */
-extern const route routes_state[], routes_task[], routes_words[];
+extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 
 const server_options *server_settings(const server *s);
+/* Returns when something was published (jobs/events.h), or after `ms` milliseconds. */
+void server_await_event(server *s, int ms);
 /* The Authorization header or `token` (may be NULL) against the key, in constant time. False: answered with 401. */
 bool route_authorized(call *c, const char *token, bool body_style);
 
 /* Runs a job and waits for its end, however long. The job as jobs_get describes it; NULL: answered. */
 json_t *route_run(call *c, const char *kind, const json_t *task);
+/* It neither waits nor runs. */
+bool route_ended(const json_t *job);
 /* Why it has not succeeded, valid as long as the job; NULL: it has. */
 const char *route_failure(const json_t *job);
 
@@ -65,6 +69,8 @@ bool decode_body(call *c, route_body kind);
 
 /* ---- values of an object, as clients write them (values.c) ------------------------------------------------------- */
 
+/* The text under a key; "" where there is none. */
+const char *field_text(const json_t *o, const char *field);
 /* Null, missing, blank or unreadable: the fallback. Numbers may be text, booleans "1 true yes y on". */
 const char *value_text(const json_t *v, const char *fallback);
 double value_number(const json_t *v, double fallback);

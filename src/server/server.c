@@ -3,10 +3,12 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "server/route.h"
 
@@ -15,12 +17,34 @@ enum { BODY_BYTES = 8 << 20, CHAT_BYTES = 300 << 20, FIELD_BYTES = 1 << 20, MEGA
 struct server {
   server_options options;
   http *http;
+  pthread_mutex_t lock;
+  pthread_cond_t news; /* something happened: listeners look */
 };
 
-static const route *const tables[] = {routes_state, routes_task, routes_words};
+static const route *const tables[] = {routes_state, routes_task, routes_words, routes_events, routes_chat};
 
 const server_options *server_settings(const server *s) {
   return &s->options;
+}
+
+/* ---- news -------------------------------------------------------------------------------------------------------- */
+
+static void on_news(void *user) {
+  server *s = user;
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_broadcast(&s->news);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void server_await_event(server *s, int ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += (long)ms * 1000000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_timedwait(&s->news, &s->lock, &until);
+  pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- finding the route ------------------------------------------------------------------------------------------- */
@@ -76,8 +100,8 @@ bool route_authorized(call *c, const char *token, bool body_style) {
 
 /* ---- jobs that are waited for ------------------------------------------------------------------------------------ */
 
-static bool has_ended(const json_t *job) {
-  const char *state = json_string_value(json_object_get(job, "state"));
+bool route_ended(const json_t *job) {
+  const char *state = field_text(job, "state");
   return strcmp(state, job_state_name(JOB_QUEUED)) != 0 && strcmp(state, job_state_name(JOB_RUNNING)) != 0;
 }
 
@@ -89,7 +113,7 @@ json_t *route_run(call *c, const char *kind, const json_t *task) {
   json_t *job = NULL;
   while (status == ACE_OK && !http_closing(http_of(c->http))) {
     job = jobs_wait(service_jobs(c->service), id, 0.5, &err);
-    if (job && has_ended(job)) return job;
+    if (job && route_ended(job)) return job;
     if (!job) status = err.status;
     json_decref(job);
   }
@@ -290,12 +314,19 @@ server *server_open(const server_options *options, ace_error *err) {
     return NULL;
   }
   s->options = *options;
+  pthread_condattr_t clock;
+  pthread_condattr_init(&clock);
+  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->news, &clock);
+  pthread_condattr_destroy(&clock);
+  events_watch(jobs_events(service_jobs(options->service)), on_news, s);
   http_options o = options->http;
   o.uploads = service_uploads(options->service);
   o.admit = admit, o.answer = answer, o.done = done, o.user = s;
   s->http = http_open(&o, err);
   if (s->http) return s;
-  free(s);
+  server_close(s);
   return NULL;
 }
 
@@ -306,6 +337,9 @@ void server_drain(server *s) {
 void server_close(server *s) {
   if (!s) return;
   http_close(s->http);
+  events_unwatch(jobs_events(service_jobs(s->options.service)), on_news, s);
+  pthread_cond_destroy(&s->news);
+  pthread_mutex_destroy(&s->lock);
   free(s);
 }
 

@@ -7,6 +7,11 @@
 #include "request/text.h"
 #include "server/route.h"
 
+const char *field_text(const json_t *o, const char *field) {
+  const char *s = json_string_value(json_object_get(o, field));
+  return s ? s : "";
+}
+
 const char *value_text(const json_t *v, const char *fallback) {
   const char *s = json_string_value(v);
   return s && !req_is_blank(s) ? s : fallback;
