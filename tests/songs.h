@@ -11,6 +11,7 @@
 
 #include <acestep.h>
 
+#include "engine/engine.h"
 #include "engine/tiny.h"
 
 typedef struct songs {
@@ -52,6 +53,21 @@ static inline ace_engine *songs_engine(const songs *s, const char *model, int th
   ace_engine *e = ace_engine_open(s->models, &options, &err);
   if (!e) fail_msg("%s", err.message);
   return e;
+}
+
+/* About the least memory that the request fits into: items one at a time, the smallest tiles. */
+static inline uint64_t songs_least_memory(const songs *s, const ace_request *r) {
+  ace_error err;
+  engine_memory plan;
+  uint64_t low = 0, high = (uint64_t)1 << 32;
+  ace_engine *e = songs_engine(s, NULL, 2, high);
+  while (high - low > 1 << 20) {
+    e->memory = (low + high) / 2;
+    if (engine_memory_of(e, r, &plan, &err) == ACE_OK) high = e->memory;
+    else low = e->memory;
+  }
+  ace_engine_close(e);
+  return high + (4 << 20); /* what the process takes until then */
 }
 
 /* A request from two lists "name", "value", ..., NULL; the second may be NULL. */

@@ -103,6 +103,84 @@ static void test_unknown_names_are_refused(void **state) {
   expect_error(&err, ACE_EINVAL, "acestep-5Hz-lm-4B", "not a diffusion model");
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1 /* its shadow memory is in no plan */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* From here on the high-water mark counts anew; false where the system has no such thing. */
+static bool reset_peak(void) {
+  FILE *f = fopen("/proc/self/clear_refs", "w");
+  bool ok = f && fputs("5", f) >= 0;
+  return f && fclose(f) == 0 && ok;
+}
+
+/* A process that was let in does not take more than it said: over lengths, batches and ways of making a song. */
+static void test_plan_holds(void **state) {
+  static const char *const songs[][6] = {
+      {"duration", "10"},
+      {"duration", "15", "batch_size", "3"},
+      {"duration", "10", "retake_variance", "0.2", "retake_seed", "3"},
+      {"duration", "10", "batch_size", "2", "audio_codes", "<|audio_code_1|><|audio_code_7|>"},
+  };
+  ace_error err;
+  ace_engine_options options = {.threads = 2};
+  ace_engine *e = engine_open_random("tiny", 1, &options, &err);
+  if (!e) fail_msg("%s", err.message);
+  for (size_t i = 0; i < sizeof songs / sizeof *songs; i++) {
+    ace_request *r = ace_request_new(ACE_PROFILE_CLI);
+    assert_int_equal(ace_request_set(r, "caption", "a test", &err), ACE_OK);
+    assert_int_equal(ace_request_set(r, "inference_steps", "1", &err), ACE_OK);
+    for (int k = 0; k < 6 && songs[i][k]; k += 2)
+      if (ace_request_set(r, songs[i][k], songs[i][k + 1], &err) != ACE_OK) fail_msg("%s", err.message);
+    engine_memory plan;
+    if (engine_memory_of(e, r, &plan, &err) != ACE_OK) fail_msg("%s", err.message);
+    bool counts = reset_peak();
+    ace_result *result = engine_generate(e, r, true, NULL, &err);
+    if (!result) fail_msg("%s", err.message);
+    size_t peak = load_peak_memory();
+    if (counts && !SANITIZED && peak > plan.total)
+      fail_msg("song %zu: %zu bytes planned, %zu taken", i, plan.total, peak);
+    ace_result_free(result);
+    ace_request_free(r);
+  }
+  ace_engine_close(e);
+}
+
+static void refuse(ace_engine *e, const char *duration, const char *batch, const char *remedy) {
+  ace_error err = {0};
+  engine_memory plan;
+  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
+  ace_request_set(r, "caption", "a test", NULL);
+  ace_request_set(r, "duration", duration, NULL);
+  ace_request_set(r, "batch_size", batch, NULL);
+  assert_int_not_equal(engine_memory_of(e, r, &plan, &err), ACE_OK);
+  expect_error(&err, ACE_ENOMEM, "MiB are allowed", remedy);
+  ace_request_free(r);
+}
+
+/* Who asks for too much is told what would fit, not only that it does not. */
+static void test_refusals_say_what_fits(void **state) {
+  ace_error err;
+  ace_engine_options options = {.threads = 1};
+  ace_engine *e = engine_open_random("tiny", 1, &options, &err);
+  if (!e) fail_msg("%s", err.message);
+  e->memory = load_own_memory() + ((size_t)200 << 20);
+  refuse(e, "400", "8", "batch_size 1 would fit");
+  refuse(e, "600", "1", " s would fit");
+  e->memory = 1 << 20;
+  refuse(e, "30", "1", "10 s need");
+  ace_engine_close(e);
+}
+
 /* ---- bench ------------------------------------------------------------------------------------------------------- */
 
 static double number(const json_t *object, const char *key) {
@@ -184,10 +262,16 @@ static void test_cancelled(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_published_sizes),        cmocka_unit_test(test_same_seed_same_weights),
-      cmocka_unit_test(test_numbers_are_normal),     cmocka_unit_test(test_unknown_names_are_refused),
-      cmocka_unit_test(test_stages_have_their_keys), cmocka_unit_test(test_language_model_has_its_keys),
-      cmocka_unit_test(test_memory_has_its_keys),    cmocka_unit_test(test_cancelled),
+      cmocka_unit_test(test_published_sizes),
+      cmocka_unit_test(test_same_seed_same_weights),
+      cmocka_unit_test(test_numbers_are_normal),
+      cmocka_unit_test(test_unknown_names_are_refused),
+      cmocka_unit_test(test_plan_holds),
+      cmocka_unit_test(test_refusals_say_what_fits),
+      cmocka_unit_test(test_stages_have_their_keys),
+      cmocka_unit_test(test_language_model_has_its_keys),
+      cmocka_unit_test(test_memory_has_its_keys),
+      cmocka_unit_test(test_cancelled),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -239,8 +239,10 @@ static void note_encoding(void *user, const ace_progress *p) {
 
 static void a_drawn_source_is_the_item_s_own(void **state) {
   const fixture *f = *state;
-  enum { SMALL = 200 << 20 }; /* enough for a part of the source at a time */
-  ace_engine *small = songs_engine(&f->songs, NULL, 1, SMALL);
+  ace_request *one = request(PAIRS("task_type", "cover-nofsq", "src_audio", f->song, "vae_encode", "sample"));
+  /* enough for a part of the source at a time */
+  ace_engine *small = songs_engine(&f->songs, NULL, 1, songs_least_memory(&f->songs, one));
+  ace_request_free(one);
   ace_result *both = generate(f->turbo, PAIRS("task_type", "cover-nofsq", "src_audio", f->song, "batch_size", "2",
                                               "seeds", "7,8", "vae_encode", "sample"));
   ace_result *alone =
@@ -528,9 +530,11 @@ static void refusals_name_the_field(void **state) {
   refused(f->turbo, PAIRS("task_type", "repaint", "src_audio", f->silence, "repainting_start", "9"),
           "repainting_start: 9 s");
   refused(f->turbo, PAIRS("task_type", "extract", "src_audio", f->silence, "track_name", "bass"), "base model");
-  enum { SMALL = 60 << 20 }; /* enough for a song, not for making latents of a recording */
-  ace_engine *small = songs_engine(&f->songs, NULL, 1, SMALL);
-  refused(small, PAIRS("task_type", "repaint", "src_audio", f->song), "MiB of working memory");
+  ace_request *silent = request(PAIRS("task_type", "repaint", "src_audio", f->silence));
+  /* enough for a song, not for making latents of a recording */
+  ace_engine *small = songs_engine(&f->songs, NULL, 1, songs_least_memory(&f->songs, silent));
+  ace_request_free(silent);
+  refused(small, PAIRS("task_type", "repaint", "src_audio", f->song), "take a shorter source");
   ace_result_free(generate(small, PAIRS("task_type", "repaint", "src_audio", f->silence)));
   ace_engine_close(small);
 }

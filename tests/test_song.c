@@ -64,8 +64,9 @@ static void batch_item_is_the_song_alone(void **state) {
   }
   assert_false(same_sound(ace_result_audio(batch, 0), ace_result_audio(batch, 1)));
   ace_engine_close(e);
-  enum { SMALL = 12 << 20 };
-  e = open_engine(*state, 2, SMALL);
+  ace_request *three = request(PAIRS("batch_size", "3"));
+  e = open_engine(*state, 2, songs_least_memory(*state, three));
+  ace_request_free(three);
   ace_result *split = generate(e, PAIRS("batch_size", "3", "seeds", "11,12,13", "infer_method", "sde"));
   for (int i = 0; i < 3; i++) assert_true(same_sound(ace_result_audio(batch, i), ace_result_audio(split, i)));
   ace_result_free(split);

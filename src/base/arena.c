@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ARENA_ASAN 1
@@ -74,4 +75,10 @@ size_t arena_mark(const arena *a) {
 void arena_release(arena *a, size_t mark) {
   if (a->base && mark < a->used) POISON(a->base + mark, a->used - mark);
   a->used = mark;
+}
+
+void arena_trim(arena *a) {
+  if (!a->base) return;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), from = (a->used + page - 1) / page * page;
+  if (from < a->capacity) madvise(a->base + from, a->capacity - from, MADV_DONTNEED);
 }

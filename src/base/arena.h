@@ -33,5 +33,7 @@ void arena_close(arena *a);
 void *arena_alloc(arena *a, size_t bytes);
 size_t arena_mark(const arena *a);
 void arena_release(arena *a, size_t mark);
+/* Gives the memory behind the present mark back to the system; it comes back, zeroed, when it is written again. */
+void arena_trim(arena *a);
 
 #endif

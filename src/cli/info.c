@@ -7,12 +7,14 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/folders.h"
+#include "cli/info_plan.h"
 #include "cli/model_info.h"
 
 static const cli_flag flags[] = {{"models", 0, "DIR", "The folder, the same as the operand"},
                                  {"hash", 0, NULL, "Also the SHA-256 of each model, which takes a while"},
                                  {"json", 0, NULL, "As one JSON object"},
                                  {"quiet", 'q', NULL, "No progress"},
+                                 INFO_PLAN_FLAGS,
                                  {0}};
 
 typedef struct listing {
@@ -156,6 +158,11 @@ static int run(const args *a, report *r) {
   ace_error err = {0};
   listing l = {.folder = folder_models(a->n_operands ? a->operand[0] : args_value(a, "models"), &err)};
   if (!l.folder) return report_failure(r, &err);
+  if (args_on(a, "plan")) {
+    int code = info_plan(a, l.folder, r);
+    free(l.folder);
+    return code;
+  }
   l.single = model_looks_like(l.folder);
   ace_callbacks notify = report_callbacks(r);
   if (args_on(a, "json")) notify.progress = NULL;

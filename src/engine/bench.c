@@ -292,7 +292,8 @@ static ace_status measure_song(ace_engine *e, const bench_options *o, const ace_
   song_job job = {.request = r, .family = engine_family(e), .items = o->batch};
   for (int i = 0; i < o->batch; i++) job.seeds[i] = (uint32_t)i;
   song_plan plan;
-  ace_status status = song_make_plan(&models, &job, (size_t)engine_budget(e), &plan, err);
+  song_budget budget = engine_budget(e);
+  ace_status status = song_make_plan(&models, &job, &budget, &plan, err);
   bool whole = o->stages == 0;
   if (status == ACE_OK && whole) status = render_once(e, &models, &job, &plan, notify, err);
   size_t peak = load_peak_memory();
@@ -310,7 +311,7 @@ static ace_status measure_song(ace_engine *e, const bench_options *o, const ace_
     json_object_set_new(found, "ceilings", ceilings_json(&m));
     json_object_set_new(
         found, "memory",
-        json_pack("{s:I, s:I}", "planned_bytes", (json_int_t)plan.bytes, "peak_bytes", (json_int_t)peak));
+        json_pack("{s:I, s:I}", "planned_bytes", (json_int_t)plan.memory.total, "peak_bytes", (json_int_t)peak));
     json_object_set_new(found, "machine", machine_json(&m));
   }
   json_decref(stages);

@@ -48,8 +48,24 @@ ace_status engine_missing(const char *folder, const char *name, engine_kind kind
 ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err);
 /* Makes sure that the language model is open. */
 ace_status engine_need_lm(ace_engine *e, ace_error *err);
-/* Bytes that a job may use: the engine's budget, or most of what the system reports as available. */
-uint64_t engine_budget(const ace_engine *e);
+/* What a song may take: the engine's limit for the whole process, or most of what the system reports as available. */
+song_budget engine_budget(const ace_engine *e);
+/* Working memory that a job may take whose mapped weights are `weights` bytes: what the limit leaves beside them and
+ * the process as it is. */
+size_t engine_room(const ace_engine *e, size_t weights);
+
+/* Memory of a request before it runs. */
+typedef struct engine_memory {
+  song_plan song;
+  size_t think_weights, think_memory; /* of the language model, when it is asked: mapped weights, working memory */
+  size_t total;                       /* of the fullest moment */
+  song_budget budget;
+} engine_memory;
+
+/* What ace_generate would plan now. Reads the recordings that the request names. Fails as ace_generate would. */
+ace_status engine_memory_of(ace_engine *e, const ace_request *request, engine_memory *out, ace_error *err);
+/* As a JSON object, a new reference. */
+json_t *engine_memory_json(const engine_memory *plan);
 
 /* Hashes of the opened models as a JSON object {"diffusion": {"name", "sha256"}, ...}, a new reference; NULL on
  * failure. Each is computed once per file state and remembered in the cache folder. `p`: the job that this is a part

@@ -83,7 +83,8 @@ tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks 
 static ace_status render(ace_engine *e, const song_models *models, const song_job *job, const ace_callbacks *notify,
                          progress *p, song_latents *latents, audio_buffer *out, ace_error *err) {
   song_plan plan;
-  ace_status status = song_make_plan(models, job, (size_t)engine_budget(e), &plan, err);
+  song_budget budget = engine_budget(e);
+  ace_status status = song_make_plan(models, job, &budget, &plan, err);
   if (status != ACE_OK) return status;
   tens_ctx *c = engine_context(e, plan.bytes, notify, err);
   if (!c) return err->status;
@@ -202,7 +203,8 @@ ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *pla
   engine_recordings in = {.source = {0}};
   status = engine_load_recordings(e, r, &in, &job, err);
   song_models models = engine_models(e);
-  if (status == ACE_OK) status = song_make_plan(&models, &job, (size_t)engine_budget(e), plan, err);
+  song_budget budget = engine_budget(e);
+  if (status == ACE_OK) status = song_make_plan(&models, &job, &budget, plan, err);
   engine_free_recordings(&in);
   ace_request_free(r);
   return status;

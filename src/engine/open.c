@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/load.h"
 #include "engine/random.h"
 #include "tensor/cpu/isa.h"
 
@@ -214,16 +215,28 @@ char *ace_engine_describe(const ace_engine *e) {
   return text;
 }
 
-uint64_t engine_budget(const ace_engine *e) {
-  if (e->memory) return e->memory;
-  /* Most of what the kernel thinks it can give without swapping. */
+/* Most of what the kernel thinks it can give without swapping. */
+static size_t available(void) {
   const double share = 0.8;
-  const uint64_t unknown = (uint64_t)2 << 30;
+  const size_t unknown = (size_t)2 << 30;
   FILE *f = fopen("/proc/meminfo", "r");
   if (!f) return unknown;
   char line[128];
   unsigned long long kib = 0;
   while (kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
   fclose(f);
-  return kib ? (uint64_t)((double)kib * 1024 * share) : unknown;
+  return kib ? (size_t)((double)kib * 1024 * share) : unknown;
+}
+
+song_budget engine_budget(const ace_engine *e) {
+  song_budget b = {.process = load_own_memory(), .threads = pool_threads(e->threads), .soft = e->memory == 0};
+  if (e->lm && b.soft) b.process += ckpt_mapped_bytes(e->lm->model->checkpoint, ""); /* else engine_think releases it */
+  b.bytes = b.soft ? b.process + available() : (size_t)e->memory;
+  return b;
+}
+
+size_t engine_room(const ace_engine *e, size_t weights) {
+  if (!e->memory) return available();
+  size_t taken = load_own_memory() + weights;
+  return e->memory > taken ? (size_t)e->memory - taken : 0;
 }

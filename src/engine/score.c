@@ -64,9 +64,10 @@ static ace_status see_map(void *user, int level, const float *map, ace_error *er
 /* Fills a stack for each level. */
 static ace_status view_levels(viewing *v, const double *levels, int n, progress *p, ace_error *err) {
   song_plan plan;
-  size_t budget = (size_t)engine_budget(v->engine), stacks = 0;
+  size_t budget = engine_room(v->engine, ckpt_mapped_bytes(v->models.dit->checkpoint, "")), stacks = 0;
+  song_budget song = engine_budget(v->engine);
   look_job look = {.latents = &v->result->latents[v->item], .levels = levels, .n_levels = n, .see = see_map, .user = v};
-  ace_status status = song_make_plan(&v->models, &v->job, budget, &plan, err);
+  ace_status status = song_make_plan(&v->models, &v->job, &song, &plan, err);
   if (status != ACE_OK) return status;
   for (int i = 0; i < n && status == ACE_OK; i++) {
     status = align_open(&v->stack[i], (int64_t)v->words.n, v->words.patches, err);
@@ -257,7 +258,7 @@ static ace_status score_codes(ace_engine *e, const ace_request *r, const char *c
   if (status != ACE_OK) return status;
   understanding u = {.p = p, .notify = notify, .each = token_work(e), .left = work};
   plan_how how = {.threads = e->threads,
-                  .memory = (size_t)engine_budget(e),
+                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = tokens_done,

@@ -77,7 +77,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
                  const ace_callbacks *notify, ace_error *err) {
   asking a = {.notify = notify};
   plan_how how = {.threads = e->threads,
-                  .memory = (size_t)engine_budget(e),
+                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = token_done,
@@ -162,7 +162,8 @@ char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, con
 
 static char *codes_of(ace_engine *e, const audio_buffer *b, const ace_callbacks *notify, ace_error *err) {
   size_t bytes = 0, n;
-  int64_t core = recording_plan(e->dit, e->vae, b, (size_t)engine_budget(e), &bytes);
+  int64_t core =
+      recording_plan(e->dit, e->vae, b, engine_room(e, ckpt_mapped_bytes(e->dit->checkpoint, "tokenizer.")), &bytes);
   if (core == 0) {
     ace_fail(err, ACE_ENOMEM, "memory: a recording of this length needs %zu MiB; raise the limit", bytes >> 20);
     return NULL;

@@ -136,7 +136,7 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
   if (status != ACE_OK) return status;
   thinking t = {.p = p, .notify = notify, .each = token_work(e), .left = engine_think_work(e, r)};
   plan_how how = {.threads = e->threads,
-                  .memory = (size_t)engine_budget(e),
+                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = token_done,
@@ -144,6 +144,7 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
   plan_wish wish = make_wish(r, source_seconds, seeds, notify);
   progress_stage(p, "think", 0);
   status = plan_song_make(e->lm, &wish, &how, song, err);
+  if (e->memory) ckpt_release(e->lm->model->checkpoint, ""); /* the song's models need the room */
   if (status == ACE_OK) progress_advance(p, t.left);
   if (status == ACE_OK && song->asked) status = fill_open_fields(r, &song->metadata, source_seconds, err);
   if (status != ACE_OK) plan_song_free(song);

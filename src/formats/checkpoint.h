@@ -47,6 +47,18 @@ int ckpt_tensor_count(const ckpt *k);
 const st_tensor *ckpt_at(const ckpt *k, int i);
 int64_t ckpt_weight_bytes(const ckpt *k); /* in its files */
 int64_t ckpt_memory_bytes(const ckpt *k); /* of weights as a model uses them: less than those as int8 */
+
+/* ---- what of it is in main memory ---- */
+
+/* Bytes of the tensors whose names begin with `prefix` ("": all) that are mapped from a file: they come into memory
+ * when they are read, and can leave it again. 0 for a checkpoint that never was a folder. */
+size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix);
+/* Bytes that stay in memory until the checkpoint closes: rearranged and converted copies, and all of a checkpoint that
+ * never was a folder. */
+size_t ckpt_kept_bytes(const ckpt *k);
+/* Lets those mapped tensors leave main memory; whoever reads them again waits for the file. */
+void ckpt_release(const ckpt *k, const char *prefix);
+
 /* Memory that lives as long as the checkpoint, 64-byte aligned, for rearranged weights. NULL when out of memory. */
 void *ckpt_alloc(ckpt *k, size_t bytes);
 /* SHA-256 of the weight files and config.json (names and contents, in sorted order) as 64 hex digits plus NUL. Cached

@@ -1,7 +1,9 @@
 /* The identity of a checkpoint: SHA-256 over, for config.json and each weight file in the order of their names, the
  * name with its NUL, the length as 8 little-endian bytes, and the content. */
+#define _GNU_SOURCE /* madvise */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -27,12 +29,14 @@ static int by_name(const void *a, const void *b) {
   return strcmp(((const hash_part *)a)->name, ((const hash_part *)b)->name);
 }
 
-static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size) {
+/* mapped: pages leave memory once they are hashed. */
+static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size, bool mapped) {
   for (size_t at = 0; at < size;) {
     size_t n = size - at < SLICE ? size - at : SLICE;
     const ace_callbacks *c = j->notify;
     if (c && c->cancelled && c->cancelled(c->user)) return ace_fail(j->err, ACE_ECANCELED, "%s: cancelled", j->folder);
     hash_add(&j->h, data + at, n);
+    if (mapped) madvise((void *)(data + at), n, MADV_DONTNEED);
     at += n;
     j->done += n;
     if (c && c->progress) {
@@ -57,7 +61,7 @@ static ace_status add_part(hash_job *j, const hash_part *part) {
   for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)part->size >> (8 * i));
   hash_add(&j->h, part->name, strlen(part->name) + 1);
   hash_add(&j->h, length, sizeof length);
-  ace_status status = add_slices(j, part->path ? m.data : part->data, part->size);
+  ace_status status = add_slices(j, part->path ? m.data : part->data, part->size, part->path != NULL);
   file_map_close(&m);
   return status;
 }

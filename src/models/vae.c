@@ -115,6 +115,7 @@ vae *vae_from(ckpt *checkpoint, int parts, ace_error *err) {
   ckpt_reader r = {.checkpoint = m->checkpoint, .err = err};
   if (parts & VAE_ENCODER) load_encoder(&r, &m->encoder, &m->cfg);
   if (parts & VAE_DECODER && !r.failed) load_decoder(&r, &m->decoder, &m->cfg);
+  ckpt_release(checkpoint, ""); /* what is read from here on are rearranged copies */
   if (r.failed) {
     vae_close(m);
     return NULL;

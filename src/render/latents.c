@@ -5,7 +5,7 @@
 
 #include "models/cost.h"
 
-const int64_t latents_tile[LATENTS_TILES] = {256, 128, 64, 32, 16};
+const int64_t latents_tile[LATENTS_TILES] = {128, 64, 32, 16};
 
 ace_status latents_check(const vae *v, int channels, int64_t width, const char *what, ace_error *err) {
   if (v->cfg.encoder_hidden != 2 * width)

@@ -14,8 +14,8 @@
 #include "render/progress.h"
 
 /* Frames that a tile of the autoencoder contributes: tried from the largest down until the memory allows one. A second
- * of sound is 25 frames. */
-enum { LATENTS_TILES = 5 };
+ * of sound is 25 frames. The published decoder stays below 1 GB with the largest, its weights included. */
+enum { LATENTS_TILES = 4 };
 extern const int64_t latents_tile[LATENTS_TILES];
 
 /* Whether the autoencoder takes that many channels and makes latents of that width; `what` names the recording. */

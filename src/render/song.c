@@ -83,6 +83,13 @@ static ace_status check_latents(const float *x, int64_t n, ace_error *err) {
   return ACE_OK;
 }
 
+/* Mapped weights and the memory of tensors go back to the system. */
+static void release_all(tens_ctx *c, const song_models *m) {
+  ckpt_release(m->text->checkpoint, "");
+  ckpt_release(m->dit->checkpoint, "");
+  tens_trim(c);
+}
+
 static ace_status diffuse_all(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan,
                               const song_inputs *in, song_noise *drawn, progress *p, song_latents *latents,
                               ace_error *err) {
@@ -90,11 +97,12 @@ static ace_status diffuse_all(tens_ctx *c, const song_models *m, const song_job 
   for (int first = 0; first < job->items; first += plan->group) {
     int group = job->items - first < plan->group ? job->items - first : plan->group;
     tens_mark mark = tens_here(c);
-    tens *x = song_diffuse(c, m, job, in, drawn, first, group, p);
+    tens *x = song_diffuse(c, m, job, in, plan, drawn, first, group, p);
     if (!x) return tens_error(c, err);
     for (int i = 0; i < group; i++)
       memcpy(latents[first + i].x, tens_f32(x) + i * each, (size_t)each * sizeof *latents->x);
     tens_release(c, mark);
+    if (plan->release) release_all(c, m);
   }
   ace_status status = ACE_OK;
   for (int i = 0; i < job->items && status == ACE_OK; i++) status = check_latents(latents[i].x, each, err);
@@ -198,7 +206,9 @@ ace_status song_render(tens_ctx *c, const song_models *m, const song_job *job, c
   memset(latents, 0, (size_t)job->items * sizeof *latents);
   if (out) memset(out, 0, (size_t)job->items * sizeof *out);
   progress_stage(p, "encode", 0);
+  if (plan->release) release_all(c, m); /* what earlier jobs left */
   ace_status status = song_make_ready(c, m, job, plan, p, &ready, err);
+  if (plan->release) tens_trim(c);
   if (status == ACE_OK) status = open_latents(m, job, ready.in.frames, latents, err);
   if (status == ACE_OK) status = diffuse_all(c, m, job, plan, &ready.in, &ready.drawn, p, latents, err);
   if (status == ACE_OK && out) status = decode_all(c, m, job, plan, &ready.in, &ready.source, latents, p, out, err);

@@ -37,17 +37,50 @@ typedef struct song_job {
   const audio_buffer *source;    /* stereo at the autoencoder's rate, when task_reads_source; else NULL */
 } song_job;
 
+/* What a job may take of main memory. */
+typedef struct song_budget {
+  size_t bytes;   /* for the whole process */
+  size_t process; /* that it takes before the job: its own pages, and mapped weights that nobody will release */
+  int threads;
+  bool soft; /* nobody set a limit: where mapped weights do not fit, the system may read them again and again */
+} song_budget;
+
+typedef enum song_phase {
+  SONG_ENCODE,    /* recordings become latents */
+  SONG_CONDITION, /* prompts become what the transformer attends to */
+  SONG_DIFFUSE,
+  SONG_DECODE,
+  SONG_PHASES
+} song_phase;
+
+/* "encode", ... */
+const char *song_phase_name(song_phase phase);
+
+/* Bytes of main memory, by phase; `process` and `scratch` stay through all of them. */
+typedef struct song_memory {
+  size_t process, scratch;
+  size_t weights[SONG_PHASES]; /* mapped ones that were read */
+  size_t arena[SONG_PHASES];   /* tensors */
+  size_t host[SONG_PHASES];    /* noise, latents, recordings, sound */
+  size_t total;                /* of the fullest phase */
+} song_memory;
+
 /* How a job is cut so that it fits the memory. Results do not depend on it. */
 typedef struct song_plan {
   int group;    /* items that are diffused together */
-  int64_t core; /* frames a decoder tile contributes */
-  size_t bytes; /* working memory that this takes */
+  int64_t core; /* frames a tile of the autoencoder contributes */
+  bool release; /* weights leave memory when their phase is over, tensors too */
+  bool stream;  /* even so mapped weights do not fit (only under a soft budget) */
+  size_t bytes; /* capacity of the context */
+  song_memory memory;
 } song_plan;
 
 /* Refuses what cannot be rendered, before anything is computed: a region outside of the source, codes that are none. */
 ace_status song_check(const song_models *m, const song_job *job, ace_error *err);
-/* Chooses the largest group and tile within `budget` bytes; ACE_ENOMEM with what would fit when nothing does. */
-ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err);
+/* Chooses the largest group and tile within the budget, and releases weights where that is not enough; ACE_ENOMEM with
+ * what would fit when nothing does. */
+ace_status song_make_plan(const song_models *m, const song_job *job, const song_budget *budget, song_plan *plan,
+                          ace_error *err);
 /* Work of the whole job, in floating-point operations, for progress_start. `sound`: the latents are decoded. */
 double song_work(const song_models *m, const song_job *job, bool sound);
 

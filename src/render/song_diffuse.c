@@ -165,14 +165,22 @@ static tens *start_noise(tens_ctx *c, const song_job *job, const song_inputs *in
   return sampler_retake(c, noise, other, job->request->retake_variance);
 }
 
-tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,
-                   int first, int group, progress *p) {
+/* What made the conditions is not read again before the next group. */
+static void release_encoders(const song_models *m) {
+  static const char *const parts[] = {"encoder.", "tokenizer.", "detokenizer."};
+  ckpt_release(m->text->checkpoint, "");
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) ckpt_release(m->dit->checkpoint, parts[i]);
+}
+
+tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, const song_plan *plan,
+                   song_noise *drawn, int first, int group, progress *p) {
   sampler_condition main, other;
   shared_parts shared = make_shared(c, m, job, in, drawn, first, group);
   bool edit = in->task->edit, two = in->other_text.n > 0 && !edit;
   if (!make_condition(c, m, &shared, in, true, group, &main)) return NULL;
   if (two && !make_condition(c, m, &shared, in, false, group, &other)) return NULL;
   if (edit && !source_condition(c, m, &shared, in, group, &main, &other)) return NULL;
+  if (plan && plan->release) release_encoders(m);
   tens *clean = shared.hints ? shared.hints : shared.clean;
   tens *start = shared.hints || edit ? clean : shared.source;
   if (shared.rows != group) clean = repeat(c, clean, group), start = repeat(c, start, group);

@@ -65,9 +65,20 @@ bool song_condition(tens_ctx *c, const song_models *m, const song_job *job, cons
                     const song_noise *drawn, int first, int group, sampler_condition *out);
 
 /* Diffuses items first..first+group-1 into latents [group, T, 64], which live in the context. `p` may be NULL. When the
- * context only plans, `drawn` may be NULL. */
-tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, song_noise *drawn,
-                   int first, int group, progress *p);
+ * context only plans, `drawn` and `plan` may be NULL. */
+tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in, const song_plan *plan,
+                   song_noise *drawn, int first, int group, progress *p);
+
+/* Peaks of tens_peak in a context for one worker. */
+typedef struct song_arenas {
+  size_t encode, diffuse, decode, most;
+} song_arenas;
+
+/* diffuse is 0 after a failure. */
+song_arenas song_arenas_of(const song_models *m, const song_job *job, const song_inputs *in, int group, int64_t core,
+                           ace_error *err);
+song_memory song_memory_of(const song_models *m, const song_job *job, const song_inputs *in, const song_budget *b,
+                           const song_arenas *a, bool release);
 
 /* Parts of song_work; a step's is that of one item, the source's that of all. */
 double song_step_work(const song_models *m, const song_inputs *in, const sampler_params *p, int step);

@@ -1,60 +1,139 @@
 /* song_plan.c - memory and work of a job, from shapes alone: the very calls of the run are walked through in a context
  * that only counts.
  */
+#include <stdio.h>
+
 #include "models/cost.h"
 #include "render/latents.h"
 #include "render/song_inner.h"
 
-static size_t diffuse_memory(const song_models *m, const song_job *job, const song_inputs *in, int group,
-                             ace_error *err) {
-  tens_ctx *c = tens_open(&(tens_options){.plan = true}, err);
-  if (!c) return 0;
-  tens *latents = song_diffuse(c, m, job, in, NULL, 0, group, NULL);
-  size_t bytes = latents ? tens_peak(c) : 0;
-  if (!latents) tens_error(c, err);
-  tens_close(c);
-  return bytes;
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
+
+/* Tiles from this size on cost little more than one; smaller ones are worth releasing weights first. */
+static const int64_t GOOD_TILE = 64;
+
+typedef struct choosing {
+  const song_models *m;
+  const song_job *job;
+  const song_inputs *in;
+  const song_budget *b;
+} choosing;
+
+static bool over(const song_memory *s, song_phase phase, size_t budget) {
+  return s->process + s->scratch + s->weights[phase] + s->arena[phase] + s->host[phase] > budget;
 }
 
-/* Frames of the largest tile in a signal of `frames`. */
-static int64_t tile_frames(int64_t frames, int64_t core, int64_t halo) {
-  return core + 2 * halo < frames ? core + 2 * halo : frames;
+/* The system may take mapped weights away and read them again: they do not count. */
+static void forgive_weights(song_memory *s) {
+  s->total = 0;
+  for (int i = 0; i < SONG_PHASES; i++) {
+    size_t phase = s->process + s->scratch + s->arena[i] + s->host[i];
+    s->weights[i] = 0;
+    if (phase > s->total) s->total = phase;
+  }
 }
 
-/* Recordings are encoded and the song is decoded in tiles of the same size. */
-static size_t tile_memory(const song_models *m, const song_job *job, const song_inputs *in, int64_t core) {
-  const vae_config *v = &m->vae->cfg;
-  size_t bytes = vae_decode_memory(m->vae, tile_frames(in->frames, core, vae_decoder_halo(v)));
-  int64_t longest = job->reference ? m->dit->cfg.timbre_frames : 0;
-  if (in->encodes && in->region.samples / v->hop > longest) longest = in->region.samples / v->hop;
-  if (longest == 0) return bytes;
-  size_t encode = vae_encode_memory(m->vae, tile_frames(longest, core, vae_encoder_halo(v)));
-  return encode > bytes ? encode : bytes;
+/* Makes items fewer or tiles smaller until everything fits: what is largest first. False when it cannot; the plan is
+ * then the smallest there is. */
+static bool fit(const choosing *c, bool release, bool stream, int64_t least_core, song_plan *plan, ace_error *err) {
+  int group = c->job->items, tile = 0;
+  while (tile + 1 < LATENTS_TILES && latents_tile[tile] < least_core) tile++;
+  for (;;) {
+    song_arenas a = song_arenas_of(c->m, c->job, c->in, group, latents_tile[tile], err);
+    if (a.diffuse == 0) return false;
+    *plan = (song_plan){.group = group,
+                        .core = latents_tile[tile],
+                        .release = release,
+                        .stream = stream,
+                        .bytes = a.most,
+                        .memory = song_memory_of(c->m, c->job, c->in, c->b, &a, release)};
+    song_memory *s = &plan->memory;
+    if (stream) forgive_weights(s);
+    if (s->total <= c->b->bytes) return true;
+    bool smaller_tile = tile + 1 < LATENTS_TILES && latents_tile[tile + 1] >= least_core;
+    bool diffuse = release ? over(s, SONG_CONDITION, c->b->bytes) || over(s, SONG_DIFFUSE, c->b->bytes)
+                           : a.diffuse >= a.encode && a.diffuse >= a.decode;
+    if (group > 1 && (diffuse || !smaller_tile)) group = (group + 1) / 2;
+    else if (smaller_tile) tile++;
+    else return false;
+  }
 }
 
-ace_status song_make_plan(const song_models *m, const song_job *job, size_t budget, song_plan *plan, ace_error *err) {
+/* The best plan that fits; false, and the smallest one, when none does. */
+static bool choose(const choosing *c, song_plan *plan, ace_error *err) {
+  return fit(c, false, false, GOOD_TILE, plan, err) || fit(c, true, false, 0, plan, err) ||
+         (c->b->soft && fit(c, true, true, 0, plan, err));
+}
+
+/* ---- refusing ---------------------------------------------------------------------------------------------------- */
+
+static bool would_fit(const choosing *c, int items, double duration, size_t *needed) {
+  ace_request *request = ace_request_copy(c->job->request);
+  song_job job = *c->job;
+  job.items = items;
+  job.request = request;
+  song_inputs in;
+  song_plan plan = {0};
+  bool fits = false;
+  if (request) {
+    request->duration = duration;
+    if (song_inputs_make(c->m, &job, &in, NULL) == ACE_OK)
+      fits = choose(&(choosing){c->m, &job, &in, c->b}, &plan, NULL);
+    song_inputs_free(&in);
+  }
+  ace_request_free(request);
+  *needed = plan.memory.total;
+  return fits;
+}
+
+/* The longest whole number of seconds of one item that fits; 0: none. */
+static int fitting_duration(const choosing *c, size_t *least) {
+  const int shortest = 10;
+  double asked = (double)c->in->frames * c->m->vae->cfg.hop / c->m->vae->cfg.sampling_rate;
+  int low = 0, high = (int)asked;
+  size_t needed;
+  if (!would_fit(c, 1, shortest, least)) return 0;
+  for (low = shortest; high - low > 1;) {
+    int middle = (low + high) / 2;
+    if (would_fit(c, 1, middle, &needed)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/* Says what the job needs, what is allowed, and what would fit. */
+static ace_status refuse(const choosing *c, const song_plan *plan, ace_error *err) {
+  char remedy[128];
+  size_t needed = plan->memory.total, least = needed;
+  int items = c->job->items, seconds = 0;
+  bool free_length = !c->job->source && c->in->n_codes == 0;
+  while (items > 0 && !would_fit(c, items, c->job->request->duration, &least)) items--;
+  if (items == 0 && free_length) seconds = fitting_duration(c, &least);
+  if (items > 0) snprintf(remedy, sizeof remedy, "batch_size %d would fit", items);
+  else if (seconds > 0) snprintf(remedy, sizeof remedy, "one of %d s would fit", seconds);
+  else if (free_length) snprintf(remedy, sizeof remedy, "10 s need %zu MiB", (least >> 20) + 1);
+  else snprintf(remedy, sizeof remedy, "take a shorter %s", c->job->source ? "source" : "list of codes");
+  return ace_fail(err, ACE_ENOMEM,
+                  "memory: %d song%s of %.1f s need%s %zu MiB, %zu MiB are allowed; %s, or raise the limit",
+                  c->job->items, c->job->items > 1 ? "s" : "",
+                  (double)c->in->frames * c->m->vae->cfg.hop / c->m->vae->cfg.sampling_rate,
+                  c->job->items > 1 ? "" : "s", (needed >> 20) + 1, c->b->bytes >> 20, remedy);
+}
+
+ace_status song_make_plan(const song_models *m, const song_job *job, const song_budget *budget, song_plan *plan,
+                          ace_error *err) {
+  ace_error own = {0};
+  if (!err) err = &own;
   song_inputs in;
   ace_status status = song_inputs_make(m, job, &in, err);
-  size_t diffuse = 0, decode = 0;
-  int group = job->items;
-  for (; status == ACE_OK; group = (group + 1) / 2) {
-    diffuse = diffuse_memory(m, job, &in, group, err);
-    if (diffuse == 0) status = err ? err->status : ACE_EINTERNAL;
-    if (diffuse <= budget || group == 1) break;
+  if (status == ACE_OK) {
+    const choosing c = {m, job, &in, budget};
+    ace_error planning = {0};
+    if (!choose(&c, plan, &planning)) {
+      if (planning.status == ACE_OK) status = refuse(&c, plan, err);
+      else *err = planning, status = planning.status;
+    }
   }
-  int core = 0;
-  for (; status == ACE_OK; core++) {
-    decode = tile_memory(m, job, &in, latents_tile[core]);
-    if (decode <= budget || core == LATENTS_TILES - 1) break;
-  }
-  size_t bytes = diffuse > decode ? diffuse : decode;
-  if (status == ACE_OK && bytes > budget)
-    status =
-        ace_fail(err, ACE_ENOMEM,
-                 "memory: one item of this length needs %zu MiB of working memory, %zu MiB are allowed; %s or raise "
-                 "the limit",
-                 (bytes >> 20) + 1, budget >> 20, job->source ? "take a shorter source" : "shorten duration");
-  if (status == ACE_OK) *plan = (song_plan){.group = group, .core = latents_tile[core], .bytes = bytes};
   song_inputs_free(&in);
   return status;
 }

@@ -116,7 +116,7 @@ static ace_status choose_models(service *s, const service_options *o, ace_error 
 
 static void detect(service *s, const service_options *o) {
   ace_engine measure = {.memory = o->memory};
-  s->state.machine = tier_detect(engine_budget(&measure));
+  s->state.machine = tier_detect(o->memory ? o->memory : engine_room(&measure, 0));
   json_t *usual = tier_defaults(&s->state.machine);
   s->state.lm_allowed = o->init_lm >= 0 ? o->init_lm > 0 : json_is_true(json_object_get(usual, "init_lm"));
   json_decref(usual);

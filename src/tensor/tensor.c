@@ -230,6 +230,10 @@ void tens_release(tens_ctx *c, tens_mark mark) {
   arena_release(&c->nodes, mark.nodes);
 }
 
+void tens_trim(tens_ctx *c) {
+  arena_trim(&c->data);
+}
+
 tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x) {
   const tens_node *n = x ? node_of(c, x) : NULL;
   if (!n || (size_t)((const uint8_t *)n - c->nodes.base) < mark.nodes) { /* nothing, or made before the mark */

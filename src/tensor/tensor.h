@@ -84,6 +84,8 @@ typedef struct tens_mark {
 
 tens_mark tens_here(const tens_ctx *c);
 void tens_release(tens_ctx *c, tens_mark mark);
+/* Gives memory that no tensor uses any more back to the system. */
+void tens_trim(tens_ctx *c);
 /* Releases to `mark` but keeps x: data made after the mark is moved down there, data from before or from elsewhere
  * stays. Other tensors made after the mark are gone, also those that shared x's data. NULL for x NULL. */
 tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x);

@@ -1,0 +1,37 @@
+/* checkpoint_resident.c - what of a checkpoint is in main memory, and how it leaves again. */
+#define _GNU_SOURCE /* madvise */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "formats/checkpoint_inner.h"
+
+static bool begins(const char *name, const char *prefix) {
+  return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix) {
+  size_t bytes = 0;
+  for (int i = 0; i < k->n_entries && !k->memory; i++) {
+    const ckpt_entry *e = &k->entries[i];
+    bool copied = e->wide || e->small || e->moved; /* the copy is what is read */
+    if (!copied && begins(e->tensor->name, prefix)) bytes += e->tensor->size;
+  }
+  return bytes;
+}
+
+size_t ckpt_kept_bytes(const ckpt *k) {
+  return k->copied + k->memory_bytes;
+}
+
+void ckpt_release(const ckpt *k, const char *prefix) {
+  if (k->memory) return;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (int i = 0; i < k->n_entries; i++) {
+    const st_tensor *t = k->entries[i].tensor;
+    if (!begins(t->name, prefix) || t->size == 0) continue;
+    /* Pages that it shares with its neighbours go too: clean pages of a file only come back. */
+    uintptr_t from = (uintptr_t)t->data / page * page, to = (uintptr_t)t->data + t->size;
+    madvise((void *)from, to - from, MADV_DONTNEED);
+  }
+}
