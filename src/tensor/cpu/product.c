@@ -32,8 +32,9 @@ typedef struct plan {
   int64_t width, taps;               /* as the tiles see them: gathered, taps are part of the width */
   int64_t row_floats;                /* from packed row to packed row */
   int64_t line_floats;               /* for run_lines: the packed rows of a chunk */
-  int64_t group;                     /* taps at once */
-  int64_t span;                      /* input rows that a group reaches over, less one */
+  int64_t packed;                    /* taps whose rows are packed together */
+  int64_t group;                     /* of these, taps at once */
+  int64_t span;                      /* input rows that the packed taps reach over, less one */
   int64_t rows, columns;             /* of a chunk */
   int64_t c_row;                     /* floats from row to row of a chunk's sums */
   int64_t row_blocks, column_blocks; /* of an item */
@@ -59,8 +60,9 @@ static plan make_plan(const cpu_micro *m, tens_ctx *c, const product *p) {
   int64_t tile = cpu_max(m->rows, m->block_rows);
   int64_t spare = room - 1 - (tile - 1) * p->stride; /* rows that taps may reach over, beside those of a full tile */
   int64_t most = cpu_max(1, cpu_min(MAX_TAPS, CPU_PIECE / round_up(cpu_min(a.width, CPU_PIECE), step)));
-  a.group = a.taps > 1 && spare >= reach ? cpu_min(cpu_min(a.taps, most), spare / reach + 1) : 1;
-  a.span = (a.group - 1) * reach;
+  a.packed = a.taps > 1 && spare >= reach ? cpu_min(a.taps, spare / reach + 1) : 1;
+  a.group = cpu_min(a.packed, most);
+  a.span = (a.packed - 1) * reach;
   a.rows = cpu_min(a.gathered ? room : (room - 1 - a.span) / p->stride + 1, MAX_ROWS);
   if (a.rows > tile) a.rows -= a.rows % tile;
   a.row_blocks = cpu_ceil(p->out_rows, a.rows);
@@ -270,14 +272,27 @@ static void pack_part(const chunk *k, const part *q) {
   else pack_rows(k, q);
 }
 
+/* The part of packed taps that n taps from `tap` on are. */
+static part some_taps(const chunk *k, const part *q, int64_t tap, int64_t n) {
+  int64_t dilation = k->a->p->dilation, skip = dilation < 0 ? q->tap + q->taps - tap - n : tap - q->tap;
+  part some = *q;
+  some.x += skip * (dilation < 0 ? -dilation : dilation) * k->a->row_floats;
+  some.tap = tap;
+  some.taps = n;
+  return some;
+}
+
 /* Part after part, each with all columns. */
 static void run_blocks(const chunk *k) {
   const plan *a = k->a;
   for (int64_t at = 0; at < a->width; at += CPU_PIECE)
-    for (int64_t tap = 0; tap < a->taps; tap += a->group) {
-      part q = {k->x, at, cpu_min(CPU_PIECE, a->width - at), tap, cpu_min(a->group, a->taps - tap), false};
+    for (int64_t tap = 0; tap < a->taps; tap += a->packed) {
+      part q = {k->x, at, cpu_min(CPU_PIECE, a->width - at), tap, cpu_min(a->packed, a->taps - tap), false};
       pack_part(k, &q);
-      run_columns(k, &q, 0, k->columns);
+      for (int64_t t = tap; t < tap + q.taps; t += a->group) {
+        part some = some_taps(k, &q, t, cpu_min(a->group, tap + q.taps - t));
+        run_columns(k, &some, 0, k->columns);
+      }
     }
 }
 
