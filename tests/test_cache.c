@@ -39,8 +39,8 @@ static tens *part(tens_ctx *c, const tens *x, int64_t from, int64_t to) {
 }
 
 static op_cache new_cache(tens_ctx *c, tens_dtype dtype, int rows, const int32_t *pages, int most) {
-  op_cache cache = {.k = tens_new(c, dtype, TENS_DIMS(PAGES, PAGE, KV)),
-                    .v = tens_new(c, dtype, TENS_DIMS(PAGES, PAGE, KV)),
+  op_cache cache = {.k = tens_new(c, dtype, TENS_DIMS(PAGES, KV_HEADS, PAGE, DEPTH)),
+                    .v = tens_new(c, dtype, TENS_DIMS(PAGES, KV_HEADS, PAGE, DEPTH)),
                     .table = tens_from(c, TENS_I32, TENS_DIMS(rows, most), pages),
                     .length = tens_new(c, TENS_I32, TENS_DIMS(rows))};
   assert_non_null(cache.length);
@@ -73,7 +73,7 @@ static void check_pieces(const tens_device *device, tens_dtype dtype, double tol
     if (n > LENGTH - at) n = LENGTH - at;
     tens_i32(cache.length)[0] = (int32_t)at;
     assert_true(op_cache_store(c, &cache, part(c, k, at, at + n), part(c, v, at, at + n)));
-    tens *y = op_attention_cached(c, part(c, q, at, at + n), &cache, HEADS, KV_HEADS);
+    tens *y = op_attention_cached(c, part(c, q, at, at + n), &cache, HEADS);
     assert_non_null(y);
     double error = worst(tens_f32(y), tens_f32(whole) + at * Q, n * Q);
     if (!(error < tolerance)) fail_msg("positions %lld..: error %g", (long long)at, error);
@@ -93,6 +93,85 @@ static void pieces_equal_the_whole(void **state) {
     }
 }
 
+/* Many positions at once, cut here and there: the same bits, and those of whole attention but for rounding. */
+static void a_long_text_may_come_in_any_pieces(void **state) {
+  static const int32_t pages[] = {7, 0, 23, 3, 11, 2, 19, 5, 13, 1};
+  static const int64_t cuts[][3] = {{LENGTH}, {OP_CACHED_FEW + 1, LENGTH - OP_CACHED_FEW - 1}, {75, 75}};
+  static const char *const isas[] = {"plain", "avx2", "avx512"};
+  static const struct {
+    tens_dtype dtype;
+    double tolerance;
+  } kinds[] = {{TENS_F32, 4e-6}, {TENS_BF16, 2e-2}};
+  for (int i = 0; i < 6; i++) {
+    const tens_device *device = tens_cpu_isa(isas[i / 2]);
+    if (!device) continue;
+    tens_ctx *c = open_context(device, NULL), *o = open_context(tens_oracle(), NULL);
+    tens *q = normals(c, 1, 1, LENGTH, Q), *k = normals(c, 2, 1, LENGTH, KV), *v = normals(c, 3, 1, LENGTH, KV);
+    tens *whole =
+        op_attention(o, q, k, v, &(op_attn){.heads = HEADS, .kv_heads = KV_HEADS, .causal = true, .window = -1});
+    static float first[LENGTH * Q];
+    for (int cut = 0; cut < 3; cut++) {
+      op_cache cache = new_cache(c, kinds[i % 2].dtype, 1, pages, 10);
+      for (int64_t at = 0, n, p = 0; at < LENGTH; at += n, p++) {
+        n = cuts[cut][p];
+        tens_i32(cache.length)[0] = (int32_t)at;
+        assert_true(op_cache_store(c, &cache, part(c, k, at, at + n), part(c, v, at, at + n)));
+        tens *y = op_attention_cached(c, part(c, q, at, at + n), &cache, HEADS);
+        assert_non_null(y);
+        assert_true(worst(tens_f32(y), tens_f32(whole) + at * Q, n * Q) < kinds[i % 2].tolerance);
+        if (cut == 0) memcpy(first, tens_f32(y), sizeof first);
+        assert_memory_equal(tens_f32(y), first + at * Q, (size_t)(n * Q) * sizeof(float));
+      }
+    }
+    tens_close(c);
+    tens_close(o);
+  }
+}
+
+/* Few positions at once are what they are one by one, bit for bit: a run of words without a choice changes nothing. */
+static void a_few_positions_are_as_if_alone(void **state) {
+  static const int32_t pages[] = {4, 2, 9, 6, 1};
+  for (int kind = 0; kind < 2; kind++) {
+    tens_ctx *c = open_context(NULL, NULL);
+    tens *q = normals(c, 1, 1, 70, Q), *k = normals(c, 2, 1, 70, KV);
+    op_cache cache = new_cache(c, kind ? TENS_BF16 : TENS_F32, 1, pages, 5);
+    assert_true(op_cache_store(c, &cache, part(c, k, 0, 70), part(c, k, 0, 70)));
+    tens_i32(cache.length)[0] = 70 - OP_CACHED_FEW;
+    tens *together = op_attention_cached(c, part(c, q, 70 - OP_CACHED_FEW, 70), &cache, HEADS);
+    assert_non_null(together);
+    for (int at = 70 - OP_CACHED_FEW; at < 70; at++) {
+      tens_i32(cache.length)[0] = at;
+      tens *alone = op_attention_cached(c, part(c, q, at, at + 1), &cache, HEADS);
+      assert_memory_equal(tens_f32(alone), tens_f32(together) + (at - 70 + OP_CACHED_FEW) * Q, Q * sizeof(float));
+    }
+    tens_close(c);
+  }
+}
+
+/* Two sequences that part in the middle of a page each go on in a copy of it. */
+static void a_page_is_copied_whole(void **state) {
+  static const int32_t pages[] = {0, 1, 0, 2};
+  for (int device = 0; device < 2; device++) {
+    tens_ctx *c = open_context(device ? tens_oracle() : NULL, NULL);
+    tens *k = normals(c, 8, 1, PAGE + 5, KV), *more = normals(c, 10, 2, 1, KV), *q = normals(c, 12, 2, 1, Q);
+    op_cache both = new_cache(c, TENS_BF16, 2, pages, 2), first = both;
+    int32_t zero = 0;
+    first.table = tens_from(c, TENS_I32, TENS_DIMS(1, 2), pages);
+    first.length = tens_from(c, TENS_I32, TENS_DIMS(1), &zero);
+    assert_true(op_cache_store(c, &first, k, k));
+    assert_true(op_cache_copy(c, &both, 1, 2));
+    for (int r = 0; r < 2; r++) tens_i32(both.length)[r] = PAGE + 5;
+    memcpy(tens_f32(more) + KV, tens_f32(more), KV * sizeof(float)); /* the same word in both */
+    memcpy(tens_f32(q) + Q, tens_f32(q), Q * sizeof(float));
+    assert_true(op_cache_store(c, &both, more, more));
+    tens *y = op_attention_cached(c, q, &both, HEADS);
+    assert_non_null(y);
+    assert_memory_equal(tens_f32(y), tens_f32(y) + Q, Q * sizeof(float));
+    assert_false(op_cache_copy(c, &both, 0, PAGES));
+    tens_close(c);
+  }
+}
+
 /* Rows of different lengths in one call, with and without threads: each row is what it is alone, bit for bit. */
 static void rows_do_not_touch_one_another(void **state) {
   static const int32_t pages[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
@@ -110,14 +189,14 @@ static void rows_do_not_touch_one_another(void **state) {
       assert_true(op_cache_store(c, &one, part(c, k, 0, lengths[r] + 1), part(c, v, 0, lengths[r] + 1)));
       tens_i32(together.length)[r] = lengths[r];
     }
-    tens *y = op_attention_cached(c, q, &together, HEADS, KV_HEADS);
+    tens *y = op_attention_cached(c, q, &together, HEADS);
     assert_non_null(y);
     for (int r = 0; r < 3; r++) {
       op_cache one = together;
       one.table = tens_from(c, TENS_I32, TENS_DIMS(1, 4), pages + 4 * r);
       one.length = tens_from(c, TENS_I32, TENS_DIMS(1), &lengths[r]);
-      tens *alone = op_attention_cached(c, tens_from(c, TENS_F32, TENS_DIMS(1, 1, Q), tens_f32(q) + r * Q), &one, HEADS,
-                                        KV_HEADS);
+      tens *alone =
+          op_attention_cached(c, tens_from(c, TENS_F32, TENS_DIMS(1, 1, Q), tens_f32(q) + r * Q), &one, HEADS);
       assert_memory_equal(tens_f32(alone), tens_f32(y) + r * Q, Q * sizeof(float));
     }
     tens_close(c);
@@ -138,7 +217,7 @@ static void a_shared_beginning_is_stored_once(void **state) {
   assert_true(op_cache_store(c, &first, k, v));
   tens_i32(both.length)[0] = tens_i32(both.length)[1] = beginning;
   assert_true(op_cache_store(c, &both, more_k, more_v));
-  tens *y = op_attention_cached(c, q, &both, HEADS, KV_HEADS);
+  tens *y = op_attention_cached(c, q, &both, HEADS);
   for (int r = 0; r < 2; r++) {
     const tens *parts_k[] = {k, tens_from(c, TENS_F32, TENS_DIMS(1, 1, KV), tens_f32(more_k) + r * KV)};
     const tens *parts_v[] = {v, tens_from(c, TENS_F32, TENS_DIMS(1, 1, KV), tens_f32(more_v) + r * KV)};
@@ -192,22 +271,21 @@ static void wrong_tables_are_refused(void **state) {
     refused(c, "pages");
     cache = new_cache(c, TENS_F32, 1, wrong[i].pages, 2);
     tens_i32(cache.length)[0] = wrong[i].length;
-    assert_null(op_attention_cached(c, normals(c, 1, 1, 1, Q), &cache, HEADS, KV_HEADS));
+    assert_null(op_attention_cached(c, normals(c, 1, 1, 1, Q), &cache, HEADS));
     refused(c, "pages");
   }
   op_cache cache = new_cache(c, TENS_F32, 1, fine, 2);
-  assert_null(op_attention_cached(c, normals(c, 1, 1, 1, Q), &cache, HEADS, KV_HEADS + 1));
+  assert_null(op_attention_cached(c, normals(c, 1, 1, 1, Q), &cache, HEADS + 1));
   refused(c, "heads");
   tens_close(c);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pieces_equal_the_whole),
-      cmocka_unit_test(rows_do_not_touch_one_another),
-      cmocka_unit_test(a_shared_beginning_is_stored_once),
-      cmocka_unit_test(rotation_follows_the_row),
-      cmocka_unit_test(wrong_tables_are_refused),
+      cmocka_unit_test(pieces_equal_the_whole),          cmocka_unit_test(a_long_text_may_come_in_any_pieces),
+      cmocka_unit_test(a_few_positions_are_as_if_alone), cmocka_unit_test(a_page_is_copied_whole),
+      cmocka_unit_test(rows_do_not_touch_one_another),   cmocka_unit_test(a_shared_beginning_is_stored_once),
+      cmocka_unit_test(rotation_follows_the_row),        cmocka_unit_test(wrong_tables_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

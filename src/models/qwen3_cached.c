@@ -1,20 +1,24 @@
 #include "models/qwen3_cached.h"
 
-static int64_t kv_width(const qwen3 *m) {
-  return (int64_t)m->cfg.block.kv_heads * m->cfg.block.head_dim;
-}
-
 bool qwen3_cache_make(tens_ctx *c, const qwen3 *m, tens_dtype dtype, int64_t pages, qwen3_cache *out) {
+  const block_config *b = &m->cfg.block;
   *out = (qwen3_cache){0};
   for (int i = 0; i < m->cfg.layers; i++) {
-    out->k[i] = tens_new(c, dtype, TENS_DIMS(pages, QWEN3_PAGE, kv_width(m)));
-    out->v[i] = tens_new(c, dtype, TENS_DIMS(pages, QWEN3_PAGE, kv_width(m)));
+    out->k[i] = tens_new(c, dtype, TENS_DIMS(pages, b->kv_heads, QWEN3_PAGE, b->head_dim));
+    out->v[i] = tens_new(c, dtype, TENS_DIMS(pages, b->kv_heads, QWEN3_PAGE, b->head_dim));
   }
   return tens_status(c) == ACE_OK;
 }
 
 size_t qwen3_cache_bytes(const qwen3 *m, tens_dtype dtype, int64_t pages) {
-  return 2 * (size_t)m->cfg.layers * tens_bytes(dtype, pages * QWEN3_PAGE * kv_width(m));
+  int64_t values = pages * QWEN3_PAGE * m->cfg.block.kv_heads * m->cfg.block.head_dim;
+  return 2 * (size_t)m->cfg.layers * tens_bytes(dtype, values);
+}
+
+bool qwen3_cache_copy(tens_ctx *c, const qwen3 *m, const qwen3_cache *cache, int64_t from, int64_t to) {
+  for (int i = 0; i < m->cfg.layers; i++)
+    if (!op_cache_copy(c, &(op_cache){.k = cache->k[i], .v = cache->v[i]}, from, to)) return false;
+  return true;
 }
 
 static tens *layer_extend(tens_ctx *c, const block_weights *w, const block_config *cfg, const op_cache *cache,
@@ -26,7 +30,7 @@ static tens *layer_extend(tens_ctx *c, const block_weights *w, const block_confi
   tens *k = op_head_norm(c, linear_forward(c, n, &w->attn.k, NULL), &w->attn.k_norm, cfg->eps, &rope);
   tens *v = linear_forward(c, n, &w->attn.v, NULL);
   if (!op_cache_store(c, cache, k, v)) return NULL;
-  tens *mixed = op_attention_cached(c, q, cache, cfg->heads, cfg->kv_heads);
+  tens *mixed = op_attention_cached(c, q, cache, cfg->heads);
   tens *y = tens_keep(c, start, linear_forward(c, mixed, &w->attn.o, &(op_epilogue){.residual = x}));
   return block_mlp(c, start, w, cfg, y);
 }

@@ -14,7 +14,7 @@
 enum { QWEN3_PAGE = 64 }; /* positions of a page */
 
 typedef struct qwen3_cache {
-  tens *k[CFG_MAX_LAYERS], *v[CFG_MAX_LAYERS]; /* [pages, QWEN3_PAGE, kv_heads*D] */
+  tens *k[CFG_MAX_LAYERS], *v[CFG_MAX_LAYERS]; /* [pages, kv_heads, QWEN3_PAGE, D] */
   const tens *table, *length;                  /* of op_cache, set before each call */
 } qwen3_cache;
 
@@ -22,6 +22,9 @@ typedef struct qwen3_cache {
 bool qwen3_cache_make(tens_ctx *c, const qwen3 *m, tens_dtype dtype, int64_t pages, qwen3_cache *out);
 /* Bytes of such a cache. */
 size_t qwen3_cache_bytes(const qwen3 *m, tens_dtype dtype, int64_t pages);
+
+/* Page `from` copied to page `to` in every layer. False after a failure. */
+bool qwen3_cache_copy(tens_ctx *c, const qwen3 *m, const qwen3_cache *cache, int64_t from, int64_t to);
 
 /* ids I32 [R, S] at positions length[r].. of each row -> hidden states after the final norm [R, S, H]. */
 tens *qwen3_extend(tens_ctx *c, const qwen3 *m, const qwen3_cache *cache, const tens *ids);

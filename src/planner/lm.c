@@ -6,9 +6,9 @@
 
 enum {
   MOST_ROWS = 2 * PLAN_MOST_ITEMS,
-  MOST_RUN = 64,    /* tokens without a choice in one pass */
-  PREFILL = 256,    /* prompt positions in one pass */
-  MOST_PAGES = 1024 /* of one row */
+  MOST_RUN = OP_CACHED_FEW, /* tokens without a choice in one pass: as if they came one by one */
+  PREFILL = 512,            /* prompt positions in one pass */
+  MOST_PAGES = 1024         /* of one row */
 };
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -112,25 +112,35 @@ static tens *last_position(lm_run *r, const tens *hidden) {
   return op_gather(r->c, hidden, tens_from(r->c, TENS_I32, TENS_DIMS(hidden->dim[0], 1), last));
 }
 
-/* Stores a prompt for `rows` rows. Whole pages but the last are computed once and shared; the rest goes into pages of
- * each row. -> last hidden states [rows, 1, H]. */
-static tens *prefill(lm_run *r, lm_row *rows, int n_rows, const bpe_ids *prompt) {
-  int shared = (int)((prompt->n - 1) / QWEN3_PAGE * QWEN3_PAGE);
-  lm_row *row[MOST_ROWS] = {&rows[0]};
-  for (int at = 0, n; at < shared; at += n) {
-    n = shared - at < PREFILL ? shared - at : PREFILL;
-    tens_mark mark = tens_here(r->c);
-    if (!feed(r, 1, row, prompt->id + at, n)) return NULL;
-    tens_release(r->c, mark);
-  }
+/* Rows that go on where the first one stands: whole pages are shared, one that is not full is copied. */
+static bool fork_row(lm_run *r, lm_row *rows, int n_rows) {
   for (int i = 1; i < n_rows; i++) {
     rows[i] = rows[0];
-    row[i] = &rows[i];
+    if (rows[0].length % QWEN3_PAGE == 0) continue;
+    int last = rows[0].pages - 1;
+    rows[i].page[last] = r->free_page++;
+    if (!qwen3_cache_copy(r->c, r->lm->model, &r->cache, rows[0].page[last], rows[i].page[last])) return false;
   }
-  int rest = (int)prompt->n - shared;
-  int32_t ids[PLAN_MOST_ITEMS * QWEN3_PAGE];
-  for (int i = 0; i < n_rows; i++) memcpy(ids + i * rest, prompt->id + shared, sizeof *ids * (size_t)rest);
-  return last_position(r, feed(r, n_rows, row, ids, rest));
+  return true;
+}
+
+/* Stores a prompt for `rows` rows; it is computed once. Where it is cut depends on its length alone, so that an item
+ * does not depend on how many there are. -> last hidden states [rows, 1, H], all the same. */
+static tens *prefill(lm_run *r, lm_row *rows, int n_rows, const bpe_ids *prompt) {
+  int total = (int)prompt->n, pieces = (total + PREFILL - 1) / PREFILL;
+  tens_mark start = tens_here(r->c);
+  tens *last = NULL;
+  for (int i = 0; i < pieces; i++) {
+    int at = total * i / pieces, n = total * (i + 1) / pieces - at;
+    tens_release(r->c, start);
+    last = last_position(r, feed(r, 1, (lm_row *[]){rows}, prompt->id + at, n));
+    if (!last) return NULL;
+  }
+  if (!fork_row(r, rows, n_rows)) return NULL;
+  int32_t all[PLAN_MOST_ITEMS] = {0};
+  last = tens_view(r->c, last, TENS_DIMS(1, 1, last->dim[2]));
+  tens *spread = op_gather(r->c, last, tens_from(r->c, TENS_I32, TENS_DIMS(1, n_rows), all));
+  return tens_keep(r->c, start, spread ? tens_view(r->c, spread, TENS_DIMS(n_rows, 1, spread->dim[2])) : NULL);
 }
 
 /* ---- logits: only those that the grammar can choose among -------------------------------------------------------- */
@@ -345,7 +355,7 @@ size_t plan_lm_memory(const plan_lm *lm, tens_dtype cache, int items, bool guide
   qwen3_cache pages;
   size_t bytes = SIZE_MAX;
   if (qwen3_cache_make(c, lm->model, cache, job_pages(items, guided, prompt, unconditional, most), &pages)) {
-    const struct { int rows, n; } passes[] = {{1, PREFILL}, {items, QWEN3_PAGE}, {rows, 1}, {1, MOST_RUN}};
+    const struct { int rows, n; } passes[] = {{1, PREFILL}, {rows, 1}, {1, MOST_RUN}};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
       tens_mark mark = tens_here(c);
       pages.table = tens_new(c, TENS_I32, TENS_DIMS(passes[i].rows, MOST_PAGES));

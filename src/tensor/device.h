@@ -31,7 +31,8 @@ struct tens_device {
   void (*head_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);
   void (*attention)(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
   void (*cache_store)(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
-  void (*attention_cached)(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads, int kv_heads);
+  void (*cache_copy)(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to);
+  void (*attention_cached)(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads);
   void (*attention_probs)(tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a, const int *heads,
                           int n);
   void (*conv1d)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);

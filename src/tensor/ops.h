@@ -84,7 +84,7 @@ tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_att
 /* A cache in pages of `page` positions, dealt to sequences by number (Kwon et al. 2023): sequences of any length share
  * one block of memory, and a common beginning is stored once. The pages belong to the caller. */
 typedef struct op_cache {
-  tens *k, *v;        /* [pages, page, kv_heads*D], F32 or BF16 (values are rounded when they are stored) */
+  tens *k, *v;        /* [pages, kv_heads, page, D], F32 or BF16 (values are rounded when they are stored) */
   const tens *table;  /* I32 [R, most]: the pages of each row's sequence in order; a row of pages may be shared as long
                          as no call stores into it */
   const tens *length; /* I32 [R]: positions that are there before the call */
@@ -92,9 +92,14 @@ typedef struct op_cache {
 
 /* k, v [R, S, kv_heads*D] become positions length[r]..length[r]+S-1 of each row's sequence. */
 bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
+/* Page `from` becomes a copy of itself in page `to`, so that two sequences may go on from a page that is not full. */
+bool op_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to);
 /* q [R, S, heads*D], stored positions length[r].. included -> [R, S, heads*D]: query i of row r sees positions
- * 0..length[r]+i. */
-tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads, int kv_heads);
+ * 0..length[r]+i. Up to OP_CACHED_FEW new positions are each computed as if they came alone, bit for bit; more at once
+ * are computed as a matrix, which equals that up to rounding, and bit for bit however a text is cut into such pieces.
+ */
+enum { OP_CACHED_FEW = 64 };
+tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads);
 
 /* ---- convolution over time: x [B, T, C] ------------------------------------------------------------------------- */
 

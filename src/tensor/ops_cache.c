@@ -1,21 +1,29 @@
 /* ops_cache.c - attention to a paged cache of keys and values. */
 #include "tensor/context.h"
 
-/* So that a device can keep one head's block of keys, and the state of its queries, in its scratch memory. */
-enum { MAX_HEAD = 1024, MAX_GROUP = 1024 };
+/* So that a device can keep one head's block of keys in its scratch memory. */
+enum { MAX_HEAD = 1024 };
 
-/* The cache itself, and that every position up to length[r] + new of each row lies in a page that exists. */
+/* The cache itself. */
+static bool cache_exists(tens_ctx *c, const char *op, const op_cache *cache) {
+  if (!op_arg(c, op, "cache.k", cache->k, OP_WEIGHT, 4, 4) || !op_arg(c, op, "cache.v", cache->v, OP_WEIGHT, 4, 4))
+    return false;
+  if (op_same_shape(cache->k, cache->v) && cache->k->dtype == cache->v->dtype) return true;
+  tens_fail(c, ACE_EINVAL, "%s: cache k %s and v %s differ", op, TENS_SHAPE(cache->k), TENS_SHAPE(cache->v));
+  return false;
+}
+
+/* And that every position up to length[r] + more of each row lies in a page that exists. */
 static bool cache_fits(tens_ctx *c, const char *op, const op_cache *cache, int64_t rows, int64_t more) {
-  if (!op_arg(c, op, "cache.k", cache->k, OP_WEIGHT, 3, 3) || !op_arg(c, op, "cache.v", cache->v, OP_WEIGHT, 3, 3) ||
-      !op_arg(c, op, "cache.table", cache->table, OP_I32, 2, 2) ||
+  if (!cache_exists(c, op, cache) || !op_arg(c, op, "cache.table", cache->table, OP_I32, 2, 2) ||
       !op_shaped(c, op, "cache.length", cache->length, OP_I32, TENS_DIMS(rows)))
     return false;
-  if (!op_same_shape(cache->k, cache->v) || cache->k->dtype != cache->v->dtype || cache->table->dim[0] != rows) {
-    tens_fail(c, ACE_EINVAL, "%s: cache k %s, v %s, table %s do not fit %lld rows", op, TENS_SHAPE(cache->k),
-              TENS_SHAPE(cache->v), TENS_SHAPE(cache->table), (long long)rows);
+  if (cache->table->dim[0] != rows) {
+    tens_fail(c, ACE_EINVAL, "%s: cache table %s does not fit %lld rows", op, TENS_SHAPE(cache->table),
+              (long long)rows);
     return false;
   }
-  int64_t pages = cache->k->dim[0], page = cache->k->dim[1], most = cache->table->dim[1];
+  int64_t pages = cache->k->dim[0], page = cache->k->dim[2], most = cache->table->dim[1];
   for (int64_t r = 0; !c->plan && r < rows; r++) {
     int64_t length = tens_i32(cache->length)[r];
     bool ok = length >= 0 && length + more <= most * page;
@@ -39,7 +47,7 @@ bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const ten
       !op_shaped(c, "cache_store", "v", v, OP_F32, 3, k->dim) ||
       !cache_fits(c, "cache_store", cache, k->dim[0], k->dim[1]))
     return false;
-  if (k->dim[2] != cache->k->dim[2]) {
+  if (k->dim[2] != cache->k->dim[1] * cache->k->dim[3]) {
     tens_fail(c, ACE_EINVAL, "cache_store: k %s does not fit cache %s", TENS_SHAPE(k), TENS_SHAPE(cache->k));
     return false;
   }
@@ -47,17 +55,31 @@ bool op_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const ten
   return tens_status(c) == ACE_OK;
 }
 
+/* ---- cache_copy: one page ---------------------------------------------------------------------------------------- */
+
+bool op_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to) {
+  if (!op_begin(c) || !cache_exists(c, "cache_copy", cache)) return false;
+  int64_t pages = cache->k->dim[0];
+  if (from < 0 || from >= pages || to < 0 || to >= pages) {
+    tens_fail(c, ACE_EINVAL, "cache_copy: pages %lld and %lld are outside 0..%lld", (long long)from, (long long)to,
+              (long long)pages - 1);
+    return false;
+  }
+  if (!c->plan && from != to) c->device->cache_copy(c, cache, from, to);
+  return tens_status(c) == ACE_OK;
+}
+
 /* ---- attention_cached: softmax(q kᵀ / sqrt(D)) v over what is stored --------------------------------------------- */
 
-tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads, int kv_heads) {
+tens *op_attention_cached(tens_ctx *c, const tens *q, const op_cache *cache, int heads) {
   if (!op_begin(c) || !op_arg(c, "attention_cached", "q", q, OP_F32, 3, 3) ||
       !cache_fits(c, "attention_cached", cache, q->dim[0], q->dim[1]))
     return NULL;
-  if (heads < 1 || kv_heads < 1 || heads % kv_heads || q->dim[2] % heads || cache->k->dim[2] % kv_heads ||
-      q->dim[2] / heads != cache->k->dim[2] / kv_heads || q->dim[2] / heads > MAX_HEAD || heads / kv_heads > MAX_GROUP)
-    return tens_fail(c, ACE_EINVAL, "attention_cached: q %s of %d heads does not fit cache %s of %d heads",
-                     TENS_SHAPE(q), heads, TENS_SHAPE(cache->k), kv_heads);
+  int64_t kv_heads = cache->k->dim[1], D = cache->k->dim[3];
+  if (heads < 1 || heads % kv_heads || q->dim[2] != heads * D || D > MAX_HEAD)
+    return tens_fail(c, ACE_EINVAL, "attention_cached: q %s of %d heads does not fit cache %s", TENS_SHAPE(q), heads,
+                     TENS_SHAPE(cache->k));
   tens *y = op_new_last(c, TENS_F32, q, q->dim[2]);
-  if (y && !c->plan) c->device->attention_cached(c, y, q, cache, heads, kv_heads);
+  if (y && !c->plan) c->device->attention_cached(c, y, q, cache, heads);
   return op_end(c, y);
 }

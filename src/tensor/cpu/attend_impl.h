@@ -16,11 +16,14 @@ enum {
 
 typedef struct attend_state {
   const cpu_attend *a;
-  int64_t depth; /* padded to whole groups of 4 vectors */
-  float *q;      /* [depth][QUERIES], scaled by 1 / sqrt(depth) */
-  float *out;    /* [QUERIES][depth] */
-  float *p;      /* [CPU_KEY_BLOCK][QUERIES]: scores, then weights */
-  float *v;      /* [CPU_KEY_BLOCK][depth] */
+  int64_t depth;  /* padded to whole groups of 4 vectors */
+  float *q;       /* [depth][QUERIES], scaled by 1 / sqrt(depth) */
+  float *out;     /* [QUERIES][depth] */
+  float *p;       /* [CPU_KEY_BLOCK][QUERIES]: scores, then weights */
+  float *v;       /* [CPU_KEY_BLOCK][depth] */
+  const float *k; /* the block's keys, k_row apart */
+  int64_t k_row;
+  float *k_copy; /* [CPU_KEY_BLOCK][depth]: of those in pages */
   vf top[MICRO_VECTORS], sum[MICRO_VECTORS];
   float rescale[QUERIES]; /* of `out`, when the maximum rises */
 } attend_state;
@@ -34,16 +37,17 @@ static void load_queries(attend_state *s) {
   for (int i = 0; i < MICRO_VECTORS; i++) s->top[i] = vec_all(SCORE_FLOOR), s->sum[i] = (vf){0};
 }
 
-/* Scores of n keys with all queries; each is one running sum over depth. */
-VEC_INLINE void score_keys(const attend_state *s, int64_t key, float *p, int n) {
+/* Scores of keys j..j+n-1 of the block with all queries; each is one running sum over depth. */
+VEC_INLINE void score_keys(const attend_state *s, int64_t j0, int n) {
   const cpu_attend *a = s->a;
-  const float *k = a->k + key * a->kv_row;
+  const float *k = s->k + j0 * s->k_row;
+  float *p = s->p + j0 * QUERIES;
   vf sum[8][MICRO_VECTORS] = {{{0}}};
   for (int64_t d = 0; d < a->depth; d++) {
     vf q[MICRO_VECTORS];
     for (int i = 0; i < MICRO_VECTORS; i++) q[i] = vec_load(s->q + d * QUERIES + i * LANES);
     for (int j = 0; j < n; j++) {
-      vf x = vec_all(k[j * a->kv_row + d]);
+      vf x = vec_all(k[j * s->k_row + d]);
       for (int i = 0; i < MICRO_VECTORS; i++) sum[j][i] = vec_fma(x, q[i], sum[j][i]);
     }
   }
@@ -85,11 +89,24 @@ static void weigh_keys(attend_state *s, int64_t n) {
   }
 }
 
+/* Keys or values of a cache as floats. */
+static void load_pages(attend_state *s, float *out, const void *from, int64_t key, int64_t n) {
+  const cpu_attend *a = s->a;
+  const cpu_pages *g = a->pages;
+  for (int64_t j = 0; j < n; j++, key++, out += s->depth) {
+    int64_t at = g->table[key / g->page] * g->stride + key % g->page * a->depth;
+    if (g->bf16) widen_row(out, (const uint16_t *)from + at, a->depth);
+    else memcpy(out, (const float *)from + at, (size_t)a->depth * sizeof *out);
+    memset(out + a->depth, 0, (size_t)(s->depth - a->depth) * sizeof *out);
+  }
+}
+
 /* Values side by side: in the caller's layout rows of one head may lie a power of two apart and chase one another out
  * of the first cache. */
 static void load_values(attend_state *s, int64_t key, int64_t n) {
   const cpu_attend *a = s->a;
-  for (int64_t j = 0; j < n; j++) {
+  if (a->pages) load_pages(s, s->v, a->pages->v, key, n);
+  for (int64_t j = 0; j < n && !a->pages; j++) {
     memcpy(s->v + j * s->depth, a->v + (key + j) * a->kv_row, (size_t)a->depth * sizeof *s->v);
     memset(s->v + j * s->depth + a->depth, 0, (size_t)(s->depth - a->depth) * sizeof *s->v);
   }
@@ -115,8 +132,11 @@ VEC_INLINE void add_values(const attend_state *s, int64_t query, int64_t d, int6
 
 static void attend_keys(attend_state *s, int64_t key, int64_t n) {
   int64_t j = 0;
-  for (; j + TOGETHER <= n; j += TOGETHER) score_keys(s, key + j, s->p + j * QUERIES, TOGETHER);
-  for (; j < n; j++) score_keys(s, key + j, s->p + j * QUERIES, 1);
+  s->k = s->a->pages ? s->k_copy : s->a->k + key * s->a->kv_row;
+  s->k_row = s->a->pages ? s->depth : s->a->kv_row;
+  if (s->a->pages) load_pages(s, s->k_copy, s->a->pages->k, key, n);
+  for (; j + TOGETHER <= n; j += TOGETHER) score_keys(s, j, TOGETHER);
+  for (; j < n; j++) score_keys(s, j, 1);
   if (partly_hidden(s->a, key, n))
     for (j = 0; j < n; j++) hide_key(s, key + j, s->p + j * QUERIES);
   weigh_keys(s, n);
@@ -140,6 +160,7 @@ static void attend(const cpu_attend *a) {
   s.out = s.q + s.depth * QUERIES;
   s.p = s.out + s.depth * QUERIES;
   s.v = s.p + CPU_KEY_BLOCK * QUERIES;
+  s.k_copy = s.v + CPU_KEY_BLOCK * s.depth;
   load_queries(&s);
   int64_t begin = 0, end = a->keys, after = a->first + a->count;
   if (a->window >= 0 && a->first > a->window) begin = a->first - a->window;

@@ -1,17 +1,12 @@
-/* cache.c - attention to a paged cache of keys and values: few queries, many keys. The queries that share a key head
- * are taken together, so that each key and value is read once; memory bandwidth decides the speed.
+/* cache.c - attention to a paged cache of keys and values. A few new positions are bound by memory: the query heads that
+ * share a key head are taken together, so that each key and value is read once. Many at once are a matter of arithmetic
+ * and go through the blocked kernel of whole attention.
  */
 #include "tensor/cpu/cpu.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/half.h"
-
-enum {
-  BLOCK = 64,      /* keys widened and weighed at once */
-  MAX_DEPTH = 1024 /* of a head */
-};
 
 typedef struct cache_job {
   const cpu_micro *m;
@@ -19,17 +14,11 @@ typedef struct cache_job {
   tens *y;
   const tens *q, *k, *v;
   const op_cache *cache;
-  int64_t kv_heads, group, depth;
+  int64_t heads, group, depth;
+  int64_t blocks; /* of queries */
 } cache_job;
 
-/* Offset of position t of row r in the cache, in elements. */
-static int64_t position_at(const op_cache *cache, int64_t r, int64_t t) {
-  int64_t page = cache->k->dim[1];
-  int64_t number = tens_i32(cache->table)[r * cache->table->dim[1] + t / page];
-  return (number * page + t % page) * cache->k->dim[2];
-}
-
-/* ---- cache_store ------------------------------------------------------------------------------------------------- */
+/* ---- cache_store, cache_copy ------------------------------------------------------------------------------------- */
 
 static void store_row(tens *x, int64_t at, const float *row, int64_t n) {
   if (x->dtype == TENS_BF16) {
@@ -42,11 +31,16 @@ static void store_row(tens *x, int64_t at, const float *row, int64_t n) {
 
 static void store_positions(void *arg, int64_t first, int64_t count, int worker) {
   const cache_job *j = arg;
-  int64_t S = j->k->dim[1], width = j->k->dim[2];
+  const int64_t *dim = j->cache->k->dim;
+  int64_t S = j->k->dim[1], heads = dim[1], page = dim[2], depth = dim[3], most = j->cache->table->dim[1];
   for (int64_t i = first; i < first + count; i++) {
-    int64_t r = i / S, at = position_at(j->cache, r, tens_i32(j->cache->length)[r] + i % S);
-    store_row(j->cache->k, at, tens_f32(j->k) + i * width, width);
-    store_row(j->cache->v, at, tens_f32(j->v) + i * width, width);
+    int64_t r = i / S, t = tens_i32(j->cache->length)[r] + i % S;
+    int64_t number = tens_i32(j->cache->table)[r * most + t / page];
+    for (int64_t h = 0; h < heads; h++) {
+      int64_t at = ((number * heads + h) * page + t % page) * depth, from = (i * heads + h) * depth;
+      store_row(j->cache->k, at, tens_f32(j->k) + from, depth);
+      store_row(j->cache->v, at, tens_f32(j->v) + from, depth);
+    }
   }
 }
 
@@ -55,76 +49,78 @@ void cpu_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const te
   cpu_for(c, k->dim[0] * k->dim[1], 2 * k->dim[2], store_positions, &j);
 }
 
+void cpu_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to) {
+  size_t page = tens_bytes(cache->k->dtype, tens_count(cache->k) / cache->k->dim[0]);
+  memcpy((uint8_t *)cache->k->data + (size_t)to * page, (uint8_t *)cache->k->data + (size_t)from * page, page);
+  memcpy((uint8_t *)cache->v->data + (size_t)to * page, (uint8_t *)cache->v->data + (size_t)from * page, page);
+}
+
 /* ---- attention_cached -------------------------------------------------------------------------------------------- */
 
-/* n positions from t of one key head as floats [n][depth]; they lie in one page. */
-static const float *head_rows(const cache_job *j, const tens *x, int64_t r, int64_t t, int64_t head, int64_t n,
-                              float *wide, int64_t *row) {
-  int64_t width = x->dim[2], at = position_at(j->cache, r, t) + head * j->depth;
-  if (x->dtype == TENS_F32) {
-    *row = width;
-    return tens_f32(x) + at;
-  }
-  const uint16_t *in = (const uint16_t *)x->data + at;
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t d = 0; d < j->depth; d++) wide[i * j->depth + d] = bf16_to_f32(in[i * width + d]);
-  *row = j->depth;
-  return wide;
+/* One key head of one row's sequence. */
+static cpu_pages pages_of(const cache_job *j, int64_t r, int64_t head) {
+  const tens *k = j->cache->k;
+  size_t skip = tens_bytes(k->dtype, head * k->dim[2] * k->dim[3]);
+  return (cpu_pages){.k = (uint8_t *)k->data + skip,
+                     .v = (uint8_t *)j->cache->v->data + skip,
+                     .table = tens_i32(j->cache->table) + r * j->cache->table->dim[1],
+                     .page = k->dim[2],
+                     .stride = k->dim[1] * k->dim[2] * k->dim[3],
+                     .bf16 = k->dtype == TENS_BF16};
 }
 
-/* A query's running state: maximum, sum of weights, weighted values. */
-typedef struct running {
-  float top, sum;
-} running;
-
-static void weigh_block(const cache_job *j, running *run, float *out, const float *query, const float *k, int64_t k_row,
-                        const float *v, int64_t v_row, int64_t n) {
-  float weight[BLOCK], scale = 1.0f / sqrtf((float)j->depth), top = run->top;
-  for (int64_t i = 0; i < n; i++) {
-    weight[i] = j->m->dot(query, k + i * k_row, j->depth) * scale;
-    if (weight[i] > top) top = weight[i];
-  }
-  float kept = expf(run->top - top), sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += weight[i] = expf(weight[i] - top);
-  run->sum = run->sum * kept + sum;
-  j->m->weigh_rows(out, kept, weight, v, v_row, n, j->depth);
-  run->top = top;
-}
-
-/* The queries of one key head at one position of one row. Blocks begin at multiples of BLOCK and end with their page.
- */
-static void attend_head(void *arg, int number, int worker) {
+/* The query heads of one key head at one position of one row. */
+static void attend_position(void *arg, int number, int worker) {
   const cache_job *j = arg;
-  int64_t S = j->q->dim[1], head = number % j->kv_heads, i = number / j->kv_heads, r = i / S;
-  int64_t keys = tens_i32(j->cache->length)[r] + i % S + 1, page = j->cache->k->dim[1];
-  int64_t at = i * j->q->dim[2] + head * j->group * j->depth;
-  float *wide_k = tens_worker_scratch(j->c, worker), *wide_v = wide_k + BLOCK * MAX_DEPTH;
-  float *y = tens_f32(j->y) + at;
-  running *run = (running *)(wide_v + BLOCK * MAX_DEPTH);
-  memset(y, 0, (size_t)(j->group * j->depth) * sizeof *y);
-  for (int64_t g = 0; g < j->group; g++) run[g] = (running){.top = -INFINITY};
-  for (int64_t t = 0, n; t < keys; t += n) {
-    n = cpu_min(cpu_min(BLOCK - t % BLOCK, page - t % page), keys - t);
-    int64_t k_row, v_row;
-    const float *k = head_rows(j, j->cache->k, r, t, head, n, wide_k, &k_row);
-    const float *v = head_rows(j, j->cache->v, r, t, head, n, wide_v, &v_row);
-    for (int64_t g = 0; g < j->group; g++)
-      weigh_block(j, &run[g], y + g * j->depth, tens_f32(j->q) + at + g * j->depth, k, k_row, v, v_row, n);
+  int64_t kv_heads = j->heads / j->group, head = number % kv_heads, i = number / kv_heads;
+  int64_t S = j->q->dim[1], r = i / S, at = i * j->q->dim[2] + head * j->group * j->depth;
+  cpu_pages pages = pages_of(j, r, head);
+  for (int64_t g = 0; g < j->group; g += CPU_FEW_QUERIES) {
+    cpu_attend a = {.q = tens_f32(j->q) + at + g * j->depth,
+                    .q_row = j->depth,
+                    .pages = &pages,
+                    .y = tens_f32(j->y) + at + g * j->depth,
+                    .count = cpu_min(CPU_FEW_QUERIES, j->group - g),
+                    .keys = tens_i32(j->cache->length)[r] + i % S + 1,
+                    .depth = j->depth,
+                    .scratch = tens_worker_scratch(j->c, worker)};
+    j->m->attend_few(&a);
   }
-  for (int64_t g = 0; g < j->group; g++)
-    for (int64_t d = 0; d < j->depth; d++) y[g * j->depth + d] /= run[g].sum;
 }
-_Static_assert((2 * BLOCK * MAX_DEPTH + 2 * 4096) * sizeof(float) <= TENS_WORKER_SCRATCH, "scratch");
+_Static_assert(CPU_FEW_QUERIES *(2 * CPU_ATTEND_DEPTH(1024) + CPU_KEY_BLOCK) * 4 <= TENS_WORKER_SCRATCH, "scratch");
 
-void cpu_attention_cached(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads,
-                          int kv_heads) {
+/* A block of positions of one query head of one row. */
+static void attend_block(void *arg, int number, int worker) {
+  const cache_job *j = arg;
+  int64_t block = number % j->blocks, rest = number / j->blocks, head = rest % j->heads, r = rest / j->heads;
+  int64_t S = j->q->dim[1], before = tens_i32(j->cache->length)[r], first = block * j->m->queries;
+  int64_t at = (r * S + first) * j->q->dim[2] + head * j->depth;
+  cpu_pages pages = pages_of(j, r, head / j->group);
+  cpu_attend a = {.q = tens_f32(j->q) + at,
+                  .q_row = j->q->dim[2],
+                  .pages = &pages,
+                  .y = tens_f32(j->y) + at,
+                  .first = before + first,
+                  .count = cpu_min(j->m->queries, S - first),
+                  .keys = before + S,
+                  .depth = j->depth,
+                  .causal = true,
+                  .window = -1,
+                  .scratch = tens_worker_scratch(j->c, worker)};
+  j->m->attend(&a);
+}
+
+void cpu_attention_cached(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads) {
+  int64_t rows = q->dim[0], S = q->dim[1], kv_heads = cache->k->dim[1];
   cache_job j = {.m = m,
                  .c = c,
                  .y = y,
                  .q = q,
                  .cache = cache,
-                 .kv_heads = kv_heads,
+                 .heads = heads,
                  .group = heads / kv_heads,
-                 .depth = q->dim[2] / heads};
-  tens_parallel(c, (int)(q->dim[0] * q->dim[1] * kv_heads), attend_head, &j);
+                 .depth = cache->k->dim[3],
+                 .blocks = cpu_ceil(S, m->queries)};
+  if (S <= OP_CACHED_FEW) tens_parallel(c, (int)(rows * S * kv_heads), attend_position, &j);
+  else tens_parallel(c, (int)(rows * heads * j.blocks), attend_block, &j);
 }

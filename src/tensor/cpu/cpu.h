@@ -17,12 +17,12 @@ void cpu_attention(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, cons
                    const op_attn *a);
 void cpu_attention_probs(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a,
                          const int *heads, int n);
-void cpu_attention_cached(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads,
-                          int kv_heads);
+void cpu_attention_cached(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads);
 void cpu_snake(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
 void cpu_silu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x);
 
 void cpu_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
+void cpu_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to);
 void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids);
 void cpu_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
 void cpu_scale(tens_ctx *c, tens *y, const tens *x, const tens *w);

@@ -30,8 +30,8 @@
                           int n) {                                                                                   \
     cpu_attention_probs(&cpu_micro_##ISA, c, y, q, k, a, heads, n);                                                  \
   }                                                                                                                  \
-  static void cached_##ISA(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads, int kv_heads) {    \
-    cpu_attention_cached(&cpu_micro_##ISA, c, y, q, cache, heads, kv_heads);                                         \
+  static void cached_##ISA(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads) {                  \
+    cpu_attention_cached(&cpu_micro_##ISA, c, y, q, cache, heads);                                                   \
   }                                                                                                                  \
   static void conv1d_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p) {                   \
     cpu_conv1d(&cpu_micro_##ISA, c, y, x, w, p);                                                                     \
@@ -54,6 +54,7 @@
       .head_norm = head_norm_##ISA,                                                                                  \
       .attention = attention_##ISA,                                                                                  \
       .cache_store = cpu_cache_store,                                                                                \
+      .cache_copy = cpu_cache_copy,                                                                                  \
       .attention_cached = cached_##ISA,                                                                              \
       .attention_probs = probs_##ISA,                                                                                \
       .conv1d = conv1d_##ISA,                                                                                        \

@@ -19,7 +19,8 @@ enum {
   CPU_PIECE_PAD = 2 * CPU_MAX_LANES, /* and what rounding them up to whole steps may add */
   CPU_CLASS_PAD = 16,                /* floats between the classes of a panel, which lie a power of two apart */
   CPU_KEY_BLOCK = 64,                /* keys that attention takes at once */
-  CPU_MAX_QUERIES = 48               /* queries that attention takes at once */
+  CPU_MAX_QUERIES = 48,              /* queries that attention takes at once */
+  CPU_FEW_QUERIES = 8                /* of attend_few */
 };
 
 /* A tile of products: c[i][j] = Σ over segments s and k of x[i][s][k] * w[j][s][k], for `rows` rows of x (the
@@ -61,24 +62,33 @@ typedef struct cpu_finish {
   op_act act;
 } cpu_finish;
 
+/* Keys and values of one head in the pages of a cache: [page][depth] in each page. */
+typedef struct cpu_pages {
+  const void *k, *v;    /* this head's place in page 0 */
+  const int32_t *table; /* numbers of the sequence's pages in order */
+  int64_t page, stride; /* positions of a page; elements from page to page */
+  bool bf16;            /* else F32 */
+} cpu_pages;
+
 /* Attention of `count` <= queries queries of one head to all keys. */
 typedef struct cpu_attend {
   const float *q; /* query `first` */
   int64_t q_row;
   const float *k, *v; /* key 0 of this head */
   int64_t kv_row;
+  const cpu_pages *pages; /* where keys and values lie instead of that; or NULL */
   float *y;            /* like q */
   const int32_t *mask; /* [keys] or NULL */
-  int64_t first, count, keys, depth;
+  int64_t first, count, keys, depth; /* first: its position among the keys */
   bool causal;
   int64_t window; /* -1: none */
   float *scratch; /* CPU_ATTEND_FLOATS(depth) */
 } cpu_attend;
 
-/* Queries transposed, outputs, one block of scores, one block of values. */
+/* Queries transposed, outputs, one block of scores, one block each of keys and values. */
 #define CPU_ATTEND_DEPTH(depth) (((depth) + 4 * CPU_MAX_LANES - 1) / (4 * CPU_MAX_LANES) * (4 * CPU_MAX_LANES))
 #define CPU_ATTEND_FLOATS(depth) \
-  (CPU_ATTEND_DEPTH(depth) * (2 * CPU_MAX_QUERIES + CPU_KEY_BLOCK) + CPU_MAX_QUERIES * CPU_KEY_BLOCK)
+  (CPU_ATTEND_DEPTH(depth) * (2 * CPU_MAX_QUERIES + 2 * CPU_KEY_BLOCK) + CPU_MAX_QUERIES * CPU_KEY_BLOCK)
 
 typedef struct cpu_micro {
   const char *name;
@@ -104,10 +114,11 @@ typedef struct cpu_micro {
   /* the pairs x[i], x[half + i], i < n, turned by angles given as cosines and sines */
   void (*rotate)(float *x, int64_t half, const float *cosine, const float *sine, int64_t n);
   void (*attend)(const cpu_attend *a);
+  /* The same for up to CPU_FEW_QUERIES query heads that share a key head in `pages`, at one position that sees all
+   * `keys`: bound by memory. */
+  void (*attend_few)(const cpu_attend *a);
   float (*dot)(const float *a, const float *b, int64_t n);
   void (*softmax)(float *x, int64_t n); /* -INFINITY gives 0; not all may be */
-  /* y = kept * y + Σ_r weight[r] * x[r] over `rows` rows of n values that lie `row` apart */
-  void (*weigh_rows)(float *y, float kept, const float *weight, const float *x, int64_t row, int64_t rows, int64_t n);
   /* int8_turn and int8_round of tensor/int8.h, the same bits */
   void (*turn)(float *v, int64_t k);
   float (*round_i8)(int8_t *q, const float *u, int64_t k);

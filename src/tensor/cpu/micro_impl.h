@@ -6,6 +6,7 @@
  *   MICRO_BLOCK_ROWS, MICRO_BLOCK_VECTORS  of a block tile: rows * vectors sums, as many vectors of weights, an input
  *   MICRO_VECTORS  vectors of queries that attention works on at once
  */
+#include "base/half.h"
 #include "tensor/cpu/micro.h"
 #include "tensor/cpu/vec.h"
 #include "tensor/int8.h"
@@ -25,6 +26,18 @@ VEC_INLINE void store(float *p, vf v, int64_t i, int64_t n) {
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
 #include "tensor/cpu/tile_impl.h"
+
+/* n BF16 values widened in their own order. */
+static void widen_row(float *out, const uint16_t *x, int64_t n) {
+  typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    halves h;
+    memcpy(&h, x + i, sizeof h);
+    vec_store(out + i, (vf)(__builtin_convertvector(h, vu) << 16));
+  }
+  for (; i < n; i++) out[i] = bf16_to_f32(x[i]);
+}
 
 /* ---- whole rows -------------------------------------------------------------------------------------------------- */
 
@@ -87,23 +100,9 @@ static void softmax(float *x, int64_t n) {
   for (int64_t i = 0; i < n; i += LANES) store(x, load(x, i, n) / all, i, n);
 }
 
-/* ---- weighted rows ----------------------------------------------------------------------------------------------- */
-
-static void weigh_rows(float *y, float kept, const float *weight, const float *x, int64_t row, int64_t rows,
-                       int64_t n) {
-  for (int64_t i = 0; i < n; i += 4 * LANES) {
-    vf s[4];
-    for (int j = 0; j < 4; j++) s[j] = i + j * LANES < n ? load(y, i + j * LANES, n) * kept : (vf){0};
-    for (int64_t r = 0; r < rows; r++)
-      for (int j = 0; j < 4; j++)
-        if (i + j * LANES < n) s[j] = vec_fma(vec_all(weight[r]), load(x + r * row, i + j * LANES, n), s[j]);
-    for (int j = 0; j < 4; j++)
-      if (i + j * LANES < n) store(y, s[j], i + j * LANES, n);
-  }
-}
-
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
+#include "tensor/cpu/attend_few_impl.h"
 #include "tensor/cpu/attend_impl.h"
 
 /* ---- small formats ----------------------------------------------------------------------------------------------- */
@@ -145,9 +144,9 @@ const cpu_micro MICRO_TABLE = {
     .rms_norm = rms_norm,
     .rotate = rotate,
     .attend = attend,
+    .attend_few = attend_few,
     .dot = dot,
     .softmax = softmax,
-    .weigh_rows = weigh_rows,
     .turn = turn,
     .round_i8 = round_i8,
     .tile_i8 = tile_i8,

@@ -5,11 +5,11 @@
 
 #include "base/half.h"
 
-/* Element h of position t of row r. */
+/* Element h, of all heads, of position t of row r. */
 static int64_t cache_at(const op_cache *cache, int64_t r, int64_t t, int64_t h) {
-  int64_t page = cache->k->dim[1], width = cache->k->dim[2];
+  int64_t heads = cache->k->dim[1], page = cache->k->dim[2], D = cache->k->dim[3];
   int64_t number = tens_i32(cache->table)[r * cache->table->dim[1] + t / page];
-  return (number * page + t % page) * width + h;
+  return ((number * heads + h / D) * page + t % page) * D + h % D;
 }
 
 static double cache_value(const tens *x, int64_t at) {
@@ -32,8 +32,16 @@ void oracle_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const
       }
 }
 
-void oracle_attention_cached(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads, int kv_heads) {
-  int64_t S = q->dim[1], D = q->dim[2] / heads;
+void oracle_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to) {
+  int64_t n = tens_count(cache->k) / cache->k->dim[0];
+  for (int64_t i = 0; i < n; i++) {
+    cache_put(cache->k, to * n + i, (float)cache_value(cache->k, from * n + i));
+    cache_put(cache->v, to * n + i, (float)cache_value(cache->v, from * n + i));
+  }
+}
+
+void oracle_attention_cached(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads) {
+  int64_t S = q->dim[1], D = q->dim[2] / heads, kv_heads = cache->k->dim[1];
   for (int64_t r = 0; r < q->dim[0]; r++)
     for (int64_t s = 0; s < S; s++)
       for (int64_t h = 0; h < heads; h++) {

@@ -12,6 +12,7 @@ const tens_device *tens_oracle(void) {
       .attention = oracle_attention,
       .attention_probs = oracle_attention_probs,
       .cache_store = oracle_cache_store,
+      .cache_copy = oracle_cache_copy,
       .attention_cached = oracle_attention_cached,
       .conv1d = oracle_conv1d,
       .conv1d_transposed = oracle_conv1d_transposed,

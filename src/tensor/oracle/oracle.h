@@ -44,7 +44,8 @@ void oracle_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const
 void oracle_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
 void oracle_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
 void oracle_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);
-void oracle_attention_cached(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads, int kv_heads);
+void oracle_cache_copy(tens_ctx *c, const op_cache *cache, int64_t from, int64_t to);
+void oracle_attention_cached(tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads);
 void oracle_concat(tens_ctx *c, tens *y, int n, const tens *const *parts);
 void oracle_gather(tens_ctx *c, tens *y, const tens *x, const tens *index);
 void oracle_prepend(tens_ctx *c, tens *y, const tens *x, const tens *row);
