@@ -60,6 +60,7 @@ typedef struct ace_progress {
   const char *stage;   /* "load", "think", "encode", "diffuse", "decode", "hash", "save", "align", "score" */
   double fraction;     /* of the whole job, 0..1, never falling */
   double seconds_left; /* estimate; negative while unknown */
+  double rate; /* of `step`, a second, where they come fast enough to count (thinking: tokens of each song); else 0 */
   int step, steps; /* inside the stage (thinking: tokens); steps is 0 where nobody knows how many there will be, both
                       are where counting makes no sense */
 } ace_progress;
@@ -117,15 +118,17 @@ ace_status ace_request_validate(const ace_request *request, ace_error *err);
 typedef struct ace_engine ace_engine;
 
 typedef struct ace_engine_options {
-  const char *model;    /* diffusion checkpoint folder, e.g. "acestep-v15-turbo"; NULL: the first usable one */
-  const char *vae;      /* autoencoder folder, relative to the models folder or absolute; NULL: "vae" */
-  const char *lm;       /* language model folder, e.g. "acestep-5Hz-lm-0.6B"; NULL: the first one, once it is needed */
-  const char *cache;    /* folder for what can be made again (hashes of models); NULL: nothing is kept */
-  int threads;          /* 0: as many as the CPUs this process may use */
-  uint64_t memory;      /* budget in bytes for working memory; 0: what the machine has free */
-  bool int8;            /* large matrices of diffusion model and text encoder as int8, made while opening */
-  bool lm_int8;         /* the same for the language model; folders that hold int8 need neither */
-  ace_callbacks notify; /* progress and log while opening */
+  const char *model; /* diffusion checkpoint folder, e.g. "acestep-v15-turbo"; NULL: the first usable one */
+  const char *vae;   /* autoencoder folder, relative to the models folder or absolute; NULL: "vae" */
+  const char *lm;    /* language model folder, e.g. "acestep-5Hz-lm-0.6B"; NULL: the first one, once it is needed */
+  const char *lm_backend; /* "vllm" or NULL: plans songs of a batch together; "pt": one after the other, with the memory
+                             of one and equal results; "mlx": taken for "pt", which a line in the log says */
+  const char *cache;      /* folder for what can be made again (hashes of models); NULL: nothing is kept */
+  int threads;            /* 0: as many as the CPUs this process may use */
+  uint64_t memory;        /* budget in bytes for working memory; 0: what the machine has free */
+  bool int8;              /* large matrices of diffusion model and text encoder as int8, made while opening */
+  bool lm_int8;           /* the same for the language model; folders that hold int8 need neither */
+  ace_callbacks notify;   /* progress and log while opening */
 } ace_engine_options;
 
 /* Opens the models under `models_dir` (see `acestep info DIR`). Weights are memory-mapped, so this is quick. */
@@ -138,9 +141,9 @@ char *ace_engine_describe(const ace_engine *engine);
 /* ---- what the language model does on its own --------------------------------------------------------------------- */
 
 /* The first three return a JSON object that ace_request_set_json reads: {"caption", "lyrics", "bpm", "duration",
- * "keyscale", "vocal_language", "timesignature", "result": {"genres", "seed"}}, a new sample's also "instrumental";
- * null where nothing is known. "result" holds what is no parameter: the genres in words, and the seed that made the
- * answer. The string belongs to the caller. The request gives sampling parameters and seed. */
+ * "keyscale", "vocal_language", "timesignature", "result": {"genres", "seed", "sources"}}, a new sample's also "instrumental";
+ * null where nothing is known. "result" holds what is no parameter: the genres in words, the seed that made the answer,
+ * and who chose each field: {"bpm": "user", "keyscale": "model", "lyrics": "default", ...}. The string belongs to the caller. The request gives sampling parameters and seed. */
 
 /* From a few words to a whole request: `query` "" asks for any song. The request's instrumental and vocal_language
  * count. */

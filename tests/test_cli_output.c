@@ -187,6 +187,10 @@ static void test_line(void **state) {
   p.steps = 0;
   term_format(out, sizeof out, &p, 30);
   assert_string_equal(out, "diffuse 3  [#####------]   50%");
+  p.rate = 21.26;
+  term_format(out, sizeof out, &p, 30);
+  assert_string_equal(out, "diffuse 3  21.3/s   50%");
+  p.rate = 0;
   p.step = 0;
   term_format(out, sizeof out, &p, 30);
   assert_string_equal(out, "diffuse  [######-------]   50%");
@@ -201,6 +205,7 @@ static void test_line_fits(void **state) {
       ace_progress p = {.stage = "a stage with a very long name",
                         .fraction = fractions[i % 5],
                         .seconds_left = left[i / 5],
+                        .rate = i % 2 ? 1e300 : 0,
                         .step = 199,
                         .steps = 200};
       term_format(out, sizeof out, &p, columns);

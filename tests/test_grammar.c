@@ -537,6 +537,54 @@ static void keep_line(void *user, const char *line) {
   add(user, "%s\n", line);
 }
 
+/* Without constraint every token is allowed until one ends the sequence, or there are as many codes as were asked for. */
+static void test_unconstrained(void **state) {
+  bench b = bench_open(usual);
+  plan_settings settings = {.phase = PLAN_CODES, .unconstrained = true};
+  plan_grammar_limits limits = {.target_duration = 0.4};
+  plan_grammar_state s;
+  plan_allowed a;
+  assert_int_equal(plan_grammar_begin(b.g, &settings, &limits, &s, NULL), ACE_OK);
+  assert_int_equal(plan_grammar_allowed(b.g, &s, NULL, &a), PLAN_ALLOW_WIDE);
+  assert_true(plan_allowed_has(&a, b.end));
+  assert_true(plan_allowed_has(&a, byte_id(b.l, '`')));
+  const int32_t code = plan_grammar_code_token(b.g, 0), words[] = {code, byte_id(b.l, 'x'), code};
+  for (int i = 0; i < 3; i++) {
+    assert_false(plan_grammar_done(&s));
+    assert_int_equal(plan_grammar_accept(b.g, &s, words[i], NULL), ACE_OK);
+  }
+  assert_true(plan_grammar_done(&s));
+  settings.phase = PLAN_UNDERSTAND;
+  assert_int_equal(plan_grammar_begin(b.g, &settings, NULL, &s, NULL), ACE_OK);
+  assert_int_equal(plan_grammar_accept(b.g, &s, b.end, NULL), ACE_OK);
+  assert_true(plan_grammar_done(&s));
+  bench_close(&b);
+}
+
+/* What such a sequence says is brought into range and form, or dropped. */
+static void test_tidy(void **state) {
+  static const struct {
+    plan_field field;
+    const char *written, *kept; /* kept NULL: dropped */
+  } cases[] = {{PLAN_BPM, "999", NULL},          {PLAN_BPM, " 120 ", "120"},       {PLAN_BPM, "fast", NULL},
+               {PLAN_DURATION, "5", "10"},       {PLAN_DURATION, "9999", "240"},   {PLAN_DURATION, "-3", NULL},
+               {PLAN_KEYSCALE, "Am", "A minor"}, {PLAN_KEYSCALE, "H major", NULL}, {PLAN_LANGUAGE, "EN", "en"},
+               {PLAN_LANGUAGE, "klingon", NULL}, {PLAN_TIMESIGNATURE, "4/4", "4"}, {PLAN_TIMESIGNATURE, "5/4", NULL},
+               {PLAN_CAPTION, "Soft.", "Soft."}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    plan_metadata m = {0};
+    assert_int_equal(plan_set_text(&m, cases[i].field, cases[i].written, strlen(cases[i].written), NULL), ACE_OK);
+    assert_int_equal(plan_grammar_tidy(&m, 240, NULL), ACE_OK);
+    const plan_value *v = &m.field[cases[i].field];
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)v->number);
+    const char *kept = v->kind == PLAN_ABSENT ? NULL : v->kind == PLAN_NUMBER ? number : v->text;
+    if (cases[i].kept ? !kept || strcmp(kept, cases[i].kept) != 0 : kept != NULL)
+      fail_msg("%s: %s became %s", plan_field_name(cases[i].field), cases[i].written, kept ? kept : "nothing");
+    plan_metadata_free(&m);
+  }
+}
+
 static void test_log(void **state) {
   bench b = bench_open(usual);
   text *t = calloc(1, sizeof *t);
@@ -609,6 +657,8 @@ int main(void) {
       cmocka_unit_test(test_codes_are_counted),
       cmocka_unit_test(test_what_cannot_work_is_refused),
       cmocka_unit_test(test_given_values),
+      cmocka_unit_test(test_unconstrained),
+      cmocka_unit_test(test_tidy),
       cmocka_unit_test(test_log),
       cmocka_unit_test(test_golden_walks),
   };

@@ -321,8 +321,7 @@ static void a_failed_save_leaves_nothing(void **state) {
 
 /* What this build cannot do is said, never left out silently. */
 static void what_is_missing_is_refused(void **state) {
-  static const char *const wrong[][2] = {
-      {"task_type", "extract"}, {"inference_steps", "21"}, {"use_constrained_decoding", "false"}};
+  static const char *const wrong[][2] = {{"task_type", "extract"}, {"inference_steps", "21"}};
   ace_engine *e = open_engine(*state, 1, 0);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     ace_error err = {0};

@@ -140,6 +140,97 @@ static void a_song_can_be_understood(void **state) {
   temp_close(&t);
 }
 
+/* The frugal backend plans the same songs one after the other; mlx is taken for it and says so; others are refused. */
+static void note(void *user, const char *line) {
+  snprintf(user, 100, "%.99s", line);
+}
+
+static void backends_plan_the_same_songs(void **state) {
+  const songs *s = *state;
+  ace_error err;
+  char said[100] = "";
+  ace_engine *vllm = open_engine(s, 2);
+  ace_engine *pt = ace_engine_open(s->models, &(ace_engine_options){.threads = 1, .lm_backend = "pt"}, &err);
+  ace_engine_options other = {.threads = 1, .lm_backend = "mlx", .notify = {.log = note, .user = said}};
+  ace_engine *mlx = ace_engine_open(s->models, &other, &err);
+  assert_non_null(pt);
+  assert_non_null(mlx);
+  assert_non_null(strstr(said, "using pt"));
+  const char *const *pairs = PAIRS("batch_size", "2", "seeds", "5,6", "allow_lm_batch", "true");
+  ace_result *a = generate(vllm, pairs), *b = generate(pt, pairs);
+  for (int i = 0; i < 2; i++) {
+    json_t *x = json_of(a, i), *y = json_of(b, i);
+    assert_int_equal(count_codes(text_at(x, "audio_codes")), 50);
+    assert_string_equal(text_at(x, "audio_codes"), text_at(y, "audio_codes"));
+    json_decref(x), json_decref(y);
+  }
+  other.lm_backend = "tpu";
+  assert_null(ace_engine_open(s->models, &other, &err));
+  assert_int_equal(err.status, ACE_EINVAL);
+  ace_result_free(a), ace_result_free(b);
+  ace_engine_close(vllm), ace_engine_close(pt), ace_engine_close(mlx);
+}
+
+/* Who looks at a plan sees what was given and what the model chose. */
+static void a_plan_says_who_chose_what(void **state) {
+  static const char *const expected[][2] = {
+      {"caption", "user"},        {"bpm", "user"},          {"duration", "user"}, {"keyscale", "model"},
+      {"timesignature", "model"}, {"audio_codes", "model"}, {"lyrics", "default"}};
+  ace_engine *e = open_engine(*state, 2);
+  ace_result *r = generate(e, PAIRS("bpm", "93"));
+  json_t *json = json_of(r, 0), *sources = json_object_get(json_object_get(json, "result"), "sources");
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+    assert_string_equal(text_at(sources, expected[i][0]), expected[i][1]);
+  json_decref(json);
+  ace_result_free(r);
+  ace_error err;
+  ace_request *q = request(PAIRS("vocal_language", "fr"));
+  char *text = ace_create_sample(e, "anything", q, NULL, &err);
+  if (!text) fail_msg("%s", err.message);
+  json = json_loads(text, 0, NULL);
+  sources = json_object_get(json_object_get(json, "result"), "sources");
+  assert_string_equal(text_at(sources, "vocal_language"), "user");
+  assert_string_equal(text_at(sources, "bpm"), "model");
+  json_decref(json);
+  free(text);
+  ace_request_free(q);
+  ace_engine_close(e);
+}
+
+/* Without its grammar an untrained model writes nonsense. What can be used of it is used, within range and never in
+ * place of what was given; where nothing can, the message says so. */
+static void decoding_without_the_grammar(void **state) {
+  ace_error err;
+  ace_engine *e = open_engine(*state, 2);
+  ace_request *r =
+      request(PAIRS("use_constrained_decoding", "false", "bpm", "93", "keyscale", "C major", "timesignature", "3"));
+  ace_result *song = ace_generate(e, r, NULL, &err);
+  if (!song) fail_msg("%s", err.message);
+  json_t *json = json_of(song, 0);
+  assert_in_range(count_codes(text_at(json, "audio_codes")), 1, 50);
+  assert_int_equal(json_integer_value(json_object_get(json, "bpm")), 93);
+  json_decref(json);
+  ace_result_free(song);
+  for (int seed = 0; seed < 4; seed++) {
+    char number[8];
+    snprintf(number, sizeof number, "%d", seed);
+    assert_int_equal(ace_request_set(r, "seeds", number, &err), ACE_OK);
+    char *text = ace_create_sample(e, "anything", r, NULL, &err);
+    if (!text) {
+      assert_int_equal(err.status, ACE_EFORMAT);
+      assert_non_null(strstr(err.message, "no metadata"));
+      continue;
+    }
+    ace_request *again = ace_request_new(ACE_PROFILE_CLI);
+    if (ace_request_set_json(again, text, strlen(text), &err) != ACE_OK) fail_msg("%s", err.message);
+    if (ace_request_validate(again, &err) != ACE_OK) fail_msg("%s", err.message);
+    ace_request_free(again);
+    free(text);
+  }
+  ace_request_free(r);
+  ace_engine_close(e);
+}
+
 typedef struct stopper {
   int calls, after;
   double fraction;
@@ -185,6 +276,9 @@ int main(void) {
       cmocka_unit_test(items_are_the_same_together_and_apart),
       cmocka_unit_test(saved_plans_need_no_planner),
       cmocka_unit_test(a_song_can_be_understood),
+      cmocka_unit_test(backends_plan_the_same_songs),
+      cmocka_unit_test(a_plan_says_who_chose_what),
+      cmocka_unit_test(decoding_without_the_grammar),
       cmocka_unit_test(planning_reports_and_stops),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);

@@ -20,12 +20,13 @@
   {"output", 'o', "FILE", "Also write the JSON to this file, for acestep generate --from FILE"}, \
   OPENING_MODELS, \
   {"lm", 0, "NAME", "Folder of the language model in there (default: acestep-5Hz-lm-1.7B, else the first)"}, \
+  OPENING_BACKEND, \
   OPENING_MACHINE, \
   {"json", 0, NULL, "As one JSON object"}, \
   {"quiet", 'q', NULL, "No progress"}
 /* What the language model draws its answer with. */
 #define ASK_PARAMETERS \
-  "model", "seed", "lm_temperature", "lm_top_k", "lm_top_p", "constrained_decoding_debug"
+  "model", "seed", "lm_temperature", "lm_top_k", "lm_top_p", "use_constrained_decoding", "constrained_decoding_debug"
 /* clang-format on */
 
 /* One question; everything but args and report is owned. */

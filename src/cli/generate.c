@@ -33,6 +33,7 @@ static const cli_flag flags[] = {
     {"strict", 0, NULL, "With --from: refuse to run when models or machine differ from those of the saved song"},
     {"lrc", 0, NULL, "Also write NAME.lrc beside each song: when each line of the lyrics is sung"},
     {"score", 0, NULL, "Also say how well each song is what was asked for; the scores go into NAME.json"},
+    OPENING_BACKEND,
     OPENING_MACHINE,
     {"json", 0, NULL, "Events as JSON on standard output, one object a line"},
     {"quiet", 'q', NULL, "No progress and no warnings"},
@@ -198,6 +199,7 @@ static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
   ace_callbacks notify = report_callbacks(r);
   j->result = ace_generate(j->engine, j->request, &notify, err);
   if (!j->result) return err->status;
+  report_plan(r, ace_result_json(j->result, 0));
   status = look_at_all(a, j, r, err);
   if (status == ACE_OK) status = save_all(j, r, err);
   if (status != ACE_OK) return status;

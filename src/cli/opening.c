@@ -11,6 +11,7 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, r
   o->options = (ace_engine_options){.model = *request->model ? request->model : NULL,
                                     .vae = args_value(a, "vae"),
                                     .lm = args_value(a, "lm"),
+                                    .lm_backend = args_value(a, "lm-backend"),
                                     .cache = o->cache,
                                     .int8 = args_on(a, "int8"),
                                     .lm_int8 = args_on(a, "lm-int8"),

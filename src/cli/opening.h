@@ -14,6 +14,8 @@
 #define OPENING_MODELS \
   {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"}, \
   {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"}
+#define OPENING_BACKEND \
+  {"lm-backend", 0, "NAME", "vllm: plans a batch together (default); pt: one song at a time, with less memory"}
 #define OPENING_MACHINE \
   {"threads", 0, "N", "Threads to compute with (default: all CPUs); the result does not depend on it"}, \
   {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"}, \

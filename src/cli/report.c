@@ -58,6 +58,7 @@ static void progress_event(report *r, const ace_progress *p) {
                             "seconds_left", p->seconds_left >= 0 ? json_real(p->seconds_left) : json_null());
   if (event && p->step + p->steps > 0) json_object_set_new(event, "step", json_integer(p->step));
   if (event && p->steps > 0) json_object_set_new(event, "steps", json_integer(p->steps));
+  if (event && p->rate > 0) json_object_set_new(event, "rate", json_real(p->rate));
   emit(event);
 }
 
@@ -108,6 +109,20 @@ void report_note(report *r, const char *format, ...) {
   vfprintf(stderr, format, list);
   va_end(list);
   fputc('\n', stderr);
+}
+
+void report_plan(report *r, const char *result_json) {
+  if (!r->json || !result_json) return;
+  json_t *song = json_loads(result_json, 0, NULL);
+  json_t *sources = json_object_get(json_object_get(song, "result"), "sources"), *fields = json_object();
+  const char *key;
+  json_t *source;
+  json_object_foreach(sources, key, source) {
+    json_t *value = json_object_get(song, key);
+    json_object_set_new(fields, key, json_pack("{s:O?, s:O}", "value", value, "source", source));
+  }
+  emit(json_pack("{s:s, s:o}", "event", "plan", "fields", fields));
+  json_decref(song);
 }
 
 void report_file(report *r, const char *path, const char *json_path, uint32_t seed, double seconds) {

@@ -35,6 +35,8 @@ ace_callbacks report_callbacks(report *r);
 void report_warning(report *r, const char *format, ...) ACE_PRINTF(2, 3);
 /* Progress in words, on stderr, unless quiet. */
 void report_note(report *r, const char *format, ...) ACE_PRINTF(2, 3);
+/* What the song is made from and who chose it, from its JSON: an event for programs. */
+void report_plan(report *r, const char *result_json);
 /* A finished song. */
 void report_file(report *r, const char *path, const char *json_path, uint32_t seed, double seconds);
 void report_done(report *r);

@@ -27,13 +27,15 @@ const char *term_time(double seconds, char out[TERM_TIME_SIZE]) {
   return out;
 }
 
-/* "diffuse 3/8" or "think 57", then "  42%  1:05 left". */
+/* "diffuse 3/8" or "think 57  21.3/s", then "  42%  1:05 left". */
 static void parts(const ace_progress *p, char *head, char *tail, size_t size) {
   char left[TERM_TIME_SIZE];
   double f = p->fraction > 0 ? (p->fraction < 1 ? p->fraction : 1) : 0;
   if (p->steps > 0) snprintf(head, size, "%.20s %d/%d", p->stage, p->step, p->steps);
   else if (p->step > 0) snprintf(head, size, "%.20s %d", p->stage, p->step);
   else snprintf(head, size, "%.20s", p->stage);
+  size_t used = strlen(head);
+  if (p->rate > 0) snprintf(head + used, size - used, "  %.*f/s", p->rate < 100 ? 1 : 0, p->rate < 1e6 ? p->rate : 1e6);
   int n = snprintf(tail, size, "  %3d%%", (int)(100 * f));
   if (p->seconds_left >= 0) snprintf(tail + n, size - (size_t)n, "  %s left", term_time(p->seconds_left, left));
 }

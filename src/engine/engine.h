@@ -16,6 +16,7 @@ struct ace_engine {
   qwen3 *text;
   acestep_dit *dit;
   plan_lm *lm;            /* NULL until it is needed */
+  bool frugal;            /* the language model takes one item at a time */
   vae *vae;               /* its decoder; the encoder once a job needed it */
   int vae_parts;          /* VAE_DECODER | VAE_ENCODER */
   latents_cache *encoded; /* what it made of recordings */
@@ -80,6 +81,10 @@ ace_status engine_think(ace_engine *e, ace_request *request, double source_secon
                         const ace_callbacks *notify, plan_song *song, ace_error *err);
 /* Work of that, in the unit of song_work. */
 double engine_think_work(const ace_engine *e, const ace_request *request);
+
+/* Where each field of a plan came from: {"bpm": "user", "keyscale": "model", "lyrics": "default", ...}, a new reference;
+ * NULL when out of memory. `out` and `asked` are JSON forms of requests; of `asked` only what counts. */
+json_t *engine_sources(const json_t *out, const json_t *asked);
 
 /* Where the constrained decoder writes its steps: notify->log when the request asks for them, else nowhere. */
 plan_grammar_log engine_grammar_log(const ace_request *request, const ace_callbacks *notify);

@@ -13,9 +13,6 @@
 /* Refuses what is understood but not built, so that nothing is silently left out. */
 static ace_status check_supported(const ace_request *r, ace_error *err) {
   if (r->audio_format == REQ_FORMAT_AAC && audio_format_check(AUDIO_AAC, err) != ACE_OK) return ACE_EUNSUPPORTED;
-  if (!r->use_constrained_decoding)
-    return ace_fail(err, ACE_EUNSUPPORTED,
-                    "use_constrained_decoding: the planner always keeps to its grammar; leave it on");
   return ACE_OK;
 }
 
@@ -132,6 +129,23 @@ static double rendering_work(const ace_result *result, const song_models *models
   return work;
 }
 
+static json_t *json_of(const ace_request *r) {
+  char *text = ace_request_to_json(r);
+  json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+  free(text);
+  return json;
+}
+
+/* What the language model changed can be told from the request as it came, and who chose what is said. */
+static void describe_plan(const ace_request *asked, const ace_result *result, json_t *about) {
+  json_t *before = json_of(asked), *after = json_of(result->request);
+  if (after && result->song.n_codes[0] > 0) json_object_set_new(after, "audio_codes", json_string("planned"));
+  json_object_set_new(about, "sources", engine_sources(after, before));
+  json_decref(after);
+  if (result->song.items) json_object_set(about, "request", before);
+  json_decref(before);
+}
+
 static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds, progress *p,
                         const ace_callbacks *notify, ace_error *err) {
   json_t *hashes = engine_hashes(e, p, notify, err);
@@ -139,10 +153,7 @@ static json_t *describe(ace_engine *e, const ace_request *asked, const ace_resul
   json_t *about =
       json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
                 "sample_rate", e->vae->cfg.sampling_rate, "batch_size", result->items, "seconds", seconds);
-  /* What the language model changed can be told from the request as it came. */
-  char *text = about && result->song.items ? ace_request_to_json(asked) : NULL;
-  if (text) json_object_set_new(about, "request", json_loads(text, 0, NULL));
-  free(text);
+  if (about) describe_plan(asked, result, about);
   if (!about) ace_fail(err, ACE_ENOMEM, "result: out of memory");
   return about;
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/load.h"
 #include "engine/random.h"
+#include "request/text.h"
 #include "tensor/cpu/isa.h"
 
 /* The folder below `folder` that an engine takes when none is named: `first_choice`, else the first name in order that
@@ -133,6 +134,19 @@ static bool copy_text(char **out, const char *text, ace_error *err) {
   return *out != NULL;
 }
 
+/* Both backends of the language model are this library's own engine; the names are those that users know. */
+static bool choose_backend(ace_engine *e, const ace_engine_options *options, ace_error *err) {
+  const char *name = options->lm_backend;
+  if (!name || strcmp(name, "vllm") == 0) return true;
+  e->frugal = strcmp(name, "pt") == 0 || strcmp(name, "mlx") == 0;
+  char shown[REQ_EXCERPT_SIZE];
+  if (!e->frugal)
+    ace_fail(err, ACE_EINVAL, "lm backend: \"%s\" is none of vllm, pt, mlx", req_excerpt(name, strlen(name), shown));
+  else if (strcmp(name, "mlx") == 0 && options->notify.log)
+    options->notify.log(options->notify.user, "language model: mlx is not available on this machine; using pt");
+  return e->frugal;
+}
+
 ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *options, ace_error *err) {
   static const ace_engine_options defaults;
   if (!options) options = &defaults;
@@ -146,7 +160,7 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
   e->memory = options->memory;
   e->int8 = options->int8;
   e->lm_int8 = options->lm_int8;
-  bool ok = copy_text(&e->folder, models_dir, err) &&
+  bool ok = choose_backend(e, options, err) && copy_text(&e->folder, models_dir, err) &&
             copy_text(&e->vae_name, options->vae ? options->vae : ENGINE_VAE, err) &&
             (!options->cache || copy_text(&e->cache, options->cache, err));
   if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);

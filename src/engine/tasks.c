@@ -40,7 +40,9 @@ static json_t *text_or_null(const char *text) {
 typedef struct known {
   const char *caption, *lyrics, *language; /* in place of what the model left out */
   double duration;                         /* seconds, exact where the model knows whole ones; not above 0: open */
+  bool heard;                              /* codes of a song: nucleus and top-k are off, as the model was used */
   bool created, instrumental;              /* a new sample, to be without voice */
+  json_t *asked;                           /* what the user gave, for engine_sources; owned; NULL: nothing */
 } known;
 
 /* The answer as the JSON that clients and ace_request_set_json read. */
@@ -57,6 +59,7 @@ static char *answer_json(const plan_answer *a, known k, uint32_t seed, ace_error
   json_object_set_new(json, "keyscale", text_or_null(t.keyscale));
   json_object_set_new(json, "vocal_language", text_or_null(*t.language ? t.language : k.language));
   json_object_set_new(json, "timesignature", text_or_null(t.timesignature));
+  json_object_set_new(about, "sources", engine_sources(json, k.asked));
   json_object_set_new(json, "result", about);
   enum { DIGITS = 17 };
   char *text = json && about ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
@@ -83,7 +86,9 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
                   .step = token_done,
                   .user = &a};
   plan_sampling sampling = {.temperature = r->lm_temperature, .top_k = r->lm_top_k, .top_p = r->lm_top_p};
+  if (k.heard) sampling.top_k = 0, sampling.top_p = 0;
   plan_grammar_log log = engine_grammar_log(r, notify);
+  settings->unconstrained = !r->use_constrained_decoding;
   progress_start(&a.p, notify, USUAL_ANSWER);
   progress_stage(&a.p, "think", 0);
   uint32_t seed;
@@ -98,6 +103,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
   }
   plan_prompt_free(prompt);
   plan_settings_free(settings);
+  json_decref(k.asked);
   return text;
 }
 
@@ -113,6 +119,7 @@ char *ace_create_sample(ace_engine *e, const char *query, const ace_request *r, 
                      .lyrics = r->instrumental ? "[Instrumental]" : "",
                      .language = "",
                      .created = true,
+                     .asked = json_pack("{s:s}", "vocal_language", r->vocal_language),
                      .instrumental = r->instrumental},
              notify, err);
 }
@@ -132,6 +139,13 @@ static ace_status given_metadata(const ace_request *r, plan_metadata *given, ace
   return status;
 }
 
+static json_t *request_json(const ace_request *r) {
+  char *text = ace_request_to_json(r);
+  json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+  free(text);
+  return json;
+}
+
 char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks *notify, ace_error *err) {
   plan_prompt prompt;
   plan_settings settings;
@@ -142,10 +156,13 @@ char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks
   ace_status status = plan_ask_format(&prompt, &settings, r->caption, r->lyrics, &given, err);
   plan_metadata_free(&given);
   if (status != ACE_OK) return NULL;
-  return ask(
-      e, &prompt, &settings, r,
-      (known){.caption = r->caption, .lyrics = r->lyrics, .language = r->vocal_language, .duration = r->duration},
-      notify, err);
+  return ask(e, &prompt, &settings, r,
+             (known){.caption = r->caption,
+                     .lyrics = r->lyrics,
+                     .language = r->vocal_language,
+                     .duration = r->duration,
+                     .asked = request_json(r)},
+             notify, err);
 }
 
 char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, const ace_callbacks *notify,
@@ -155,7 +172,8 @@ char *ace_understand(ace_engine *e, const char *codes, const ace_request *r, con
   if (ace_request_validate(r, err) != ACE_OK || engine_need_lm(e, err) != ACE_OK ||
       plan_ask_understand(&prompt, &settings, codes, err) != ACE_OK)
     return NULL;
-  return ask(e, &prompt, &settings, r, (known){.caption = "", .lyrics = "", .language = ""}, notify, err);
+  return ask(e, &prompt, &settings, r, (known){.caption = "", .lyrics = "", .language = "", .heard = true}, notify,
+             err);
 }
 
 /* ---- audio to codes ---------------------------------------------------------------------------------------------- */

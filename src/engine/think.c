@@ -103,7 +103,7 @@ plan_grammar_log engine_grammar_log(const ace_request *r, const ace_callbacks *n
   return wanted_log ? (plan_grammar_log){.line = log_line, .user = (void *)notify} : (plan_grammar_log){0};
 }
 
-static plan_wish make_wish(const ace_request *r, double source_seconds, const uint32_t *seeds,
+static plan_wish make_wish(const ace_request *r, bool frugal, double source_seconds, const uint32_t *seeds,
                            const ace_callbacks *notify) {
   plan_wish wish = {
       .in = {.caption = r->caption,
@@ -121,7 +121,8 @@ static plan_wish make_wish(const ace_request *r, double source_seconds, const ui
       .items = r->batch_size,
       .seeds = seeds,
       .codes = makes_codes(r),
-      .together = r->allow_lm_batch ? r->lm_batch_chunk_size : 1,
+      .together = r->allow_lm_batch && !frugal ? r->lm_batch_chunk_size : 1,
+      .unconstrained = !r->use_constrained_decoding,
       .max_duration = REQ_LONGEST,
       .log = engine_grammar_log(r, notify),
   };
@@ -141,7 +142,7 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
                   .cancelled = is_cancelled,
                   .step = token_done,
                   .user = &t};
-  plan_wish wish = make_wish(r, source_seconds, seeds, notify);
+  plan_wish wish = make_wish(r, e->frugal, source_seconds, seeds, notify);
   progress_stage(p, "think", 0);
   status = plan_song_make(e->lm, &wish, &how, song, err);
   if (e->memory) ckpt_release(e->lm->model->checkpoint, ""); /* the song's models need the room */

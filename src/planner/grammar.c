@@ -13,7 +13,17 @@
 
 #include "planner/grammar_table.h"
 
-enum { PLACE_RUN, PLACE_GIVEN, PLACE_TRIE, PLACE_CAPTION, PLACE_GENRES, PLACE_CODES, PLACE_LYRICS, PLACE_DONE };
+enum {
+  PLACE_RUN,
+  PLACE_GIVEN,
+  PLACE_TRIE,
+  PLACE_CAPTION,
+  PLACE_GENRES,
+  PLACE_CODES,
+  PLACE_LYRICS,
+  PLACE_FREE,
+  PLACE_DONE
+};
 
 /* Where free text stands in its line. */
 enum {
@@ -98,7 +108,8 @@ ace_status plan_grammar_begin(const plan_grammar *g, const plan_settings *settin
   if (limits->target_duration > 0)
     fresh.target = (int32_t)plan_code_count(fmin(limits->target_duration, fresh.max_duration));
   enter_run(&fresh, RUN_OPEN);
-  if (settings->phase == PLAN_CODES) fresh.place = PLACE_CODES;
+  if (settings->unconstrained) fresh.place = PLACE_FREE;
+  else if (settings->phase == PLAN_CODES) fresh.place = PLACE_CODES;
   else status = gram_take_given(g, &settings->user, &fresh, err);
   if (status == ACE_OK) *s = fresh;
   return status;
@@ -127,6 +138,7 @@ const char *plan_grammar_where(const plan_grammar_state *s) {
     case PLACE_RUN: return names[s->run];
     case PLACE_CODES: return "codes";
     case PLACE_LYRICS: return "lyrics";
+    case PLACE_FREE: return "free";
     case PLACE_DONE: return "over";
     default: return plan_field_name((plan_field)s->field);
   }
@@ -252,6 +264,7 @@ plan_allow plan_grammar_allowed(const plan_grammar *g, plan_grammar_state *s, co
     case PLACE_GENRES: return genres(g, s, out);
     case PLACE_CODES: return codes(g, s, out);
     case PLACE_LYRICS: return wide(g, out, s->closed_lyrics ? MASK_LYRICS_CLOSED : MASK_LYRICS);
+    case PLACE_FREE: return wide(g, out, MASK_ALL);
     default: out->n = 0; return out->kind = PLAN_ALLOW_NONE;
   }
 }
@@ -344,6 +357,12 @@ static void take_code(const plan_grammar *g, plan_grammar_state *s, int32_t toke
   else s->codes++;
 }
 
+/* Codes beyond those that were asked for would be cut off in the end. */
+static void take_free(const plan_grammar *g, plan_grammar_state *s, int32_t token) {
+  s->codes += plan_grammar_code(g, token) >= 0;
+  if (token == g->end || token == g->end_of_text || (s->target >= 0 && s->codes >= s->target)) s->place = PLACE_DONE;
+}
+
 static void take(const plan_grammar *g, plan_grammar_state *s, int32_t token) {
   switch (s->place) {
     case PLACE_RUN:
@@ -356,6 +375,7 @@ static void take(const plan_grammar *g, plan_grammar_state *s, int32_t token) {
     case PLACE_CAPTION: take_caption(g, s, token); break;
     case PLACE_GENRES: take_genres(g, s, token); break;
     case PLACE_LYRICS: take_lyrics(g, s, token); break;
+    case PLACE_FREE: take_free(g, s, token); break;
     default: take_code(g, s, token); break;
   }
 }

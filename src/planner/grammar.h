@@ -19,6 +19,8 @@
  * indent. It never holds special tokens, "<" (which spells tags), control characters, or, in captions, backticks; a
  * line of a caption that is not indented holds no colon, so that it cannot pass for another field.
  *
+ * With settings->unconstrained none of this holds: any token may follow any other until one ends the sequence.
+ *
  * The grammar is immutable: threads may share it. A state is plain data: copy it to branch a sequence.
  */
 #ifndef ACE_PLANNER_GRAMMAR_H
@@ -82,6 +84,9 @@ typedef struct plan_grammar_state {
 ace_status plan_grammar_begin(const plan_grammar *g, const plan_settings *settings, const plan_grammar_limits *limits,
                               plan_grammar_state *s, ace_error *err);
 bool plan_grammar_done(const plan_grammar_state *s);
+/* Metadata from somewhere else, brought to what the grammar would have written: numbers in range (a length is clamped to
+ * 10..max_duration), keys, languages and time signatures in their usual form; what cannot be is taken out. */
+ace_status plan_grammar_tidy(plan_metadata *m, int max_duration, ace_error *err);
 /* What the sequence is at: "bpm", "caption", "codes", "lyrics", "end", ... */
 const char *plan_grammar_where(const plan_grammar_state *s);
 /* Audio codes so far. */

@@ -137,6 +137,30 @@ static ace_status take_number(const plan_grammar *g, const plan_metadata *user, 
   return queue(g, field, text, s, used, err);
 }
 
+/* The usual form of a value of a field with closed values in words. */
+static bool usual(plan_field field, plan_span s, char out[TEXT_SIZE]) {
+  if (field == PLAN_KEYSCALE) return usual_key(s, out);
+  return field == PLAN_LANGUAGE ? usual_language(s, out) : usual_meter(s, out);
+}
+
+ace_status plan_grammar_tidy(plan_metadata *m, int max_duration, ace_error *err) {
+  static const plan_field words[] = {PLAN_KEYSCALE, PLAN_LANGUAGE, PLAN_TIMESIGNATURE};
+  const plan_typed t = plan_metadata_typed(m);
+  char text[TEXT_SIZE], number[32];
+  ace_status status = ACE_OK;
+  if (t.bpm > 0) plan_set_number(m, PLAN_BPM, t.bpm);
+  else plan_unset(m, PLAN_BPM);
+  if (t.duration > 0)
+    plan_set_number(m, PLAN_DURATION, (int64_t)fmax(GRAM_DURATION_LOW, fmin(t.duration, max_duration)));
+  else plan_unset(m, PLAN_DURATION);
+  for (size_t i = 0; i < sizeof words / sizeof *words && status == ACE_OK; i++) {
+    plan_span found = text_of(&m->field[words[i]], number);
+    if (found.n > 0 && usual(words[i], found, text)) status = plan_set_text(m, words[i], text, strlen(text), err);
+    else plan_unset(m, words[i]);
+  }
+  return status;
+}
+
 ace_status gram_take_given(const plan_grammar *g, const plan_metadata *user, plan_grammar_state *s, ace_error *err) {
   char text[TEXT_SIZE], number[32];
   int used = 0;
@@ -146,14 +170,12 @@ ace_status gram_take_given(const plan_grammar *g, const plan_metadata *user, pla
     const plan_field field = (plan_field)i;
     plan_span asked = text_of(&user->field[i], number);
     if (asked.n == 0) continue;
-    bool usual = field == PLAN_KEYSCALE   ? usual_key(asked, text)
-                 : field == PLAN_LANGUAGE ? usual_language(asked, text)
-                                          : usual_meter(asked, text);
-    if (!usual && field == PLAN_LANGUAGE) {
+    bool known = usual(field, asked, text);
+    if (!known && field == PLAN_LANGUAGE) {
       gram_log(s, "language: not one that the model knows, left to the model");
       continue;
     }
-    if (!usual) status = as_given(field, asked, text, err);
+    if (!known) status = as_given(field, asked, text, err);
     if (status == ACE_OK) status = queue(g, field, text, s, &used, err);
   }
   return status;

@@ -60,6 +60,7 @@ static bool in_mask(const plan_grammar *g, int mask, int32_t id) {
     case MASK_GENRES: return plain;
     case MASK_GENRES_BLANK: return plain && !(t & TRAIT_LINE_FEED);
     case MASK_LYRICS: return t & TRAIT_TEXT;
+    case MASK_ALL: return true;
     default: return t & TRAIT_TEXT && (id == g->end || !is_special(g, id));
   }
 }

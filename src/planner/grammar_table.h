@@ -40,6 +40,7 @@ enum {
   MASK_GENRES_BLANK,  /* nothing but white space so far: no line feed */
   MASK_LYRICS,        /* all but audio codes */
   MASK_LYRICS_CLOSED, /* nothing special but the end token */
+  MASK_ALL,           /* every token that there is */
   MASKS
 };
 

@@ -269,12 +269,13 @@ static int active_items(const lm_run *r, int *list) {
   return n;
 }
 
-/* Codes of all active items are chosen from one product: they read the same rows of the table. */
-static bool all_choose_codes(lm_run *r, const int *list, int n, plan_allowed *a) {
+/* Items that choose codes, or anything, are served by one product: they read the same rows of the table. */
+static bool all_choose_alike(lm_run *r, const int *list, int n, plan_allowed *a) {
   for (int i = 0; i < n; i++) {
     plan_allowed own;
     plan_grammar_allowed(r->lm->grammar, &r->item[list[i]].state, NULL, &own);
-    if (own.kind != PLAN_ALLOW_CODES || (i > 0 && own.end != a->end)) return false;
+    if (own.kind != PLAN_ALLOW_CODES && own.kind != PLAN_ALLOW_WIDE) return false;
+    if (i > 0 && (own.kind != a->kind || (own.kind == PLAN_ALLOW_CODES && own.end != a->end))) return false;
     *a = own;
   }
   return n > 0;
@@ -284,13 +285,13 @@ static bool all_choose_codes(lm_run *r, const int *list, int n, plan_allowed *a)
 static ace_status decide_all(lm_run *r, const int *list, int n, const tens *const hidden[2], ace_error *err) {
   plan_allowed a;
   ace_status status = ACE_OK;
-  if (all_choose_codes(r, list, n, &a)) {
+  if (all_choose_alike(r, list, n, &a)) {
     for (int side = 0; side <= r->guided; side++) {
       int to[PLAN_MOST_ITEMS];
       for (int i = 0; i < n; i++) to[i] = side * r->items + list[i];
       if (!compute_logits(r, hidden[side], to, &a)) return tens_error(r->c, err);
     }
-    for (int i = 0; i < n && status == ACE_OK; i++) status = take(r, list[i], draw_code(r, list[i], &a), err);
+    for (int i = 0; i < n && status == ACE_OK; i++) status = take(r, list[i], choose(r, list[i], &a), err);
     return status;
   }
   int place[PLAN_MOST_ITEMS] = {0};
@@ -366,7 +367,8 @@ size_t plan_lm_memory(const plan_lm *lm, tens_dtype cache, int items, bool guide
       qwen3_logits(c, lm->model, last);
       tens_release(c, mark);
     }
-    if (tens_status(c) == ACE_OK) bytes = tens_peak(c) + (1 << 20); /* both prompts' last states, small tensors */
+    size_t logits = ((size_t)rows + 1) * (size_t)lm->model->cfg.vocab * sizeof(float);
+    if (tens_status(c) == ACE_OK) bytes = tens_peak(c) + logits + (1 << 20); /* and last states, small tensors */
   }
   tens_close(c);
   return bytes;
@@ -383,8 +385,17 @@ static ace_status check_job(const plan_lm *lm, const plan_job *job, const bpe_id
   if (lm->model->cfg.max_positions > 0 && (size_t)lm->model->cfg.max_positions < limit)
     limit = (size_t)lm->model->cfg.max_positions;
   if (longest + 1 > limit)
-    return ace_fail(err, ACE_EINVAL, "language model: a prompt of %zu tokens leaves no room in its %zu positions",
-                    longest, limit);
+    return ace_fail(
+        err, ACE_EINVAL,
+        "language model: a prompt of %zu tokens leaves no room in its %zu positions; shorten the lyrics, the "
+        "caption or the codes",
+        longest, limit);
+  int64_t codes = job->settings->phase == PLAN_CODES && job->limits ? plan_code_count(job->limits->target_duration) : 0;
+  if (codes > 0 && longest + (size_t)(codes < job->most ? codes : job->most) > limit)
+    return ace_fail(err, ACE_EINVAL,
+                    "language model: %lld codes behind a prompt of %zu tokens are more than its %zu positions; shorten "
+                    "the lyrics or the song",
+                    (long long)codes, longest, limit);
   *most = longest + (size_t)job->most > limit ? (int)(limit - longest) : job->most;
   return ACE_OK;
 }

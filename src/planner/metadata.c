@@ -39,13 +39,13 @@ bool plan_is_empty(const plan_metadata *m) {
   return true;
 }
 
-static void unset(plan_metadata *m, plan_field field) {
+void plan_unset(plan_metadata *m, plan_field field) {
   free(m->field[field].text);
   m->field[field] = (plan_value){0};
 }
 
 void plan_set_number(plan_metadata *m, plan_field field, int64_t number) {
-  unset(m, field);
+  plan_unset(m, field);
   m->field[field] = (plan_value){.kind = PLAN_NUMBER, .number = number};
 }
 
@@ -54,14 +54,14 @@ ace_status plan_set_text(plan_metadata *m, plan_field field, const char *text, s
   if (!copy) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", names[field]);
   if (length > 0) memcpy(copy, text, length);
   copy[length] = '\0';
-  unset(m, field);
+  plan_unset(m, field);
   m->field[field] = (plan_value){.kind = PLAN_TEXT, .text = copy, .length = length};
   return ACE_OK;
 }
 
 void plan_metadata_free(plan_metadata *m) {
   if (!m) return;
-  for (int i = 0; i < PLAN_FIELDS; i++) unset(m, (plan_field)i);
+  for (int i = 0; i < PLAN_FIELDS; i++) plan_unset(m, (plan_field)i);
 }
 
 /* ---- what values mean -------------------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ plan_field plan_field_find(const char *name, size_t length);
 
 bool plan_has(const plan_metadata *m, plan_field field);
 bool plan_is_empty(const plan_metadata *m);
+void plan_unset(plan_metadata *m, plan_field field);
 void plan_set_number(plan_metadata *m, plan_field field, int64_t number);
 ace_status plan_set_text(plan_metadata *m, plan_field field, const char *text, size_t length, ace_error *err);
 void plan_metadata_free(plan_metadata *m);

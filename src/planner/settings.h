@@ -14,6 +14,7 @@ typedef struct plan_settings {
   plan_phase phase;
   bool stop_at_reasoning; /* end where the metadata ends */
   bool skip_genres, skip_caption, skip_language;
+  bool unconstrained; /* the model writes what it likes; what it wrote is read and tidied afterwards */
   plan_metadata user; /* owned: values that the model is made to write, as the user gave them */
 } plan_settings;
 

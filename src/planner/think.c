@@ -9,6 +9,19 @@ enum {
   LONGEST = 600 /* seconds */
 };
 
+/* ---- answers without a grammar ----------------------------------------------------------------------------------- */
+
+/* What the grammar would have seen to: values in range, and the user's own. */
+static ace_status put_right(plan_metadata *m, const plan_metadata *user, int max_duration, ace_error *err) {
+  ace_status status = plan_grammar_tidy(m, max_duration, err);
+  for (int i = 0; i < PLAN_FIELDS && status == ACE_OK; i++) {
+    const plan_value *v = &user->field[i];
+    if (v->kind == PLAN_NUMBER) plan_set_number(m, (plan_field)i, v->number);
+    if (v->kind == PLAN_TEXT) status = plan_set_text(m, (plan_field)i, v->text, v->length, err);
+  }
+  return status;
+}
+
 /* ---- single questions -------------------------------------------------------------------------------------------- */
 
 ace_status plan_ask(const plan_lm *lm, const plan_prompt *prompt, const plan_settings *settings, plan_sampling sampling,
@@ -32,6 +45,10 @@ ace_status plan_ask(const plan_lm *lm, const plan_prompt *prompt, const plan_set
       text ? plan_answer_parse(out, text, length, err) : ace_fail(err, ACE_ENOMEM, "language model: out of memory");
   free(text);
   plan_output_free(&tokens);
+  if (status == ACE_OK && settings->unconstrained) {
+    status = put_right(&out->metadata, &settings->user, max_duration, err);
+    if (status != ACE_OK) plan_answer_free(out);
+  }
   if (status == ACE_OK && plan_is_empty(&out->metadata)) {
     plan_answer_free(out);
     return ace_fail(err, ACE_EFORMAT, "language model: its answer holds no metadata; try another seed or temperature");
@@ -56,6 +73,7 @@ static ace_status think_metadata(const plan_lm *lm, const plan_wish *wish, const
   plan_settings settings;
   status = plan_ask_metadata(&prompt, &settings, &wish->in, err);
   if (status != ACE_OK) return status;
+  settings.unconstrained = wish->unconstrained;
   plan_answer answer;
   status = plan_ask(lm, &prompt, &settings, wish->sampling, wish->seeds[0], wish->max_duration, wish->log, how, &answer,
                     err);
@@ -84,7 +102,7 @@ static ace_status keep_codes(const plan_lm *lm, const bpe_ids *tokens, int item,
 static ace_status think_chunk(const plan_lm *lm, const plan_wish *wish, const plan_how *how,
                               const plan_prompt prompt[2], double target, int first, int n, plan_song *out,
                               ace_error *err) {
-  plan_settings settings = {.phase = PLAN_CODES};
+  plan_settings settings = {.phase = PLAN_CODES, .unconstrained = wish->unconstrained};
   plan_grammar_limits limits = {.max_duration = wish->max_duration, .target_duration = target, .log = wish->log};
   double seconds = target < SHORTEST ? SHORTEST : target > wish->max_duration ? wish->max_duration : target;
   plan_job job = {.prompt = &prompt[0],

@@ -21,9 +21,10 @@ typedef struct plan_wish {
   double guidance; /* of the codes; at or below 1: none */
   int items;       /* 1..PLAN_MOST_ITEMS */
   const uint32_t *seeds;
-  bool codes;       /* metadata and codes, or metadata alone */
-  int together;     /* items decoded at a time; 0: as many as the memory holds */
-  int max_duration; /* seconds, 10..600 */
+  bool codes;         /* metadata and codes, or metadata alone */
+  int together;       /* items decoded at a time; 0: as many as the memory holds */
+  int max_duration;   /* seconds, 10..600 */
+  bool unconstrained; /* without the grammar; the user's values replace the model's afterwards */
   plan_grammar_log log;
 } plan_wish;
 

@@ -18,6 +18,8 @@ typedef struct progress {
   double started;              /* seconds, monotonic */
   const char *stage;
   int step, steps;
+  double counted_from; /* when progress_count was called first in this stage, and with which step; 0: not yet */
+  int first_counted;
 } progress;
 
 void progress_start(progress *p, const ace_callbacks *notify, double total);

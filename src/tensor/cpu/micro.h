@@ -76,9 +76,9 @@ typedef struct cpu_attend {
   int64_t q_row;
   const float *k, *v; /* key 0 of this head */
   int64_t kv_row;
-  const cpu_pages *pages; /* where keys and values lie instead of that; or NULL */
-  float *y;            /* like q */
-  const int32_t *mask; /* [keys] or NULL */
+  const cpu_pages *pages;            /* where keys and values lie instead of that; or NULL */
+  float *y;                          /* like q */
+  const int32_t *mask;               /* [keys] or NULL */
   int64_t first, count, keys, depth; /* first: its position among the keys */
   bool causal;
   int64_t window; /* -1: none */
