@@ -61,8 +61,7 @@ TIMED(head_norm, HEAD_NORM, (tens_ctx * c, tens *y, const tens *x, const tens *w
 TIMED(attention, ATTENTION, (tens_ctx * c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a),
       (c, y, q, k, v, a))
 TIMED(cache_store, STORE, (tens_ctx * c, const op_cache *h, const tens *k, const tens *v), (c, h, k, v))
-TIMED(attention_cached, CACHED, (tens_ctx * c, tens *y, const tens *q, const op_cache *h, int n, int kv),
-      (c, y, q, h, n, kv))
+TIMED(attention_cached, CACHED, (tens_ctx * c, tens *y, const tens *q, const op_cache *h, int n), (c, y, q, h, n))
 TIMED(conv1d, CONV, (tens_ctx * c, tens *y, const tens *x, const tens *w, const op_conv *p), (c, y, x, w, p))
 TIMED(conv1d_transposed, TRANSPOSED, (tens_ctx * c, tens *y, const tens *x, const tens *w, const op_conv *p),
       (c, y, x, w, p))
