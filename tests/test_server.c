@@ -395,6 +395,47 @@ static void test_words(void **state) {
   close_site(&w);
 }
 
+/* ---- check 37: bundled examples, without any language model -------------------------------------------------------- */
+
+/* The answer's data has exactly these fields. */
+static void expect_fields(reply r, const char *const *fields) {
+  json_t *all = json_of(r, 200);
+  const json_t *data = data_of(all);
+  size_t n = 0;
+  for (; fields[n]; n++)
+    if (!json_object_get(data, fields[n])) fail_msg("%s is missing", fields[n]);
+  assert_int_equal(json_object_size(data), n);
+  json_decref(all);
+}
+
+static void test_random_samples(void **state) {
+  static const char *const simple[] = {"description", "instrumental", "vocal_language", NULL};
+  static const char *const custom[] = {"caption",  "lyrics",        "bpm",   "duration", "keyscale",
+                                       "language", "timesignature", "think", NULL};
+  site w = open_site(state, "key", -1, 0);
+#define SAMPLE "/create_random_sample"
+  expect_detail(post(&w, SAMPLE, "{}"), 401, "Missing ai_token or Authorization header");
+  expect_fields(post(&w, SAMPLE, "{\"ai_token\":\"key\"}"), simple);
+  expect_fields(post(&w, SAMPLE, "{\"ai_token\":\"key\",\"sample_type\":null}"), simple);
+  expect_fields(post(&w, SAMPLE, "{\"ai_token\":\"key\",\"sample_type\":\"\"}"), simple);
+  expect_fields(post(&w, SAMPLE, "{\"ai_token\":\"key\",\"sample_type\":\"simple_mode\"}"), simple);
+  expect_fields(post(&w, SAMPLE, "{\"ai_token\":\"key\",\"sample_type\":\"custom_mode\"}"), custom);
+  expect_fields(post_as(&w, SAMPLE, "application/x-www-form-urlencoded", "ai_token=key&sample_type=custom_mode"),
+                custom);
+  /* the dice fall differently: twenty equal throws are one chance in 60 to the 19th */
+  bool differ = false;
+  json_t *first = NULL;
+  for (int i = 0; i < 20 && !differ; i++) {
+    json_t *all = json_of(post(&w, SAMPLE, "{\"ai_token\":\"key\"}"), 200), *data = data_of(all);
+    if (!first) first = json_incref(data);
+    differ = !json_equal(first, data);
+    json_decref(all);
+  }
+  assert_true(differ);
+  json_decref(first);
+  close_site(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_health_models_and_loading),
@@ -408,6 +449,7 @@ int main(void) {
       cmocka_unit_test(test_keys),
       cmocka_unit_test(test_origins_and_hosts),
       cmocka_unit_test(test_words),
+      cmocka_unit_test(test_random_samples),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);
 }

@@ -1,12 +1,14 @@
-/* api_words.c - the language model's own routes: better words for a song, a song out of a few words. */
+/* api_words.c - words for songs: better ones, a song out of a few (both by the language model), bundled examples. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "request/text.h"
 #include "server/route.h"
 #include "server/song_params.h"
+#include "service/examples.h"
 
 /* A new request that samples as the body says; NULL: answered. */
 static ace_request *asking(call *c) {
@@ -116,9 +118,26 @@ static void post_create(call *c) {
   ace_request_free(r);
 }
 
+/* ---- POST /create_random_sample ---------------------------------------------------------------------------------- */
+
+static void post_random(call *c) {
+  const char *wanted = value_text(json_object_get(c->body, "sample_type"), "simple_mode");
+  examples_kind kind = strcmp(wanted, "simple_mode") == 0 ? EXAMPLES_SIMPLE : EXAMPLES_CUSTOM;
+  uint64_t random;
+  ace_error err;
+  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+    reply_error(c, 500, "no random numbers");
+    return;
+  }
+  json_t *example = examples_random(kind, random, &err);
+  if (example) reply_data(c, example);
+  else reply_error(c, 500, "%s", err.message);
+}
+
 const route routes_words[] = {
     {"POST", "/format_input", AUTH_BODY, BODY_LOOSE, false, post_format},
     {"POST", "/format_lyrics", AUTH_BODY, BODY_LOOSE, false, post_format},
     {"POST", "/v1/create_sample", AUTH_BODY, BODY_LOOSE, false, post_create},
+    {"POST", "/create_random_sample", AUTH_BODY, BODY_LOOSE, false, post_random},
     {0},
 };
