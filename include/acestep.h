@@ -138,6 +138,28 @@ void ace_engine_close(ace_engine *engine);
 /* What is open, as a JSON object: model names, sizes, instruction set, threads. The string belongs to the caller. */
 char *ace_engine_describe(const ace_engine *engine);
 
+/* ---- adapters --------------------------------------------------------------------------------------------------- */
+
+/* LoRA and LoKr adapters change how the diffusion model sings. Several may be loaded; every song is made with all that
+ * are on, each at its scale, and tells in its JSON which they were. The model's own weights stay untouched: changes
+ * take a fraction of a second, and without adapters the engine gives the bits that it gave before. */
+
+/* Loads a PEFT folder, a .safetensors file or a LoKr file, and switches it on. `name`: how it is called from here on;
+ * NULL: the last part of the path, with a number when that is taken. Names in the file that the model does not have
+ * are told to notify->log. Returns the name, which lasts until it is unloaded; NULL on failure: nothing changed. */
+const char *ace_adapter_load(ace_engine *engine, const char *path, const char *name, double scale,
+                             const ace_callbacks *notify, ace_error *err);
+/* NULL: all. */
+ace_status ace_adapter_unload(ace_engine *engine, const char *name, ace_error *err);
+/* -4..4; 1 is the adapter as it was trained, 0 the model alone. */
+ace_status ace_adapter_set_scale(ace_engine *engine, const char *name, double scale, ace_error *err);
+/* Off keeps the scale. NULL: all. */
+ace_status ace_adapter_enable(ace_engine *engine, const char *name, bool on, ace_error *err);
+/* What is loaded, as a JSON array in the order of loading: [{"name", "path", "type": "lora" or "lokr", "scale",
+ * "enabled", "rank", "alpha", "dora", "layers", "targets": ["self_attn.q_proj", ...], "unknown", "bytes"}]. The string
+ * belongs to the caller. */
+char *ace_adapter_list(const ace_engine *engine);
+
 /* ---- what the language model does on its own --------------------------------------------------------------------- */
 
 /* The first three return a JSON object that ace_request_set_json reads: {"caption", "lyrics", "bpm", "duration",

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/lora.h"
 #include "cli/output.h"
 #include "cli/saved.h"
 #include "cli/signals.h"
@@ -60,6 +61,7 @@ ace_result *again_make(asking *k, ace_error *err) {
   ace_status status = read_song(k, &from, err);
   if (status == ACE_OK) status = ask_open(k, err);
   if (status == ACE_OK) status = compare_models(k, &from, err);
+  if (status == ACE_OK) status = lora_load(k->engine, k->args, &from, false, k->report, err);
   if (status == ACE_OK) {
     ace_callbacks notify = report_callbacks(k->report);
     report_phase(k->report);

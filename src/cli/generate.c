@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/again.h"
 #include "cli/cli.h"
+#include "cli/lora.h"
 #include "cli/opening.h"
 #include "cli/output.h"
 #include "cli/saved.h"
@@ -30,6 +31,7 @@ static const cli_flag flags[] = {
     {"from", 0, "FILE",
      "Make a song again from the JSON beside it, or a new one from a plan; flags change what it says; -: standard "
      "input"},
+    LORA_FLAG,
     {"strict", 0, NULL, "With --from: refuse to run when models or machine differ from those of the saved song"},
     {"lrc", 0, NULL, "Also write NAME.lrc beside each song: when each line of the lyrics is sung"},
     {"score", 0, NULL, "Also say how well each song is what was asked for; the scores go into NAME.json"},
@@ -194,6 +196,7 @@ static ace_status generate(const args *a, job *j, report *r, ace_error *err) {
   if (!j->engine) return err->status;
   req_advise(j->request, engine_family(j->engine), on_advice, r);
   status = compare_models(a, j, r, err);
+  if (status == ACE_OK) status = lora_load(j->engine, a, &j->from, args_on(a, "strict"), r, err);
   if (status != ACE_OK) return status;
   report_phase(r);
   ace_callbacks notify = report_callbacks(r);
@@ -247,6 +250,7 @@ const cli_command cmd_generate = {
         "  acestep generate \"jazz trio in a smoky bar\" --duration 60 -o jazz.flac\n"
         "  acestep generate \"slow blues, female voice\" --lyrics words.txt --seed 7 --batch 2 -o blues.mp3\n"
         "  acestep generate --from blues-1.json -o again.mp3\n"
+        "  acestep generate \"night drive\" --lora voices/anna --lora synthwave.safetensors:0.6 -o drive.mp3\n"
         "  acestep plan \"a soft Bengali love song\" --json | acestep generate --from - -o song.mp3",
     .run = run,
 };

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cli/adapter_info.h"
 #include "cli/cli.h"
 #include "cli/folders.h"
 #include "cli/info_plan.h"
 #include "cli/model_info.h"
+#include "formats/adapter_file.h"
 
 static const cli_flag flags[] = {{"models", 0, "DIR", "The folder, the same as the operand"},
                                  {"hash", 0, NULL, "Also the SHA-256 of each model, which takes a while"},
@@ -156,6 +158,7 @@ static ace_status print_json(const listing *l, ace_error *err) {
 
 static int run(const args *a, report *r) {
   ace_error err = {0};
+  if (a->n_operands && adapter_file_is_one(a->operand[0])) return adapter_info(a, a->operand[0], r);
   listing l = {.folder = folder_models(a->n_operands ? a->operand[0] : args_value(a, "models"), &err)};
   if (!l.folder) return report_failure(r, &err);
   if (args_on(a, "plan")) {
@@ -189,7 +192,9 @@ const cli_command cmd_info = {
     .flags = flags,
     .most_operands = 1,
     .notes =
-        "DIR is a folder of models or one model; without it the folder that generate would use.\n"
+        "DIR is a folder of models or one model; without it the folder that generate would use. For an adapter (a "
+        "folder\n"
+        "or a .safetensors file) it tells rank, strength and layers, and which models in the folder it fits.\n"
         "The exit code is 0 when music can be made with it (or the one model is complete), else 1.",
     .run = run,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "formats/adapter_file.h"
 #include "models/acestep_dit.h"
 #include "models/qwen3.h"
 #include "models/vae.h"
@@ -125,21 +126,13 @@ static void inspect_qwen3(const char *folder, const ckpt *k, model_info *info) {
 }
 
 static void inspect_adapter(const char *folder, model_info *info) {
-  char *path = file_join(folder, "adapter_config.json");
-  json_t *config = path ? json_parse_file(path, CONFIG_LIMIT, &info->problem) : NULL;
-  const char *type = json_string_value(json_object_get(config, "peft_type"));
-  if (config)
-    snprintf(info->sizes, sizeof info->sizes, "%.16s, rank %lld, alpha %g", type ? type : "unknown type",
-             (long long)json_integer_value(json_object_get(config, "r")),
-             json_number_value(json_object_get(config, "lora_alpha")));
-  json_decref(config);
-  free(path);
-  if (info->problem.status != ACE_OK) return;
-  path = file_join(folder, "adapter_model.safetensors");
-  st_file *f = path ? st_open(path, &info->problem) : NULL;
-  for (int i = 0; f && i < st_count(f); i++) count(info, st_at(f, i));
-  st_close(f);
-  free(path);
+  adapter_file *f = adapter_file_open(folder, &info->problem);
+  if (!f) return;
+  const adapter_module *m = &f->module[0];
+  snprintf(info->sizes, sizeof info->sizes, "%s, rank %lld, alpha %g", m->kind == ADAPTER_LOKR ? "LoKr" : "LoRA",
+           (long long)m->rank, m->alpha);
+  for (int i = 0; i < st_count(f->weights); i++) count(info, st_at(f->weights, i));
+  adapter_file_close(f);
 }
 
 ace_status model_inspect(const char *folder, bool hash, const ace_callbacks *notify, model_info *info, ace_error *err) {

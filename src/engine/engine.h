@@ -3,8 +3,14 @@
 #define ACE_ENGINE_H
 
 #include "audio/loudness.h"
+#include "models/adapters.h"
 #include "planner/think.h"
 #include "render/song.h"
+
+typedef struct engine_adapter {
+  char *name, *path; /* owned */
+  char hash[65];     /* "" until asked for */
+} engine_adapter;
 
 struct ace_engine {
   char *folder, *model_name, *vae_name;
@@ -15,13 +21,15 @@ struct ace_engine {
   bpe *tokenizer;
   qwen3 *text;
   acestep_dit *dit;
-  plan_lm *lm;            /* NULL until it is needed */
-  bool frugal;            /* the language model takes one item at a time */
-  vae *vae;               /* its decoder; the encoder once a job needed it */
-  int vae_parts;          /* VAE_DECODER | VAE_ENCODER */
-  latents_cache *encoded; /* what it made of recordings */
-  bool random, tiny;      /* models of random.h; of the miniature's sizes */
-  uint64_t seed;          /* of random models */
+  plan_lm *lm;             /* NULL until it is needed */
+  bool frugal;             /* the language model takes one item at a time */
+  vae *vae;                /* its decoder; the encoder once a job needed it */
+  int vae_parts;           /* VAE_DECODER | VAE_ENCODER */
+  latents_cache *encoded;  /* what it made of recordings */
+  bool random, tiny;       /* models of random.h; of the miniature's sizes */
+  uint64_t seed;           /* of random models */
+  adapters *adapters;      /* NULL until one is loaded */
+  engine_adapter *adapter; /* what they are called, in their order */
 };
 
 /* Bytes of that: forty minutes of sound. */
@@ -74,6 +82,11 @@ json_t *engine_memory_json(const engine_memory *plan);
 json_t *engine_hashes(ace_engine *e, progress *p, const ace_callbacks *notify, ace_error *err);
 /* Work of that, in the unit of song_work. */
 double engine_hash_work(const ace_engine *e);
+
+/* The adapters that songs are made with now, as they stand in a song's JSON: [{"name", "path", "type", "sha256",
+ * "scale"}]. A new reference; NULL on failure. */
+json_t *engine_adapters(ace_engine *e, ace_error *err);
+void engine_free_adapters(ace_engine *e);
 
 /* Lets the language model plan the request: fills what the user left open, makes codes for each item of `song`. `song`
  * is empty when nothing was to be planned; it has no codes where a source of `source_seconds` (0: none) leads. */

@@ -149,10 +149,14 @@ static void describe_plan(const ace_request *asked, const ace_result *result, js
 static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds, progress *p,
                         const ace_callbacks *notify, ace_error *err) {
   json_t *hashes = engine_hashes(e, p, notify, err);
-  if (!hashes) return NULL;
-  json_t *about =
-      json_pack("{s:s, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "isa", tens_isa_name(),
-                "sample_rate", e->vae->cfg.sampling_rate, "batch_size", result->items, "seconds", seconds);
+  json_t *voices = hashes ? engine_adapters(e, err) : NULL;
+  if (!voices) {
+    json_decref(hashes);
+    return NULL;
+  }
+  json_t *about = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "adapters",
+                            voices, "isa", tens_isa_name(), "sample_rate", e->vae->cfg.sampling_rate, "batch_size",
+                            result->items, "seconds", seconds);
   if (about) describe_plan(asked, result, about);
   if (!about) ace_fail(err, ACE_ENOMEM, "result: out of memory");
   return about;

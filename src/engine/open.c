@@ -183,6 +183,7 @@ void ace_engine_close(ace_engine *e) {
   plan_lm_close(e->lm);
   latents_cache_free(e->encoded);
   vae_close(e->vae);
+  engine_free_adapters(e); /* they sit on the diffusion model */
   acestep_dit_close(e->dit);
   qwen3_close(e->text);
   bpe_close(e->tokenizer);

@@ -56,6 +56,10 @@ adapter_file *adapter_file_open(const char *path, ace_error *err);
 adapter_file *adapter_file_from(st_file *weights, json_t *config, const char *where, ace_error *err);
 void adapter_file_close(adapter_file *f);
 
+/* What it is, as a JSON object: {"type": "lora" or "lokr", "rank" (the largest; null: none), "alpha" (null where layers
+ * differ), "dora", "layers", "targets": ["self_attn.q_proj", ...], "bytes"}. A new reference; NULL: out of memory. */
+json_t *adapter_file_about(const adapter_file *f);
+
 /* Does the path look like an adapter at all, by its names and metadata alone? */
 bool adapter_file_is_one(const char *path);
 
