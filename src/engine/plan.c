@@ -9,11 +9,10 @@ static ace_status plan_thinking(ace_engine *e, const ace_request *r, engine_memo
   if (status != ACE_OK) return status;
   const int codes_a_second = 5;
   double seconds = r->duration > 0 ? r->duration : REQ_LONGEST;
-  int items = r->allow_lm_batch ? r->batch_size : 1, most = (int)(seconds * codes_a_second) + 1;
+  int items = r->allow_lm_batch && !e->frugal ? r->batch_size : 1, most = (int)(seconds * codes_a_second) + 1;
   bool guided = r->lm_cfg_scale > 1;
   out->think_weights = ckpt_mapped_bytes(e->lm->model->checkpoint, "");
   out->think_memory = plan_lm_memory(e->lm, TENS_BF16, items, guided, PROMPT, PROMPT, most) +
-                      (size_t)(items * (1 + guided) + 1) * (size_t)e->lm->model->cfg.vocab * sizeof(float) +
                       (size_t)pool_threads(e->threads) * TENS_WORKER_SCRATCH;
   return ACE_OK;
 }
