@@ -222,6 +222,22 @@ static void test_stages_have_their_keys(void **state) {
   assert_string_equal(song_stage_name(SONG_DIT_STEP), "dit_step");
 }
 
+/* A step with an adapter stands beside one without, and the adapter fits the model. */
+static void test_adapters_have_their_keys(void **state) {
+  json_t *found = measure((bench_options){.random = "tiny",
+                                          .duration = 10,
+                                          .batch = 1,
+                                          .repeat = 1,
+                                          .threads = 1,
+                                          .lora_rank = 3,
+                                          .stages = 1u << SONG_DIT_STEP});
+  const json_t *stages = json_object_get(found, "stages");
+  assert_true(number(json_object_get(stages, "dit_step"), "seconds") > 0);
+  assert_true(number(json_object_get(stages, "dit_step_plain"), "seconds") > 0);
+  assert_true(number(json_object_get(stages, "lora_switch"), "seconds") > 0);
+  json_decref(found);
+}
+
 static void test_language_model_has_its_keys(void **state) {
   json_t *found = measure((bench_options){.random = "tiny",
                                           .lm = "acestep-5Hz-lm-0.6B",
@@ -269,6 +285,7 @@ int main(void) {
       cmocka_unit_test(test_plan_holds),
       cmocka_unit_test(test_refusals_say_what_fits),
       cmocka_unit_test(test_stages_have_their_keys),
+      cmocka_unit_test(test_adapters_have_their_keys),
       cmocka_unit_test(test_language_model_has_its_keys),
       cmocka_unit_test(test_memory_has_its_keys),
       cmocka_unit_test(test_cancelled),

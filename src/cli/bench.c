@@ -16,6 +16,7 @@ static const cli_flag flags[] = {
     {"models", 0, "DIR", "Folder of the models, instead of random ones"},
     {"model", 0, "NAME", "Folder of the diffusion model in it"},
     {"lm", 0, "NAME", "Measure a language model instead, such as acestep-5Hz-lm-0.6B; random unless --models is given"},
+    {"lora-rank", 0, "N", "Steps with a random LoRA adapter of that rank on all attention, beside steps without"},
     {"int8", 0, NULL, "Large matrices as int8"},
     {"guided", 0, NULL, "The language model with guidance: two rows an item"},
     {"codes", 0, "N", "Audio codes that the language model writes (default 150, most 3000)"},
@@ -93,6 +94,7 @@ static ace_status take_options(const args *a, bench_options *o, char **folder, a
   if (status == ACE_OK) status = take_stages(a, &o->stages, err);
   if (status == ACE_OK) status = take_int(a, "batch", "--batch", 1, REQ_BATCH_MAX, &o->batch, err);
   if (status == ACE_OK) status = take_int(a, "repeat", "--repeat", o->lm ? 1 : 0, BENCH_REPEAT_MOST, &o->repeat, err);
+  if (status == ACE_OK) status = take_int(a, "lora-rank", "--lora-rank", 1, BENCH_RANK_MOST, &o->lora_rank, err);
   if (status == ACE_OK) status = take_int(a, "codes", "--codes", 2, BENCH_CODES_MOST, &o->codes, err);
   if (status == ACE_OK) status = take_int(a, "threads", "--threads", 1, THREADS_MOST, &o->threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->memory, err);
@@ -127,6 +129,7 @@ static void print_stages(const json_t *found) {
     if (json_object_get(stage, "tokens_per_second"))
       printf("  %8.1f tokens/s  %3.0f %% of the read rate\n", number(stage, "tokens_per_second"),
              100 * number(stage, "fraction_of_bandwidth"));
+    else if (!json_object_get(stage, "flops")) printf("\n");
     else
       printf("  %8.3f TFLOP  %8.0f GF/s  %3.0f %% of the best\n", number(stage, "flops") * 1e-12,
              number(stage, "flops") / number(stage, "seconds") * 1e-9, 100 * number(stage, "fraction_of_peak"));

@@ -221,12 +221,32 @@ static bool wanted(const bench_options *o, int stage) {
   return o->stages == 0 || (o->stages >> stage & 1);
 }
 
-static ace_status measure_all(bench_machine *m, song_stages *stages, const bench_options *o, json_t *out,
-                              ace_error *err) {
+static json_t *stage_json(const bench_machine *m, double seconds, double flops) {
+  return json_pack("{s:f, s:f, s:f}", "seconds", seconds, "flops", flops, "fraction_of_peak",
+                   flops / seconds / bench_peak(m));
+}
+
+/* What an adapter costs. */
+typedef struct adapter_cost {
+  timed_stage plain;
+  bench_samples step, load;
+} adapter_cost;
+
+/* A step without it, and taking it up again. */
+static ace_status measure_lora(bench_machine *m, bench_lora *lora, adapter_cost *cost, ace_error *err) {
+  adapters_remove_all(lora->set);
+  ace_status status = bench_measure(m, measure_stage, &cost->plain, &cost->step, err);
+  return status == ACE_OK ? bench_measure(m, bench_lora_load, lora, &cost->load, err) : status;
+}
+
+/* lora: NULL, or on when this is called and when it returns. */
+static ace_status measure_all(bench_machine *m, song_stages *stages, const bench_options *o, bench_lora *lora,
+                              json_t *out, ace_error *err) {
+  adapter_cost cost = {.plain = {stages, SONG_DIT_STEP, 0}};
   bench_samples samples[SONG_STAGES] = {0};
   timed_stage timed[SONG_STAGES];
   for (int i = 0; i < SONG_STAGES; i++) m->total += wanted(o, i);
-  m->total = o->repeat * (m->total + BENCH_CEILINGS);
+  m->total = o->repeat * (m->total + BENCH_CEILINGS + (lora ? 2 : 0));
   ace_status status = ACE_OK;
   for (int r = 0; r < o->repeat && status == ACE_OK; r++) {
     status = bench_ceilings(m, err);
@@ -234,14 +254,17 @@ static ace_status measure_all(bench_machine *m, song_stages *stages, const bench
       if (!wanted(o, i)) continue;
       timed[i] = (timed_stage){stages, (song_stage)i, 0};
       status = bench_measure(m, measure_stage, &timed[i], &samples[i], err);
+      if (lora && i == SONG_DIT_STEP && status == ACE_OK) status = measure_lora(m, lora, &cost, err);
     }
   }
   for (int i = 0; i < SONG_STAGES && status == ACE_OK; i++) {
     double seconds = bench_median(&samples[i]);
     if (seconds <= 0) continue;
-    json_object_set_new(out, song_stage_name((song_stage)i),
-                        json_pack("{s:f, s:f, s:f}", "seconds", seconds, "flops", timed[i].flops, "fraction_of_peak",
-                                  timed[i].flops / seconds / bench_peak(m)));
+    json_object_set_new(out, song_stage_name((song_stage)i), stage_json(m, seconds, timed[i].flops));
+  }
+  if (status == ACE_OK && cost.load.n_all) {
+    json_object_set_new(out, "dit_step_plain", stage_json(m, bench_median(&cost.step), cost.plain.flops));
+    json_object_set_new(out, "lora_switch", json_pack("{s:f}", "seconds", bench_median(&cost.load)));
   }
   return status;
 }
@@ -266,13 +289,14 @@ static ace_status render_once(ace_engine *e, const song_models *models, const so
 }
 
 static ace_status stages_of(ace_engine *e, bench_machine *m, const bench_options *o, const song_models *models,
-                            const song_job *job, const song_plan *plan, json_t *out, json_t *about, ace_error *err) {
+                            const song_job *job, const song_plan *plan, bench_lora *lora, json_t *out, json_t *about,
+                            ace_error *err) {
   int64_t text, lyric, frames = (int64_t)(o->duration * models->vae->cfg.sampling_rate) / models->vae->cfg.hop + 1;
   const int64_t least = 128;
   size_t bytes = song_stages_memory(models, plan, frames > least ? frames : least);
   tens_ctx *c = engine_context(e, bytes, m->notify, err);
   song_stages *s = c ? song_stages_open(c, models, job, plan, err) : NULL;
-  ace_status status = s ? measure_all(m, s, o, out, err) : err->status;
+  ace_status status = s ? measure_all(m, s, o, lora, out, err) : err->status;
   if (s) {
     song_stages_lengths(s, &text, &lyric, &frames);
     json_object_set_new(about, "text_tokens", json_integer(text));
@@ -293,14 +317,17 @@ static ace_status measure_song(ace_engine *e, const bench_options *o, const ace_
   for (int i = 0; i < o->batch; i++) job.seeds[i] = (uint32_t)i;
   song_plan plan;
   song_budget budget = engine_budget(e);
-  ace_status status = song_make_plan(&models, &job, &budget, &plan, err);
+  bench_lora lora = {0};
+  ace_status status = o->lora_rank ? bench_lora_open(&lora, e, o->lora_rank, err) : ACE_OK;
+  if (status == ACE_OK) status = song_make_plan(&models, &job, &budget, &plan, err);
   bool whole = o->stages == 0;
   if (status == ACE_OK && whole) status = render_once(e, &models, &job, &plan, notify, err);
   size_t peak = load_peak_memory();
   json_t *stages = json_object(), *about = json_object();
   bench_machine m = {0};
   if (status == ACE_OK) status = open_machine(&m, e->threads, o, notify, err);
-  if (status == ACE_OK) status = stages_of(e, &m, o, &models, &job, &plan, stages, about, err);
+  if (status == ACE_OK)
+    status = stages_of(e, &m, o, &models, &job, &plan, o->lora_rank ? &lora : NULL, stages, about, err);
   if (status == ACE_OK) {
     json_object_set_new(about, "model", json_string(e->tiny ? RANDOM_TINY : e->model_name));
     json_object_set_new(about, "duration", json_real(o->duration));
@@ -317,6 +344,7 @@ static ace_status measure_song(ace_engine *e, const bench_options *o, const ace_
   json_decref(stages);
   json_decref(about);
   close_machine(&m);
+  bench_lora_close(&lora);
   ace_request_free(r);
   return status;
 }

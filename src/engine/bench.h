@@ -6,6 +6,8 @@
  * {"ceilings": {"multiply_add": flop/s, "tiles": flop/s or null, "read": bytes/s},
  *  "stages": {"text_encoder" | "condition_encoder" | "dit_step" | "linear" | "vae_encode" | "vae_decode":
  *               {"seconds", "flops", "fraction_of_peak"},
+ *             "dit_step_plain": the same without the adapter, "lora_switch": {"seconds"} to take one up in place of
+ *             another, both with an adapter only,
  *             "lm_prefill": {the same, "tokens"},
  *             "lm_decode": {"seconds" of a token, "tokens_per_second", "fraction_of_bandwidth", "rows", "codes"}},
  *  "memory": {"planned_bytes", "peak_bytes"},
@@ -32,15 +34,16 @@ typedef struct bench_options {
   uint64_t memory;        /* as in ace_engine_options */
   int codes;              /* that the language model writes */
   bool int8;              /* weights as int8 */
+  int lora_rank;          /* steps with a random LoRA adapter on all attention, and without it; 0: none */
   bool guided;            /* language model: two rows an item */
 } bench_options;
 
-enum { BENCH_REPEAT_MOST = 100, BENCH_CODES_MOST = 3000, BENCH_CEILINGS = 3 };
+enum { BENCH_REPEAT_MOST = 100, BENCH_RANK_MOST = 512, BENCH_CODES_MOST = 3000, BENCH_CEILINGS = 3 };
 
 /* A new reference; NULL on failure or when cancelled. Progress comes as stages "make" and "measure". */
 json_t *bench_run(const bench_options *o, const ace_callbacks *notify, ace_error *err);
 
-/* ---- shared by bench.c and bench_lm.c ----------------------------------------------------------------------------- */
+/* ---- shared by bench.c, bench_lm.c and bench_lora.c ----------------------------------------------------------------------------- */
 
 /* Values of one kind; those that nobody disturbed count. */
 typedef struct bench_samples {
@@ -68,6 +71,19 @@ ace_status bench_measure(bench_machine *m, ace_status (*what)(void *arg, double 
 ace_status bench_ceilings(bench_machine *m, ace_error *err);
 /* The best arithmetic of the instruction set in use, flop/s. */
 double bench_peak(const bench_machine *m);
+
+/* A random adapter on the engine's model, and the file that it comes from. */
+typedef struct bench_lora {
+  adapters *set;
+  uint8_t *file;
+  size_t size;
+} bench_lora;
+
+/* It is on from here on. bench_lora_close also after a failure. */
+ace_status bench_lora_open(bench_lora *l, ace_engine *e, int rank, ace_error *err);
+void bench_lora_close(bench_lora *l);
+/* For bench_measure, with a bench_lora: drops the adapter, if it is on, and loads it. */
+ace_status bench_lora_load(void *arg, double *seconds, ace_error *err);
 /* Adds lm_prefill and lm_decode to `stages`, what was measured to `job`. */
 ace_status bench_lm(bench_machine *m, const bench_options *o, json_t *stages, json_t *job, ace_error *err);
 
