@@ -129,6 +129,13 @@ typedef struct ace_engine_options {
   bool int8;              /* large matrices of diffusion model and text encoder as int8, made while opening */
   bool lm_int8;           /* the same for the language model; folders that hold int8 need neither */
   ace_callbacks notify;   /* progress and log while opening */
+
+  /* URL of a vLLM server that does the language model's work; NULL: done here. Of `lm` only the tokenizer is needed
+   * then, except for guidance and scores. See docs/LM_SERVER.md. */
+  const char *lm_server;
+  const char *lm_server_model; /* its name there; NULL: the first that the server offers */
+  const char *lm_server_key;   /* NULL: none */
+  bool lm_fallback;            /* when that server cannot be used, `lm` does the work, and the log says so */
 } ace_engine_options;
 
 /* Opens the models under `models_dir` (see `acestep info DIR`). Weights are memory-mapped, so this is quick. */

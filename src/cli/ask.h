@@ -21,6 +21,7 @@
   OPENING_MODELS, \
   {"lm", 0, "NAME", "Folder of the language model in there (default: acestep-5Hz-lm-1.7B, else the first)"}, \
   OPENING_BACKEND, \
+  OPENING_SERVER, \
   OPENING_MACHINE, \
   {"json", 0, NULL, "As one JSON object"}, \
   {"quiet", 'q', NULL, "No progress"}

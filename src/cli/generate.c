@@ -25,6 +25,7 @@ static const cli_flag flags[] = {
      "Folder of the language model that plans; switches --think on (default with --think: acestep-5Hz-lm-1.7B, else "
      "the "
      "first)"},
+    OPENING_SERVER,
     {"lyrics", 0, "FILE", "Words to sing, from a text file; -: standard input"},
     {"lyrics-text", 0, "TEXT", "Words to sing, given right here"},
     {"caption-file", 0, "FILE", "The caption, from a text file; -: standard input"},
@@ -185,7 +186,8 @@ static ace_status prepare(const args *a, job *j, report *r, ace_error *err) {
     status = output_plan(&j->out, args_value(a, "output"), args_gives(a, "audio_format"), j->request, err);
   if (status == ACE_OK) status = opening_plan(&j->open, a, j->request, r, err);
   /* Who names a planner wants a plan. */
-  if (status == ACE_OK && args_value(a, "lm") && j->request->thinking == REQ_AUTO) j->request->thinking = REQ_ON;
+  bool planned = args_value(a, "lm") || args_value(a, "lm-url");
+  if (status == ACE_OK && planned && j->request->thinking == REQ_AUTO) j->request->thinking = REQ_ON;
   return status;
 }
 

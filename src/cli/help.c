@@ -9,10 +9,30 @@
 
 enum { INDENT = 30 /* as req_print_help */, COLUMNS_LEAST = 60, COLUMNS_MOST = 110 };
 
+/* clang-format off */
 const cli_command *const cli_commands[] = {
-    &cmd_generate,  &cmd_plan,     &cmd_format, &cmd_understand, &cmd_lrc,      &cmd_score,
-    &cmd_serve,     &cmd_download, &cmd_models, &cmd_info,       &cmd_tokenize, &cmd_schema,
-    &cmd_make_tiny, &cmd_convert,  &cmd_bench,  &cmd_version,    &cmd_help,     NULL};
+    &cmd_generate,
+    &cmd_plan,
+    &cmd_format,
+    &cmd_understand,
+    &cmd_lrc,
+    &cmd_score,
+    &cmd_serve,
+    &cmd_download,
+    &cmd_models,
+    &cmd_doctor,
+    &cmd_info,
+    &cmd_tokenize,
+    &cmd_schema,
+    &cmd_make_tiny,
+    &cmd_convert,
+    &cmd_bench,
+    &cmd_completions,
+    &cmd_version,
+    &cmd_help,
+    NULL,
+};
+/* clang-format on */
 
 const cli_command *cli_find(const char *name) {
   for (const cli_command *const *c = cli_commands; *c; c++)

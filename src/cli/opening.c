@@ -1,8 +1,29 @@
 #include "cli/opening.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "cli/folders.h"
+
+static const char *variable(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+static ace_status plan_server(opening *o, const args *a, ace_error *err) {
+  enum { KEY_MOST = 4096 };
+  const char *url = args_value(a, "lm-url"), *file = args_value(a, "lm-key-file"), *set = variable("ACESTEP_LM_KEY");
+  o->options.lm_server = url ? url : variable("ACESTEP_LM_URL");
+  o->options.lm_server_model = args_value(a, "lm-url-model");
+  o->options.lm_fallback = args_on(a, "lm-fallback");
+  if (!o->options.lm_server || (!file && !set)) return ACE_OK;
+  o->key = file ? file_read(file, KEY_MOST, NULL, err) : strdup(set);
+  if (!o->key) return file ? err->status : ace_fail(err, ACE_ENOMEM, "--lm-url: out of memory");
+  o->key[strcspn(o->key, " \t\r\n")] = 0;
+  o->options.lm_server_key = o->key;
+  return *o->key ? ACE_OK : ace_fail(err, ACE_EINVAL, "--lm-key-file: there is no key in it");
+}
 
 ace_status opening_plan(opening *o, const args *a, const ace_request *request, report *r, ace_error *err) {
   enum { THREADS_MOST = 1024 };
@@ -19,11 +40,13 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, r
   ace_status status = ACE_OK;
   if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->options.threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->options.memory, err);
+  if (status == ACE_OK) status = plan_server(o, a, err);
   if (status == ACE_OK && !(o->models = folder_models(args_value(a, "models"), err))) status = err->status;
   return status;
 }
 
 void opening_free(opening *o) {
-  free(o->models), free(o->cache);
+  if (o->key) memset(o->key, 0, strlen(o->key));
+  free(o->models), free(o->cache), free(o->key);
   *o = (opening){0};
 }

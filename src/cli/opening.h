@@ -21,10 +21,16 @@
   {"memory", 0, "SIZE", "Working memory to stay within, such as 6G (default: most of what is free)"}, \
   {"int8", 0, NULL, "Diffusion model and text encoder as int8: half the memory, made at each start (see convert)"}, \
   {"lm-int8", 0, NULL, "The language model as int8"}
+/* Of commands in which the language model works. */
+#define OPENING_SERVER \
+  {"lm-url", 0, "URL", "A vLLM server does the language model's work, such as http://host:8000 (else $ACESTEP_LM_URL)"}, \
+  {"lm-url-model", 0, "NAME", "Which of that server's models (default: the first)"}, \
+  {"lm-key-file", 0, "FILE", "File with the key for that server (else $ACESTEP_LM_KEY)"}, \
+  {"lm-fallback", 0, NULL, "If that server cannot be used, the language model in the folder does the work"}
 /* clang-format on */
 
 typedef struct opening {
-  char *models, *cache;
+  char *models, *cache, *key; /* key: of the language model server */
   ace_engine_options options;
 } opening;
 

@@ -3,6 +3,7 @@
 #define ACE_ENGINE_H
 
 #include "audio/loudness.h"
+#include "engine/lm_server.h"
 #include "models/adapters.h"
 #include "planner/think.h"
 #include "render/song.h"
@@ -22,6 +23,7 @@ struct ace_engine {
   qwen3 *text;
   acestep_dit *dit;
   plan_lm *lm;             /* NULL until it is needed */
+  engine_server server;    /* that does its work */
   bool frugal;             /* the language model takes one item at a time */
   vae *vae;                /* its decoder; the encoder once a job needed it */
   int vae_parts;           /* VAE_DECODER | VAE_ENCODER */
@@ -57,6 +59,8 @@ ace_status engine_missing(const char *folder, const char *name, engine_kind kind
 ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err);
 /* Makes sure that the language model is open. */
 ace_status engine_need_lm(ace_engine *e, ace_error *err);
+/* Bytes of its weights that are mapped here; 0 when a server has them. It is open. */
+size_t engine_lm_mapped(const ace_engine *e);
 /* What a song may take: the engine's limit for the whole process, or most of what the system reports as available. */
 song_budget engine_budget(const ace_engine *e);
 /* Working memory that a job may take whose mapped weights are `weights` bytes: what the limit leaves beside them and

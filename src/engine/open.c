@@ -112,6 +112,18 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
   return ACE_OK;
 }
 
+/* A server needs no weights here: the tokenizer may lie alone. */
+static bool has_weights(const char *folder) {
+  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+  bool there = false;
+  for (size_t i = 0; i < sizeof names / sizeof *names && !there; i++) {
+    char *path = file_join(folder, names[i]);
+    there = path && file_exists(path);
+    free(path);
+  }
+  return there;
+}
+
 ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   if (e->lm) return ACE_OK;
   ace_error own;
@@ -121,7 +133,9 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   char *path = e->lm_name ? model_path(e->folder, e->lm_name, ENGINE_LANGUAGE, err) : NULL;
   int codes = 1;
   for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
-  bpe *tokenizer = path ? bpe_open(path, err) : NULL;
+  bool words = path && e->server.url && !has_weights(path);
+  if (words) e->lm = plan_lm_open_words(path, codes, err);
+  bpe *tokenizer = path && !words ? bpe_open(path, err) : NULL;
   if (tokenizer)
     e->lm = plan_lm_from(tokenizer, qwen3_from(open_checkpoint(e, path, e->lm_int8, NULL, err), err), codes, err);
   free(path);
@@ -165,6 +179,7 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
             (!options->cache || copy_text(&e->cache, options->cache, err));
   if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
   if (ok && options->lm) ok = copy_text(&e->lm_name, options->lm, err);
+  if (ok) ok = engine_server_set(e, options, err) == ACE_OK;
   if (ok && !(e->encoded = latents_cache_new(ENGINE_ENCODED)))
     ok = ace_fail(err, ACE_ENOMEM, "engine: out of memory") == ACE_OK;
   if (ok && e->model_name) e->threads = pool_new(options->threads, err);
@@ -181,6 +196,7 @@ ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *op
 void ace_engine_close(ace_engine *e) {
   if (!e) return;
   plan_lm_close(e->lm);
+  engine_server_close(&e->server);
   latents_cache_free(e->encoded);
   vae_close(e->vae);
   engine_free_adapters(e); /* they sit on the diffusion model */
@@ -230,6 +246,10 @@ char *ace_engine_describe(const ace_engine *e) {
   return text;
 }
 
+size_t engine_lm_mapped(const ace_engine *e) {
+  return e->lm->model ? ckpt_mapped_bytes(e->lm->model->checkpoint, "") : 0;
+}
+
 /* Most of what the kernel thinks it can give without swapping. */
 static size_t available(void) {
   const double share = 0.8;
@@ -245,7 +265,7 @@ static size_t available(void) {
 
 song_budget engine_budget(const ace_engine *e) {
   song_budget b = {.process = load_own_memory(), .threads = pool_threads(e->threads), .soft = e->memory == 0};
-  if (e->lm && b.soft) b.process += ckpt_mapped_bytes(e->lm->model->checkpoint, ""); /* else engine_think releases it */
+  if (e->lm && b.soft) b.process += engine_lm_mapped(e); /* else engine_think releases it */
   b.bytes = b.soft ? b.process + available() : (size_t)e->memory;
   return b;
 }

@@ -11,7 +11,8 @@ static ace_status plan_thinking(ace_engine *e, const ace_request *r, engine_memo
   double seconds = r->duration > 0 ? r->duration : REQ_LONGEST;
   int items = r->allow_lm_batch && !e->frugal ? r->batch_size : 1, most = (int)(seconds * codes_a_second) + 1;
   bool guided = r->lm_cfg_scale > 1;
-  out->think_weights = ckpt_mapped_bytes(e->lm->model->checkpoint, "");
+  if (!e->lm->model || (e->server.url && !e->server.fallback && !guided)) return ACE_OK; /* a server's memory */
+  out->think_weights = engine_lm_mapped(e);
   out->think_memory = plan_lm_memory(e->lm, TENS_BF16, items, guided, PROMPT, PROMPT, most) +
                       (size_t)pool_threads(e->threads) * TENS_WORKER_SCRATCH;
   return ACE_OK;

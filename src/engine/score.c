@@ -258,7 +258,7 @@ static ace_status score_codes(ace_engine *e, const ace_request *r, const char *c
   if (status != ACE_OK) return status;
   understanding u = {.p = p, .notify = notify, .each = token_work(e), .left = work};
   plan_how how = {.threads = e->threads,
-                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
+                  .memory = engine_room(e, engine_lm_mapped(e)),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = tokens_done,
@@ -333,6 +333,10 @@ static ace_status score_item(ace_engine *e, const ace_result *r, int item, doubl
   if (!codes) return ace_fail(err, ACE_ENOMEM, "score: out of memory");
   if (plan_is_blank(plan_span_of(codes))) ace_fail(&lm.why, ACE_EINVAL, "the song follows no audio codes");
   else lm.there = engine_need_lm(e, &lm.why) == ACE_OK;
+  if (lm.there && !e->lm->model)
+    lm.there =
+        ace_fail(&lm.why, ACE_ENOTFOUND,
+                 "scores need the weights of a language model here; a server does not tell probabilities") == ACE_OK;
   words.there = view_open(&v, e, r, item, notify, &words.why) == ACE_OK;
   ace_status status = score_parts(&v, &lm, &words, codes, sensitivity, out, err);
   view_close(&v);

@@ -80,7 +80,7 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
                  const ace_callbacks *notify, ace_error *err) {
   asking a = {.notify = notify};
   plan_how how = {.threads = e->threads,
-                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
+                  .memory = engine_room(e, engine_lm_mapped(e)),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = token_done,
@@ -94,8 +94,13 @@ static char *ask(ace_engine *e, plan_prompt *prompt, plan_settings *settings, co
   uint32_t seed;
   plan_answer answer;
   char *text = NULL;
-  if (first_seed(r, &seed, err) == ACE_OK &&
-      plan_ask(e->lm, prompt, settings, sampling, seed, REQ_LONGEST, log, &how, &answer, err) == ACE_OK) {
+  ace_error own;
+  if (!err) err = &own;
+  ace_status status = first_seed(r, &seed, err);
+  if (status == ACE_OK) status = engine_server_begin(e, notify, err);
+  for (bool again = status == ACE_OK; again; again = status != ACE_OK && engine_server_left(e, err, notify))
+    status = plan_ask(e->lm, prompt, settings, sampling, seed, REQ_LONGEST, log, &how, &answer, err);
+  if (status == ACE_OK) {
     text = answer_json(&answer, k, seed, err);
     plan_answer_free(&answer);
     a.p.done = a.p.total;

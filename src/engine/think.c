@@ -27,7 +27,9 @@ static bool makes_codes(const ace_request *r) {
 }
 
 static double token_work(const ace_engine *e) {
-  return e->lm ? OPERATIONS_A_BYTE * (double)ckpt_memory_bytes(e->lm->model->checkpoint) : 0;
+  const double unknown = 2e9; /* bytes, of a server's model */
+  if (!e->lm) return 0;
+  return OPERATIONS_A_BYTE * (e->lm->model ? (double)ckpt_memory_bytes(e->lm->model->checkpoint) : unknown);
 }
 
 double engine_think_work(const ace_engine *e, const ace_request *r) {
@@ -133,11 +135,14 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
                         const ace_callbacks *notify, plan_song *song, ace_error *err) {
   *song = (plan_song){0};
   if (!wanted(e, r)) return ACE_OK;
+  ace_error own;
+  if (!err) err = &own;
   ace_status status = engine_need_lm(e, err);
+  if (status == ACE_OK) status = engine_server_begin(e, notify, err);
   if (status != ACE_OK) return status;
   thinking t = {.p = p, .notify = notify, .each = token_work(e), .left = engine_think_work(e, r)};
   plan_how how = {.threads = e->threads,
-                  .memory = engine_room(e, ckpt_mapped_bytes(e->lm->model->checkpoint, "")),
+                  .memory = engine_room(e, engine_lm_mapped(e)),
                   .cache = TENS_BF16,
                   .cancelled = is_cancelled,
                   .step = token_done,
@@ -145,7 +150,8 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
   plan_wish wish = make_wish(r, e->frugal, source_seconds, seeds, notify);
   progress_stage(p, "think", 0);
   status = plan_song_make(e->lm, &wish, &how, song, err);
-  if (e->memory) ckpt_release(e->lm->model->checkpoint, ""); /* the song's models need the room */
+  if (status != ACE_OK && engine_server_left(e, err, notify)) status = plan_song_make(e->lm, &wish, &how, song, err);
+  if (e->memory && e->lm->model) ckpt_release(e->lm->model->checkpoint, ""); /* the song's models need the room */
   if (status == ACE_OK) progress_advance(p, t.left);
   if (status == ACE_OK && song->asked) status = fill_open_fields(r, &song->metadata, source_seconds, err);
   if (status != ACE_OK) plan_song_free(song);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "planner/remote.h"
+
 enum {
   MOST_ROWS = 2 * PLAN_MOST_ITEMS,
   MOST_RUN = OP_CACHED_FEW, /* tokens without a choice in one pass: as if they came one by one */
@@ -35,6 +37,31 @@ plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err) {
   if (lm->grammar) return lm;
   plan_lm_close(lm);
   return NULL;
+}
+
+plan_lm *plan_lm_open_words(const char *folder, int codes, ace_error *err) {
+  plan_lm *lm = calloc(1, sizeof *lm);
+  if (!lm) {
+    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+    return NULL;
+  }
+  lm->tokenizer = bpe_open(folder, err);
+  if (lm->tokenizer) lm->grammar = plan_grammar_new(lm->tokenizer, &(plan_grammar_config){.codes = codes}, err);
+  if (lm->grammar) return lm;
+  plan_lm_close(lm);
+  return NULL;
+}
+
+bool plan_lm_is_remote(const plan_lm *lm, double guidance) {
+  return lm->remote && !(guidance > 1);
+}
+
+ace_status plan_lm_can(const plan_lm *lm, double guidance, ace_error *err) {
+  if (lm->model || plan_lm_is_remote(lm, guidance)) return ACE_OK;
+  return ace_fail(err, ACE_EUNSUPPORTED,
+                  "lm_cfg_scale: %g needs guidance, which a vLLM server does not have, and there are no weights of a "
+                  "language model here to do it with; set it to 1, or fetch them (acestep download)",
+                  guidance);
 }
 
 void plan_lm_close(plan_lm *lm) {
@@ -441,8 +468,13 @@ ace_status plan_lm_run(const plan_lm *lm, const plan_job *job, const plan_how *h
   plan_job own = *job;
   ace_status status = plan_prompt_encode(job->prompt, lm->tokenizer, &prompt[0], err);
   if (status == ACE_OK && guided) status = plan_prompt_encode(job->unconditional, lm->tokenizer, &prompt[1], err);
-  if (status == ACE_OK) status = check_job(lm, job, prompt, &own.most, err);
-  if (status == ACE_OK) status = run_job(lm, &own, how, prompt, out, err);
+  if (status == ACE_OK) status = plan_lm_can(lm, guided ? job->guidance : 1, err);
+  if (status == ACE_OK && plan_lm_is_remote(lm, guided ? job->guidance : 1)) {
+    status = plan_remote_run(lm->remote, lm->grammar, job, &prompt[0], how, out, err);
+  } else if (status == ACE_OK) {
+    status = check_job(lm, job, prompt, &own.most, err);
+    if (status == ACE_OK) status = run_job(lm, &own, how, prompt, out, err);
+  }
   bpe_ids_free(&prompt[0]);
   bpe_ids_free(&prompt[1]);
   if (status != ACE_OK) plan_output_free(out);

@@ -21,17 +21,26 @@
 
 enum { PLAN_MOST_ITEMS = 8 };
 
+struct plan_remote;
+
 typedef struct plan_lm {
-  qwen3 *model;
+  qwen3 *model; /* NULL: words only, all work is remote */
   bpe *tokenizer;
   plan_grammar *grammar;
+  const struct plan_remote *remote; /* a server that does what needs no guidance (remote.h); borrowed; NULL: none */
 } plan_lm;
 
 /* codes: how many audio codes are valid (the product of the quantiser's levels of the diffusion checkpoint). */
 plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err);
 /* The same of parts that are open, which it takes over, also when it fails; NULL when one of them is NULL. */
 plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err);
+/* Tokenizer and grammar without the weights, for a server that has them. */
+plan_lm *plan_lm_open_words(const char *folder, int codes, ace_error *err);
 void plan_lm_close(plan_lm *lm);
+/* Whether a job with this guidance goes to the server. */
+bool plan_lm_is_remote(const plan_lm *lm, double guidance);
+/* ACE_EUNSUPPORTED when neither the server nor this machine can do a job with this guidance. */
+ace_status plan_lm_can(const plan_lm *lm, double guidance, ace_error *err);
 
 typedef struct plan_job {
   const plan_prompt *prompt;

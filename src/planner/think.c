@@ -129,6 +129,7 @@ static ace_status think_chunk(const plan_lm *lm, const plan_wish *wish, const pl
 static int fitting_chunk(const plan_lm *lm, const plan_wish *wish, const plan_how *how, size_t prompt, double target) {
   int n = wish->together > 0 && wish->together < wish->items ? wish->together : wish->items;
   int most = target > 0 && target <= LONGEST ? (int)plan_code_count(target) + SPARE : MOST;
+  if (plan_lm_is_remote(lm, wish->guidance)) return n; /* the memory is the server's */
   while (n > 1 && plan_lm_memory(lm, how->cache, n, wish->guidance > 1, prompt, prompt, most) > how->memory)
     n = (n + 1) / 2;
   return n;
@@ -159,7 +160,8 @@ ace_status plan_song_make(const plan_lm *lm, const plan_wish *wish, const plan_h
   if (wish->items < 1 || wish->items > PLAN_MOST_ITEMS || wish->max_duration < SHORTEST || wish->max_duration > LONGEST)
     return ace_fail(err, ACE_EINVAL, "language model: %d items of at most %d s are outside 1..%d and %d..%d",
                     wish->items, wish->max_duration, (int)PLAN_MOST_ITEMS, (int)SHORTEST, (int)LONGEST);
-  ace_status status = think_metadata(lm, wish, how, out, err);
+  ace_status status = wish->codes ? plan_lm_can(lm, wish->guidance, err) : ACE_OK;
+  if (status == ACE_OK) status = think_metadata(lm, wish, how, out, err);
   if (status == ACE_OK && wish->codes) status = think_codes(lm, wish, how, out, err);
   if (status != ACE_OK) plan_song_free(out);
   return status;

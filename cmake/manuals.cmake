@@ -1,0 +1,27 @@
+# Manual pages and shell completions: the program prints them from its own tables when it is installed. A program for
+# another machine cannot run here and goes without.
+if(NOT CMAKE_CROSSCOMPILING)
+  install(
+    CODE "
+    set(program \"${PROJECT_BINARY_DIR}/acestep\")
+    set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+    function(print_to file)
+      get_filename_component(folder \"\${root}/\${file}\" DIRECTORY)
+      file(MAKE_DIRECTORY \"\${folder}\")
+      execute_process(COMMAND \"\${program}\" completions \${ARGN} OUTPUT_FILE \"\${root}/\${file}\" RESULT_VARIABLE failed)
+      if(failed)
+        message(FATAL_ERROR \"\${program} completions \${ARGN} failed\")
+      endif()
+      message(STATUS \"Installing: \${root}/\${file}\")
+    endfunction()
+    print_to(${CMAKE_INSTALL_DATADIR}/bash-completion/completions/acestep bash)
+    print_to(${CMAKE_INSTALL_DATADIR}/zsh/site-functions/_acestep zsh)
+    print_to(${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d/acestep.fish fish)
+    print_to(${CMAKE_INSTALL_MANDIR}/man1/acestep.1 man)
+    execute_process(COMMAND \"\${program}\" completions list OUTPUT_VARIABLE names OUTPUT_STRIP_TRAILING_WHITESPACE)
+    string(REPLACE \"\\n\" \";\" names \"\${names}\")
+    foreach(name \${names})
+      print_to(${CMAKE_INSTALL_MANDIR}/man1/acestep-\${name}.1 man \${name})
+    endforeach()
+    ")
+endif()
