@@ -43,6 +43,9 @@ ace_status engine_missing(const char *folder, const char *name, engine_kind kind
 ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err);
 /* Makes sure that the language model is open. */
 ace_status engine_need_lm(ace_engine *e, ace_error *err);
+/* Makes the packed copies of a model's weights if they fit well into the budget; else its weights are read as they are.
+ */
+void engine_pack(ace_engine *e, ckpt *checkpoint);
 /* Bytes that a job may use: the engine's budget, or most of what the system reports as available. */
 uint64_t engine_budget(const ace_engine *e);
 

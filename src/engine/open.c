@@ -62,6 +62,7 @@ static bool open_text(ace_engine *e, ace_error *err) {
   if (e->tokenizer) e->text = qwen3_open(path, err);
   free(path);
   if (!e->text) return false;
+  engine_pack(e, e->text->checkpoint);
   if (bpe_vocab_size(e->tokenizer) > e->text->cfg.vocab) {
     ace_fail(err, ACE_EFORMAT, "%s/%s: the tokenizer has %d tokens, the model only %d", e->folder, ENGINE_TEXT_ENCODER,
              bpe_vocab_size(e->tokenizer), e->text->cfg.vocab);
@@ -75,6 +76,7 @@ static bool open_dit(ace_engine *e, ace_error *err) {
   e->dit = path ? acestep_dit_open(path, err) : NULL;
   free(path);
   if (!e->dit) return false;
+  engine_pack(e, e->dit->checkpoint);
   if (e->dit->cfg.text_hidden != e->text->cfg.block.hidden) {
     ace_fail(err, ACE_EFORMAT, "%s: expects text of width %d, the text encoder gives %d", e->model_name,
              e->dit->cfg.text_hidden, e->text->cfg.block.hidden);
@@ -97,6 +99,7 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
                     opened->cfg.decoder_input, e->model_name, e->dit->cfg.latent_channels);
   }
   vae_close(e->vae);
+  engine_pack(e, opened->checkpoint);
   e->vae = opened;
   e->vae_parts |= parts;
   return ACE_OK;
@@ -113,6 +116,7 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
   e->lm = path ? plan_lm_open(path, codes, err) : NULL;
   free(path);
+  if (e->lm) engine_pack(e, e->lm->model->checkpoint);
   return e->lm ? ACE_OK : err->status;
 }
 
@@ -198,8 +202,22 @@ char *ace_engine_describe(const ace_engine *e) {
   return text;
 }
 
+void engine_pack(ace_engine *e, ckpt *checkpoint) {
+  const tens_device *device = tens_cpu();
+  if (ckpt_packing(checkpoint, device) <= engine_budget(e) / 2) ckpt_pack(checkpoint, device, e->threads);
+}
+
+static uint64_t packed_bytes(const ace_engine *e) {
+  uint64_t bytes = 0;
+  if (e->text) bytes += ckpt_packed_bytes(e->text->checkpoint);
+  if (e->dit) bytes += ckpt_packed_bytes(e->dit->checkpoint);
+  if (e->vae) bytes += ckpt_packed_bytes(e->vae->checkpoint);
+  if (e->lm) bytes += ckpt_packed_bytes(e->lm->model->checkpoint);
+  return bytes;
+}
+
 uint64_t engine_budget(const ace_engine *e) {
-  if (e->memory) return e->memory;
+  if (e->memory) return e->memory > packed_bytes(e) ? e->memory - packed_bytes(e) : 0;
   /* Most of what the kernel thinks it can give without swapping. */
   const double share = 0.8;
   const uint64_t unknown = (uint64_t)2 << 30;

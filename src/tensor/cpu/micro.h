@@ -39,6 +39,7 @@ typedef struct cpu_tile {
 typedef struct cpu_finish {
   const float *bias, *gate, *residual, *alpha, *inv_beta, *up;
   op_act act;
+  bool stream; /* y is written past the caches, where it lies on whole lines */
 } cpu_finish;
 
 /* Attention of `count` <= queries queries of one head to all keys. */
@@ -60,13 +61,21 @@ typedef struct cpu_attend {
 #define CPU_ATTEND_FLOATS(depth) \
   (CPU_ATTEND_DEPTH(depth) * (2 * CPU_MAX_QUERIES + CPU_KEY_BLOCK) + CPU_MAX_QUERIES * CPU_KEY_BLOCK)
 
-typedef struct cpu_micro {
+struct product; /* product.h */
+
+typedef struct cpu_micro cpu_micro;
+struct cpu_micro {
   const char *name;
   int lanes;
   int rows;                                          /* of a full tile */
   int queries;                                       /* of a full attention block */
   void (*tile_f32[CPU_MAX_ROWS])(const cpu_tile *t); /* [rows - 1] */
   void (*tile_bf16[CPU_MAX_ROWS])(const cpu_tile *t);
+  /* Whole products and attention on matrix tiles, in place of the tiles and `attend` below; NULL: there are none.
+   * `attention` returns false, having done nothing, for a width of heads that it is not made for. */
+  void (*product)(const cpu_micro *m, tens_ctx *c, const struct product *p);
+  bool (*attention)(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
+                    const op_attn *a);
   /* n values of x into whole steps of 2 vectors, zeros after them; `split`, for BF16 weights, puts the even-numbered
    * values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
   void (*pack)(float *out, const float *x, int64_t n, bool split);
@@ -89,11 +98,11 @@ typedef struct cpu_micro {
   float (*round_i8)(int8_t *q, const float *u, int64_t k);
   /* out[j] = Σ_i x[i] w[j][i] over k values, for CPU_COLUMNS rows of weights */
   void (*dot_i8)(int32_t *out, const int8_t *x, const int8_t *const *w, int64_t k);
-} cpu_micro;
+};
 
 extern const cpu_micro cpu_micro_plain;
 #if defined(__x86_64__)
-extern const cpu_micro cpu_micro_avx2, cpu_micro_avx512;
+extern const cpu_micro cpu_micro_avx2, cpu_micro_avx512, cpu_micro_amx;
 #endif
 
 #endif

@@ -4,6 +4,7 @@
  *   MICRO_TABLE  e.g. cpu_micro_avx2
  *   MICRO_ROWS   rows of a full tile: rows * CPU_COLUMNS sums, `rows` inputs and a weight should fit the registers
  *   MICRO_VECTORS  vectors of queries that attention works on at once
+ *   MICRO_PRODUCT, MICRO_ATTENTION  functions on matrix tiles, where there are any
  */
 #include "tensor/cpu/micro.h"
 #include "tensor/cpu/vec.h"
@@ -154,6 +155,7 @@ VEC_INLINE void store(float *p, vf v, int64_t i, int64_t n) {
 }
 
 static void finish(float *y, const float *c, int64_t n, const cpu_finish *f) {
+  bool stream = f->stream && (uintptr_t)y % 64 == 0;
   for (int64_t i = 0; i < n; i += LANES) {
     vf u = load(c, i, n);
     if (f->bias) u += load(f->bias, i, n);
@@ -162,7 +164,8 @@ static void finish(float *y, const float *c, int64_t n, const cpu_finish *f) {
     if (f->gate) u *= load(f->gate, i, n);
     if (f->alpha) u = vec_fma(vec_sin_squared(load(f->alpha, i, n), u), load(f->inv_beta, i, n), u);
     if (f->residual) u += load(f->residual, i, n);
-    store(y, u, i, n);
+    if (stream && n - i >= LANES) vec_stream(y + i, u);
+    else store(y, u, i, n);
   }
 }
 
@@ -254,6 +257,10 @@ const cpu_micro MICRO_TABLE = {
 #else
     .tile_f32 = {tile_f32_1, tile_f32_2},
     .tile_bf16 = {tile_bf16_1, tile_bf16_2},
+#endif
+#if defined(MICRO_PRODUCT)
+    .product = MICRO_PRODUCT,
+    .attention = MICRO_ATTENTION,
 #endif
     .pack = pack,
 #if !defined(__AVX512F__)
