@@ -1,6 +1,8 @@
 /* acestep download and acestep models, as their flags and the environment steer them. */
 #include "stand_in_hub.h"
 
+#include <sys/stat.h>
+
 #include "cli/cli.h"
 #include "net/download.h"
 
@@ -85,6 +87,23 @@ static void test_part_of_a_model_and_then_all(void **state) {
   assert_int_equal(look(s, "vae"), DOWNLOAD_NONE);
 }
 
+/* generate --download fetches what it needs and is missing; what the hub does not have is named. */
+static void test_fetched_on_the_way(void **state) {
+  scene *s = *state;
+  setenv("HF_ENDPOINT", s->site.endpoint, 1);
+  setenv("ACESTEP_DOWNLOAD_SOURCE", "huggingface", 1);
+  assert_int_equal(mkdir(temp_path(&s->folder, "Qwen3-Embedding-0.6B"), 0700), 0);
+  fclose(fopen(temp_path(&s->folder, "Qwen3-Embedding-0.6B/model.safetensors"), "w"));
+  assert_int_equal(mkdir(temp_path(&s->folder, "acestep-v15-mine"), 0700), 0);
+  assert_int_equal(RUN(&cmd_generate, "x", "-o", temp_path(&s->folder, "x.wav")), CLI_FAILED);
+  assert_int_equal(s->site.data_requests, 0); /* not without the switch */
+  assert_int_equal(RUN(&cmd_generate, "x", "--download", "-o", temp_path(&s->folder, "x.wav")), CLI_FAILED);
+  assert_int_equal(look(s, "vae"),
+                   DOWNLOAD_COMPLETE); /* the rest was there; that it is no model is the engine's to say */
+  assert_int_equal(s->site.data_requests, 1);
+  unsetenv("ACESTEP_DOWNLOAD_SOURCE");
+}
+
 static void test_key_from_a_file(void **state) {
   scene *s = *state;
   s->site.fault = HUB_LOCKED;
@@ -114,6 +133,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_the_other_hub, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_nothing_is_fetched_without_consent, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_part_of_a_model_and_then_all, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_fetched_on_the_way, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_key_from_a_file, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
   };

@@ -48,7 +48,8 @@ ace_status ask_check(const asking *k, ace_error *err) {
 
 ace_status ask_open(asking *k, ace_error *err) {
   ace_status status = ask_check(k, err);
-  if (status == ACE_OK) status = opening_plan(&k->open, k->args, k->request, k->report, err);
+  if (status == ACE_OK)
+    status = opening_plan(&k->open, k->args, k->request, k->args->command != &cmd_lrc, k->report, err);
   if (status != ACE_OK) return status;
   k->engine = ace_engine_open(k->open.models, &k->open.options, err);
   report_phase(k->report);

@@ -184,11 +184,12 @@ static ace_status prepare(const args *a, job *j, report *r, ace_error *err) {
   ace_status status = song_request(a, &j->request, &j->from, err);
   if (status == ACE_OK)
     status = output_plan(&j->out, args_value(a, "output"), args_gives(a, "audio_format"), j->request, err);
-  if (status == ACE_OK) status = opening_plan(&j->open, a, j->request, r, err);
+  if (status != ACE_OK) return status;
   /* Who names a planner wants a plan. */
   bool planned = args_value(a, "lm") || args_value(a, "lm-url");
-  if (status == ACE_OK && planned && j->request->thinking == REQ_AUTO) j->request->thinking = REQ_ON;
-  return status;
+  if (planned && j->request->thinking == REQ_AUTO) j->request->thinking = REQ_ON;
+  bool asks = j->request->thinking == REQ_ON || args_on(a, "score");
+  return opening_plan(&j->open, a, j->request, asks, r, err);
 }
 
 static ace_status generate(const args *a, job *j, report *r, ace_error *err) {

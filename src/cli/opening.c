@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/folders.h"
+#include "cli/missing.h"
 
 static const char *variable(const char *name) {
   const char *value = getenv(name);
@@ -25,7 +26,7 @@ static ace_status plan_server(opening *o, const args *a, ace_error *err) {
   return *o->key ? ACE_OK : ace_fail(err, ACE_EINVAL, "--lm-key-file: there is no key in it");
 }
 
-ace_status opening_plan(opening *o, const args *a, const ace_request *request, report *r, ace_error *err) {
+ace_status opening_plan(opening *o, const args *a, const ace_request *request, bool asks, report *r, ace_error *err) {
   enum { THREADS_MOST = 1024 };
   const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
   *o = (opening){.cache = folder_cache()};
@@ -41,7 +42,9 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, r
   if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->options.threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->options.memory, err);
   if (status == ACE_OK) status = plan_server(o, a, err);
-  if (status == ACE_OK && !(o->models = folder_models(args_value(a, "models"), err))) status = err->status;
+  if (status != ACE_OK) return status;
+  o->models = args_on(a, "download") ? missing_fetch(a, o, asks, r, err) : folder_models(args_value(a, "models"), err);
+  if (!o->models) status = err->status;
   return status;
 }
 

@@ -1,7 +1,7 @@
 /* opening.h - the flags of every command that opens models, and what an engine is to be opened with.
  *
  *   static const cli_flag flags[] = {OPENING_MODELS, ..., OPENING_MACHINE, {0}};
- *   if (opening_plan(&o, a, request, r, &err) == ACE_OK) engine = ace_engine_open(o.models, &o.options, &err);
+ *   if (opening_plan(&o, a, request, false, r, &err) == ACE_OK) engine = ace_engine_open(o.models, &o.options, &err);
  *   ace_engine_close(engine), opening_free(&o);
  */
 #ifndef ACE_CLI_OPENING_H
@@ -13,7 +13,8 @@
 /* clang-format off */
 #define OPENING_MODELS \
   {"models", 0, "DIR", "Folder of models (else $ACESTEP_CHECKPOINTS_DIR, the data folder's models, ./checkpoints)"}, \
-  {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"}
+  {"vae", 0, "NAME", "Autoencoder folder in there, or an absolute path (default: vae)"}, \
+  {"download", 0, NULL, "Fetch published models that are needed and missing, without asking (see acestep download)"}
 #define OPENING_BACKEND \
   {"lm-backend", 0, "NAME", "vllm: plans a batch together (default); pt: one song at a time, with less memory"}
 #define OPENING_MACHINE \
@@ -34,8 +35,9 @@ typedef struct opening {
   ace_engine_options options;
 } opening;
 
-/* Reads the flags, and finds the folder of models. The options point into `o`, `a` and `request`. */
-ace_status opening_plan(opening *o, const args *a, const ace_request *request, report *r, ace_error *err);
+/* Reads the flags, and finds the folder of models (with --download: after what is missing was fetched; `asks`: the
+ * language model too). The options point into `o`, `a` and `request`. */
+ace_status opening_plan(opening *o, const args *a, const ace_request *request, bool asks, report *r, ace_error *err);
 void opening_free(opening *o);
 
 #endif

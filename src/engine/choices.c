@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "net/catalog.h"
 #include "request/text.h"
 
 enum { CONFIG_LIMIT = 4 << 20, LIST_SIZE = 300 };
@@ -67,6 +68,7 @@ ace_status engine_missing(const char *folder, const char *name, engine_kind kind
   req_excerpt(name, strlen(name), shown);
   if (*name == '/') return ace_fail(err, ACE_ENOTFOUND, "%s: there is no folder %s", kinds[kind].option, shown);
   list(folder, kind, there);
-  return ace_fail(err, ACE_ENOTFOUND, "%s: there is no folder %s in %.100s; it has %s%s", kinds[kind].option, shown,
-                  folder, *there ? "" : "no ", *there ? there : kinds[kind].words);
+  return ace_fail(err, ACE_ENOTFOUND, "%s: there is no folder %s in %.100s; it has %s%s%s%s", kinds[kind].option, shown,
+                  folder, *there ? "" : "no ", *there ? there : kinds[kind].words,
+                  catalog_find(name) ? "; to fetch it: acestep download " : "", catalog_find(name) ? name : "");
 }

@@ -29,9 +29,11 @@ static char *choose_folder(const char *folder, const char *prefix, const char *f
   }
   closedir(dir);
   if (!best)
-    ace_fail(err, ACE_ENOTFOUND,
-             "%s: no %s model here; it needs a folder such as %s (acestep make-tiny DIR makes a small untrained set)",
-             folder, strstr(prefix, "lm") ? "language" : "diffusion", first_choice);
+    ace_fail(
+        err, ACE_ENOTFOUND,
+        "%s: no %s model here; it needs a folder such as %s (acestep download fetches it, acestep make-tiny DIR makes "
+        "a small untrained set)",
+        folder, strstr(prefix, "lm") ? "language" : "diffusion", first_choice);
   return best;
 }
 
