@@ -54,8 +54,7 @@ static ace_status add_below(listing *l, bool hash, const ace_callbacks *notify, 
   ace_status status = ACE_OK;
   for (int i = 0; i < n; i++) {
     char *path = file_join(l->folder, entry[i]->d_name);
-    if (status == ACE_OK && path && file_is_directory(path) && model_looks_like(path))
-      status = add(l, path, hash, notify, err);
+    if (status == ACE_OK && path && model_looks_like(path)) status = add(l, path, hash, notify, err);
     free(path);
     free(entry[i]);
   }

@@ -33,6 +33,9 @@ static bool ends_in(const char *s, const char *end) {
 }
 
 bool model_looks_like(const char *folder) {
+  char *gguf = gguf_locate(folder);
+  free(gguf);
+  if (gguf || !file_is_directory(folder)) return gguf;
   static const char *const signs[] = {"config.json", "adapter_config.json", "tokenizer.json", "vocab.json"};
   for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
     if (has(folder, signs[i])) return true;
@@ -62,7 +65,29 @@ static model_kind kind_of_qwen3(const char *folder, const char *name) {
   return codes ? MODEL_LANGUAGE : MODEL_TEXT_ENCODER;
 }
 
+static model_kind kind_of_gguf(const char *path) {
+  static const struct {
+    const char *architecture;
+    model_kind kind;
+  } kinds[] = {{"acestep-dit", MODEL_DIFFUSION},
+               {"acestep-vae", MODEL_AUTOENCODER},
+               {"acestep-text-enc", MODEL_TEXT_ENCODER},
+               {"acestep-lm", MODEL_LANGUAGE}};
+  gguf_file *f = gguf_open(path, NULL);
+  gguf_text text = f ? gguf_string(f, "general.architecture") : (gguf_text){0};
+  model_kind kind = MODEL_UNKNOWN;
+  for (size_t i = 0; text.data && i < sizeof kinds / sizeof *kinds; i++)
+    if (text.length == strlen(kinds[i].architecture) && memcmp(text.data, kinds[i].architecture, text.length) == 0)
+      kind = kinds[i].kind;
+  gguf_close(f);
+  return kind;
+}
+
 static model_kind kind_of(const char *folder, const char *name) {
+  char *gguf = gguf_locate(folder);
+  model_kind stored = gguf ? kind_of_gguf(gguf) : MODEL_UNKNOWN;
+  free(gguf);
+  if (stored != MODEL_UNKNOWN) return stored;
   if (has(folder, "adapter_config.json")) return MODEL_ADAPTER;
   char *path = file_join(folder, "config.json");
   json_t *config = path && file_exists(path) ? json_parse_file(path, CONFIG_LIMIT, NULL) : NULL;
@@ -156,7 +181,8 @@ ace_status model_inspect(const char *folder, bool hash, const ace_callbacks *not
     case MODEL_TEXT_ENCODER:
     case MODEL_LANGUAGE: inspect_qwen3(folder, k, info); break;
     default:
-      ace_fail(&info->problem, ACE_EUNSUPPORTED, "%s: config.json describes no model that this program knows", folder);
+      ace_fail(&info->problem, ACE_EUNSUPPORTED, "%s: its configuration describes no model that this program knows",
+               folder);
   }
   ace_status status = hash ? ckpt_hash(k, info->hash, notify, err) : ACE_OK;
   ckpt_close(k);

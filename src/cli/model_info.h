@@ -15,7 +15,7 @@ typedef enum model_kind {
   MODEL_ADAPTER,
 } model_kind;
 
-enum { MODEL_NAME_SIZE = 256, MODEL_SIZES_SIZE = 256, MODEL_DTYPES = 12 };
+enum { MODEL_NAME_SIZE = 256, MODEL_SIZES_SIZE = 256, MODEL_DTYPES = ST_DTYPES };
 
 typedef struct model_info {
   model_kind kind;

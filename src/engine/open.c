@@ -41,6 +41,25 @@ static char *choose_model(const char *folder, ace_error *err) {
   return choose_folder(folder, "acestep-v15-", "acestep-v15-turbo", err);
 }
 
+/* "NAME-BF16.gguf" for NAME: the first in order of such files of the folder, as sets of acestep.cpp are named. */
+static char *quantised_file(const char *folder, const char *name) {
+  DIR *dir = opendir(folder);
+  char *best = NULL;
+  size_t n = strlen(name);
+  for (struct dirent *e; dir && (e = readdir(dir));) {
+    const char *rest = e->d_name + n, *end = strstr(e->d_name, ".gguf");
+    if (strncmp(e->d_name, name, n) != 0 || !end || end[5] || (*rest != '-' && *rest != '.')) continue;
+    if (*rest == '-' && strchr(rest + 1, '-')) continue; /* of a model with a longer name */
+    if (best && strcmp(e->d_name, best) > 0) continue;
+    free(best);
+    best = strdup(e->d_name);
+  }
+  if (dir) closedir(dir);
+  char *path = best ? file_join(folder, best) : NULL;
+  free(best);
+  return path;
+}
+
 /* A model is named relative to the models folder (one path component) or by an absolute path. */
 static char *model_path(const char *folder, const char *name, engine_kind kind, ace_error *err) {
   if (*name != '/' && (strchr(name, '/') || strcmp(name, "..") == 0 || strcmp(name, ".") == 0 || !*name)) {
@@ -51,12 +70,18 @@ static char *model_path(const char *folder, const char *name, engine_kind kind, 
   char *path = file_join(folder, name);
   if (!path) {
     ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
-  } else if (!file_is_directory(path)) {
-    engine_missing(folder, name, kind, err);
-    free(path);
-    path = NULL;
+    return NULL;
   }
-  return path;
+  char *file = file_is_directory(path) ? NULL : gguf_locate(path);
+  if (!file && !file_is_directory(path) && *name != '/') file = quantised_file(folder, name);
+  if (file || file_is_directory(path)) {
+    if (!file) return path;
+    free(path);
+    return file;
+  }
+  engine_missing(folder, name, kind, err);
+  free(path);
+  return NULL;
 }
 
 /* The checkpoint at that path; as int8 if asked for. */

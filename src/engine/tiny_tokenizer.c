@@ -7,17 +7,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/tiny_parts.h"
+#include "text/bpe.h"
 
-/* Qwen3's added tokens in the order of their ids; of these the first 14 are marked special. */
-static const char *const added[] = {
-    "<|endoftext|>",  "<|im_start|>",   "<|im_end|>",      "<|object_ref_start|>", "<|object_ref_end|>",
-    "<|box_start|>",  "<|box_end|>",    "<|quad_start|>",  "<|quad_end|>",         "<|vision_start|>",
-    "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>",   "<|video_pad|>",        "<tool_call>",
-    "</tool_call>",   "<|fim_prefix|>", "<|fim_middle|>",  "<|fim_suffix|>",       "<|fim_pad|>",
-    "<|repo_name|>",  "<|file_sep|>",   "<tool_response>", "</tool_response>",     "<think>",
-    "</think>",
-};
-enum { ADDED = sizeof added / sizeof *added, SPECIAL = 14, END_OF_TEXT = 0, END_OF_TURN = 2 };
+/* Of Qwen3's added tokens. */
+enum { ADDED = 26, SPECIAL = 14, END_OF_TEXT = 0, END_OF_TURN = 2 };
 
 /* How Qwen cuts a text into pieces before merging. */
 static const char pattern[] =
@@ -35,7 +28,7 @@ static void set(bool *ok, json_t *object, const char *key, json_t *value) {
 
 /* The i-th token behind the vocabulary: an added one, then audio codes. */
 static const char *extra_token(char name[TINY_TOKEN_SIZE], int i) {
-  if (i < ADDED) return added[i];
+  if (i < ADDED) return bpe_qwen3_added(i, NULL);
   snprintf(name, TINY_TOKEN_SIZE, "<|audio_code_%d|>", i - ADDED);
   return name;
 }
@@ -71,12 +64,12 @@ static json_t *template_text(const char *id, int type) {
 }
 
 static json_t *template_end(int type) {
-  return json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", added[END_OF_TEXT], "type_id", type);
+  return json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", bpe_qwen3_added(END_OF_TEXT, NULL), "type_id", type);
 }
 
 /* What a text encoder's tokenizer does to finished ids: one end-of-text token behind every text. */
 static json_t *appending(int end_of_text) {
-  const char *end = added[END_OF_TEXT];
+  const char *end = bpe_qwen3_added(END_OF_TEXT, NULL);
   json_t *rule = json_pack("{s:s, s:[o,o], s:[o,o,o,o], s:{s:{s:s, s:[i], s:[s]}}}", "type", "TemplateProcessing",
                            "single", template_text("A", 0), template_end(0), "pair", template_text("A", 0),
                            template_end(0), template_text("B", 1), template_end(1), "special_tokens", end, "id", end,
@@ -125,7 +118,7 @@ char *tiny_tokenizer_text(const tiny_merges *m, int codes, tiny_ids *ids) {
 /* The names of the special tokens but the first, which pads. */
 static json_t *special_names(bool *ok) {
   json_t *list = json_array();
-  for (int i = END_OF_TEXT + 1; i < SPECIAL; i++) append(ok, list, json_string(added[i]));
+  for (int i = END_OF_TEXT + 1; i < SPECIAL; i++) append(ok, list, json_string(bpe_qwen3_added(i, NULL)));
   return list;
 }
 
@@ -139,11 +132,11 @@ static json_t *config_json(int first, int n_extra) {
         json_pack("{s:s, s:b, s:b, s:b, s:b, s:b}", "content", extra_token(name, i), "lstrip", 0, "normalized", 0,
                   "rstrip", 0, "single_word", 0, "special", (int)extra_special(i)));
   }
-  json_t *json = json_pack("{s:b, s:b, s:o, s:o, s:n, s:b, s:s, s:s, s:i, s:s, s:b, s:s, s:n}", "add_bos_token", 0,
-                           "add_prefix_space", 0, "added_tokens_decoder", tokens, "additional_special_tokens", special,
-                           "bos_token", "clean_up_tokenization_spaces", 0, "eos_token", added[END_OF_TURN], "errors",
-                           "replace", "model_max_length", 131072, "pad_token", added[END_OF_TEXT],
-                           "split_special_tokens", 0, "tokenizer_class", "Qwen2Tokenizer", "unk_token");
+  json_t *json = json_pack(
+      "{s:b, s:b, s:o, s:o, s:n, s:b, s:s, s:s, s:i, s:s, s:b, s:s, s:n}", "add_bos_token", 0, "add_prefix_space", 0,
+      "added_tokens_decoder", tokens, "additional_special_tokens", special, "bos_token", "clean_up_tokenization_spaces",
+      0, "eos_token", bpe_qwen3_added(END_OF_TURN, NULL), "errors", "replace", "model_max_length", 131072, "pad_token",
+      bpe_qwen3_added(END_OF_TEXT, NULL), "split_special_tokens", 0, "tokenizer_class", "Qwen2Tokenizer", "unk_token");
   if (ok) return json;
   json_decref(json);
   return NULL;
@@ -158,7 +151,8 @@ static json_t *special_json(void) {
   bool ok = true;
   json_t *special = special_names(&ok);
   json_t *json = json_pack("{s:o, s:o, s:o}", "additional_special_tokens", special, "eos_token",
-                           plain_token(added[END_OF_TURN]), "pad_token", plain_token(added[END_OF_TEXT]));
+                           plain_token(bpe_qwen3_added(END_OF_TURN, NULL)), "pad_token",
+                           plain_token(bpe_qwen3_added(END_OF_TEXT, NULL)));
   if (ok) return json;
   json_decref(json);
   return NULL;

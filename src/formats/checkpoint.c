@@ -51,6 +51,27 @@ static ace_status make_entries(ckpt *k, size_t n, ace_error *err) {
   return k->entries ? ACE_OK : ace_fail(err, ACE_ENOMEM, "%s: out of memory", k->folder);
 }
 
+/* Configuration and weights out of one file, as acestep.cpp converts them: tensors and their names as published, the text
+ * of config.json under a key of the metadata. */
+static ace_status open_gguf(ckpt *k, const char *path, ace_error *err) {
+  k->gguf = gguf_open(path, err);
+  if (!k->gguf) return err->status;
+  gguf_text config = gguf_string(k->gguf, "acestep.config_json");
+  if (!config.data || config.length > CONFIG_LIMIT)
+    return ace_fail(err, ACE_EUNSUPPORTED,
+                    "%s: has no acestep.config_json, so it is no conversion of an ACE-Step model", path);
+  size_t size = strlen(path) + sizeof ": acestep.config_json";
+  k->config_path = malloc(size);
+  k->config_text = strndup(config.data, config.length);
+  if (!k->config_path || !k->config_text) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", path);
+  k->config_length = strlen(k->config_text);
+  snprintf(k->config_path, size, "%s: acestep.config_json", path);
+  ace_status status = parse_config(k, err);
+  if (status == ACE_OK) status = make_entries(k, (size_t)gguf_count(k->gguf), err);
+  for (int i = 0; i < gguf_count(k->gguf) && status == ACE_OK; i++) add_entry(k, gguf_at(k->gguf, i));
+  return status;
+}
+
 static ace_status add_file(ckpt *k, const char *path, const char *name, ace_error *err) {
   if (k->n_files >= MAX_SHARDS)
     return ace_fail(err, ACE_EFORMAT, "%s: weight_map: more than %d files", k->folder, MAX_SHARDS);
@@ -157,7 +178,11 @@ ckpt *ckpt_open(const char *folder, ace_error *err) {
     ckpt_close(k);
     return NULL;
   }
-  if (open_config(k, err) != ACE_OK || open_weights(k, err) != ACE_OK) {
+  char *file = gguf_locate(folder);
+  bool opened =
+      file ? open_gguf(k, file, err) == ACE_OK : open_config(k, err) == ACE_OK && open_weights(k, err) == ACE_OK;
+  free(file);
+  if (!opened) {
     ckpt_close(k);
     return NULL;
   }
@@ -220,6 +245,7 @@ void ckpt_close(ckpt *k) {
     free(k->blocks);
     k->blocks = next;
   }
+  gguf_close(k->gguf);
   json_decref(k->config);
   free(k->files);
   free(k->entries);
@@ -292,6 +318,12 @@ static tens failure(ckpt_reader *r, bool failed) {
   return (tens){0};
 }
 
+/* Writers of GGUF files may leave out leading dims of 1. */
+static bool has_shape(const ckpt *k, const st_tensor *t, int rank, const int64_t *dim) {
+  while (k->gguf && rank > t->rank && dim[0] == 1) rank--, dim++;
+  return t->rank == rank && memcmp(t->dim, dim, (size_t)rank * sizeof *dim) == 0;
+}
+
 /* The entry of exactly that name and shape in a type that can be used; NULL after recording why not. */
 static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, const char *name, va_list args)
     ACE_PRINTF(4, 0);
@@ -306,10 +338,11 @@ static ckpt_entry *checked_entry(ckpt_reader *r, int rank, const int64_t *dim, c
   if (used < 0 || (size_t)used >= sizeof full || rank < 1 || rank > TENS_MAX_RANK)
     ace_fail(r->err, ACE_EINTERNAL, "%s: tensor %s...: a name or rank that no tensor can have", k->folder, full);
   else if (!t) ace_fail(r->err, ACE_ENOTFOUND, "%s: tensor %s is missing", k->folder, full);
-  else if (t->rank != rank || memcmp(t->dim, dim, (size_t)rank * sizeof *dim) != 0)
+  else if (!has_shape(k, t, rank, dim))
     ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: shape %s, expected %s", k->folder, full,
              shape_text(got, sizeof got, t->rank, t->dim), shape_text(want, sizeof want, rank, dim));
-  else if (t->dtype != ST_F32 && t->dtype != ST_BF16 && t->dtype != ST_F16 && !(t->dtype == ST_I8 && rank == 2))
+  else if (t->dtype != ST_F32 && t->dtype != ST_BF16 && t->dtype != ST_F16 && st_dtype_block(t->dtype) == 1 &&
+           !(t->dtype == ST_I8 && rank == 2))
     ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: dtype %s, expected BF16, F16 or F32", k->folder, full,
              st_dtype_name(t->dtype));
   else return e;
@@ -341,20 +374,23 @@ static void *data_bf16(ckpt *k, ckpt_entry *e) {
   return e->moved;
 }
 
-static tens take(ckpt_reader *r, ckpt_entry *e, bool wide) {
+static tens take(ckpt_reader *r, ckpt_entry *e, int rank, const int64_t *dim, bool wide) {
   if (!e) return failure(r, false);
   const st_tensor *t = e->tensor;
+  wide = wide || rank != t->rank;
   if (!wide && ckpt_wants_int8(r->checkpoint, t)) {
     tens small;
     return ckpt_take_int8(r->checkpoint, e, &small, r->err) ? small : failure(r, true);
   }
+  if (!wide && t->dtype == ST_Q8_0 && t->rank == 2)
+    return (tens){.dtype = TENS_Q8_0, .rank = 2, .dim = {t->dim[0], t->dim[1]}, .data = (void *)t->data};
   if (t->dtype == ST_I8) {
     ace_fail(r->err, ACE_EFORMAT, "%s: tensor %s: dtype I8, expected BF16, F16 or F32", r->checkpoint->folder, t->name);
     return failure(r, true);
   }
   wide = wide || t->dtype != ST_BF16;
-  tens x = {.dtype = wide ? TENS_F32 : TENS_BF16, .rank = t->rank};
-  memcpy(x.dim, t->dim, (size_t)t->rank * sizeof *x.dim);
+  tens x = {.dtype = wide ? TENS_F32 : TENS_BF16, .rank = rank};
+  memcpy(x.dim, dim, (size_t)rank * sizeof *x.dim);
   x.data = wide ? ckpt_data_f32(r->checkpoint, e) : data_bf16(r->checkpoint, e);
   if (x.data) return x;
   ace_fail(r->err, ACE_ENOMEM, "%s: tensor %s: out of memory for %lld numbers", r->checkpoint->folder, t->name,
@@ -367,7 +403,7 @@ tens ckpt_tensor(ckpt_reader *r, int rank, const int64_t *dim, const char *name,
   va_start(args, name);
   ckpt_entry *e = checked_entry(r, rank, dim, name, args);
   va_end(args);
-  return take(r, e, false);
+  return take(r, e, rank, dim, false);
 }
 
 tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) {
@@ -375,5 +411,5 @@ tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *n
   va_start(args, name);
   ckpt_entry *e = checked_entry(r, rank, dim, name, args);
   va_end(args);
-  return take(r, e, true);
+  return take(r, e, rank, dim, true);
 }

@@ -18,7 +18,8 @@
 typedef struct ckpt ckpt;
 
 /* Opens model.safetensors, else the shards of model.safetensors.index.json (file names without any '/', inside the
- * folder), else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. */
+ * folder), else diffusion_pytorch_model.safetensors (or its .index.json). config.json must exist. A file NAME.gguf, or a
+ * folder with one and no config.json, is a conversion of acestep.cpp: F32, BF16 and Q8_0 are used where they lie. */
 ckpt *ckpt_open(const char *folder, ace_error *err);
 /* A checkpoint that never was a folder, over `n` tensors whose data lies in one block from mmap, which the checkpoint
  * takes over (also when it fails). Descriptions, names and `config` are copied; `name` stands for the folder in

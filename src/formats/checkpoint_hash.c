@@ -82,11 +82,15 @@ bool ckpt_hash_known(const ckpt *k) {
 ace_status ckpt_hash(ckpt *k, char out[65], const ace_callbacks *notify, ace_error *err) {
   ace_status status = ACE_OK;
   if (!ckpt_hash_known(k)) {
-    int n = k->n_files + 1 + (k->memory != NULL);
+    int n = k->n_files + 1 + (k->memory != NULL || k->gguf);
     hash_part *parts = calloc((size_t)n, sizeof *parts);
     if (!parts) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", k->folder);
     hash_job j = {.notify = notify, .folder = k->folder, .err = err};
     parts[0] = (hash_part){"config.json", NULL, k->config_text, k->config_length};
+    if (k->gguf) {
+      parts[1] = (hash_part){.name = "model.gguf", .path = gguf_path(k->gguf)};
+      status = measure(&parts[1], err);
+    }
     if (k->memory) parts[1] = (hash_part){"memory", NULL, k->memory, k->memory_bytes};
     for (int i = 0; i < k->n_files && status == ACE_OK; i++) {
       parts[i + 1] = (hash_part){.name = k->files[i].name, .path = st_path(k->files[i].weights)};

@@ -3,6 +3,7 @@
 #define ACE_CHECKPOINT_INNER_H
 
 #include "formats/checkpoint.h"
+#include "formats/gguf.h"
 
 #define CKPT_INT8_METHOD  "acestep-int8" /* quantization_config.quant_method */
 #define CKPT_SCALE_SUFFIX "_scale"       /* behind the name of an I8 tensor: the name of its scales */
@@ -31,6 +32,7 @@ struct ckpt {
   json_t *config;
   ckpt_file *files;
   int n_files;
+  gguf_file *gguf;     /* instead of files; NULL */
   ckpt_entry *entries; /* sorted by name */
   int n_entries;
   int64_t weight_bytes;

@@ -95,7 +95,10 @@ ace_status ckpt_encode_int8(const st_tensor *t, pool *threads, int8_t *q, float 
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
 bool ckpt_wants_int8(const ckpt *k, const st_tensor *t) {
-  return t->rank == 2 && (t->dtype == ST_I8 || (k->int8 && ckpt_is_large(t)));
+  /* Smaller blocks than Q8_0 have no kernels of their own: as int8 their matrices stay small, the error of which is below
+   * their own, and run at the speed of int8. */
+  bool packed = st_dtype_block(t->dtype) > 1 && t->dtype != ST_Q8_0 && t->dim[1] <= INT8_MAX_WIDTH;
+  return t->rank == 2 && (t->dtype == ST_I8 || (k->int8 && ckpt_is_large(t)) || packed);
 }
 
 /* The scales that lie beside an I8 tensor of the file, aligned. */

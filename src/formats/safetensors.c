@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/json.h"
+#include "formats/gguf.h"
 
 enum { MAX_HEADER = 100 * 1000 * 1000, MAX_TENSORS = 100 * 1000, MAX_NAME = 255 };
 
@@ -22,16 +23,27 @@ struct st_file {
 
 static const struct {
   const char *name;
-  size_t size;
+  size_t size; /* bytes */
+  int64_t block;
 } dtypes[] = {
-    [ST_F64] = {"F64", 8}, [ST_F32] = {"F32", 4},   [ST_F16] = {"F16", 2},         [ST_BF16] = {"BF16", 2},
-    [ST_I64] = {"I64", 8}, [ST_I32] = {"I32", 4},   [ST_I16] = {"I16", 2},         [ST_I8] = {"I8", 1},
-    [ST_U8] = {"U8", 1},   [ST_BOOL] = {"BOOL", 1}, [ST_F8_E4M3] = {"F8_E4M3", 1}, [ST_F8_E5M2] = {"F8_E5M2", 1},
+    [ST_F64] = {"F64", 8, 1},       [ST_F32] = {"F32", 4, 1},         [ST_F16] = {"F16", 2, 1},
+    [ST_BF16] = {"BF16", 2, 1},     [ST_I64] = {"I64", 8, 1},         [ST_I32] = {"I32", 4, 1},
+    [ST_I16] = {"I16", 2, 1},       [ST_I8] = {"I8", 1, 1},           [ST_U8] = {"U8", 1, 1},
+    [ST_BOOL] = {"BOOL", 1, 1},     [ST_F8_E4M3] = {"F8_E4M3", 1, 1}, [ST_F8_E5M2] = {"F8_E5M2", 1, 1},
+    [ST_Q4_0] = {"Q4_0", 18, 32},   [ST_Q4_1] = {"Q4_1", 20, 32},     [ST_Q5_0] = {"Q5_0", 22, 32},
+    [ST_Q5_1] = {"Q5_1", 24, 32},   [ST_Q8_0] = {"Q8_0", 34, 32},     [ST_Q2_K] = {"Q2_K", 84, 256},
+    [ST_Q3_K] = {"Q3_K", 110, 256}, [ST_Q4_K] = {"Q4_K", 144, 256},   [ST_Q5_K] = {"Q5_K", 176, 256},
+    [ST_Q6_K] = {"Q6_K", 210, 256}, [ST_Q8_K] = {"Q8_K", 292, 256},
 };
-enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
+_Static_assert(sizeof dtypes / sizeof *dtypes == ST_DTYPES, "a line for each type");
+enum { PLAIN_DTYPES = ST_Q4_0 }; /* those that safetensors files have */
 
 size_t st_dtype_size(st_dtype dtype) {
   return dtypes[dtype].size;
+}
+
+int64_t st_dtype_block(st_dtype dtype) {
+  return dtypes[dtype].block;
 }
 
 const char *st_dtype_name(st_dtype dtype) {
@@ -42,7 +54,7 @@ static ace_status read_dtype(const json_t *entry, const char *where, st_tensor *
   const json_t *value = json_object_get(entry, "dtype");
   if (!json_is_string(value))
     return ace_fail(err, ACE_EFORMAT, "%s: tensor %s: dtype: missing or not a string", where, t->name);
-  for (int i = 0; i < N_DTYPES; i++)
+  for (int i = 0; i < PLAIN_DTYPES; i++)
     if (strcmp(json_string_value(value), dtypes[i].name) == 0) {
       t->dtype = (st_dtype)i;
       return ACE_OK;
@@ -261,7 +273,12 @@ const char *st_path(const st_file *f) {
 /* Elements begin anywhere in the file, so they are read bytewise. */
 void st_widen(const st_tensor *t, int64_t first, int64_t count, float *out) {
   if (count < 1) return;
-  const uint8_t *bytes = (const uint8_t *)t->data + (size_t)first * st_dtype_size(t->dtype);
+  const uint8_t *bytes =
+      (const uint8_t *)t->data + (size_t)(first / st_dtype_block(t->dtype)) * st_dtype_size(t->dtype);
+  if (st_dtype_block(t->dtype) > 1) {
+    gguf_widen(out, t->dtype, bytes, count);
+    return;
+  }
   if (t->dtype == ST_F32) {
     memcpy(out, bytes, (size_t)count * sizeof *out);
     return;

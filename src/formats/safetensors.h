@@ -27,6 +27,19 @@ typedef enum st_dtype {
   ST_BOOL,
   ST_F8_E4M3,
   ST_F8_E5M2,
+  /* Blocks of values with scales of their own: in GGUF files only (gguf.h). */
+  ST_Q4_0,
+  ST_Q4_1,
+  ST_Q5_0,
+  ST_Q5_1,
+  ST_Q8_0,
+  ST_Q2_K,
+  ST_Q3_K,
+  ST_Q4_K,
+  ST_Q5_K,
+  ST_Q6_K,
+  ST_Q8_K,
+  ST_DTYPES
 } st_dtype;
 
 enum { ST_MAX_RANK = 8 };
@@ -55,10 +68,11 @@ const st_tensor *st_find(const st_file *f, const char *name);
 const char *st_metadata(const st_file *f, const char *key);
 const char *st_path(const st_file *f);
 
-/* `count` values from the first-th on of an F32, BF16 or F16 tensor, widened. */
+/* `count` values from the first-th on of an F32, BF16 or F16 tensor, or whole blocks, widened. */
 void st_widen(const st_tensor *t, int64_t first, int64_t count, float *out);
 
-size_t st_dtype_size(st_dtype dtype);
+size_t st_dtype_size(st_dtype dtype);      /* bytes of a value, or of a block */
+int64_t st_dtype_block(st_dtype dtype);    /* values in a block; 1 for types without */
 const char *st_dtype_name(st_dtype dtype); /* "BF16" */
 
 /* ---- writing: tensors in the given order, atomically ------------------------------------------------------------- */

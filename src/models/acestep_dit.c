@@ -96,8 +96,21 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
 }
 
 /* silence_latent.pt holds [1, channels, frames]; here it becomes [frames, channels]. */
+/* In a GGUF file it is a tensor [frames, channels]. */
+static ace_status copy_silence(const st_tensor *t, int64_t channels, tens *out, ace_error *err) {
+  if (t->rank != 2 || t->dim[1] != channels || t->dtype != ST_F32)
+    return ace_fail(err, ACE_EFORMAT, "silence_latent: not F32 of shape [frames, %lld]", (long long)channels);
+  float *rows = malloc(t->size);
+  if (!rows) return ace_fail(err, ACE_ENOMEM, "silence_latent: out of memory");
+  st_widen(t, 0, t->count, rows);
+  *out = (tens){.dtype = TENS_F32, .rank = 2, .dim = {t->dim[0], channels}, .data = rows};
+  return ACE_OK;
+}
+
 static ace_status read_silence(const ckpt *checkpoint, int64_t channels, tens *out, ace_error *err) {
   const char *folder = ckpt_folder(checkpoint);
+  const st_tensor *stored = ckpt_find(checkpoint, "silence_latent");
+  if (stored) return copy_silence(stored, channels, out, err);
   char *path = file_join(folder, "silence_latent.pt");
   if (!path) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
   pt_tensor raw = {0};

@@ -26,8 +26,9 @@ qwen3 *qwen3_from(ckpt *checkpoint, ace_error *err) {
   m->norm = ckpt_vector(&r, hidden, "norm.weight");
   m->layers = block_load_stack(&r, &m->cfg.block, m->cfg.layers, "layers");
   m->head = m->embed;
-  if (!m->cfg.tied && ckpt_find(m->checkpoint, "lm_head.weight")) {
-    r.prefix = NULL;
+  bool below = ckpt_find(m->checkpoint, "model.lm_head.weight"); /* in GGUF files */
+  if (!m->cfg.tied && (below || ckpt_find(m->checkpoint, "lm_head.weight"))) {
+    r.prefix = below ? "model." : NULL;
     m->head = ckpt_matrix(&r, m->cfg.vocab, hidden, "lm_head.weight");
   }
   if (r.failed) {

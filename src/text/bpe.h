@@ -12,7 +12,7 @@
 #ifndef ACE_BPE_H
 #define ACE_BPE_H
 
-#include "base/error.h"
+#include "formats/gguf.h"
 
 typedef struct bpe bpe;
 
@@ -29,13 +29,16 @@ enum {
 };
 
 /* From a checkpoint folder: tokenizer.json if present, else vocab.json + merges.txt (+ added_tokens.json,
- * tokenizer_config.json). */
+ * tokenizer_config.json). From a GGUF file, or a folder that stands for one (gguf_locate): what is in it. */
 bpe *bpe_open(const char *folder, ace_error *err);
 /* From one tokenizer.json held in memory, or from vocab.json and merges.txt (added, config may be NULL). For tests. */
 bpe *bpe_open_json(const char *json, size_t length, const char *where, ace_error *err);
 bpe *bpe_open_files(const char *vocab_path, const char *merges_path, const char *added_path, const char *config_path,
                     ace_error *err);
+bpe *bpe_open_gguf(const gguf_file *f, ace_error *err);
 void bpe_close(bpe *t);
+/* Qwen3's added tokens in the order of their ids, and whether they are marked special; NULL past the last. */
+const char *bpe_qwen3_added(int i, bool *special);
 
 int bpe_vocab_size(const bpe *t); /* one more than the largest id */
 /* Id of an added token by content, or of a vocabulary entry, named as its file spells it or by its own bytes; -1. */

@@ -235,7 +235,14 @@ static bpe *open_whole(const char *path, ace_error *err) {
   return t;
 }
 
-bpe *bpe_open(const char *folder, ace_error *err) {
+static bpe *open_gguf(const char *path, ace_error *err) {
+  gguf_file *f = gguf_open(path, err);
+  bpe *t = f ? bpe_open_gguf(f, err) : NULL;
+  gguf_close(f);
+  return t;
+}
+
+static bpe *open_folder(const char *folder, ace_error *err) {
   static const char *const names[] = {"tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json",
                                       "tokenizer_config.json"};
   enum { WHOLE, VOCAB, MERGES, ADDED, CONFIG, COUNT };
@@ -250,5 +257,12 @@ bpe *bpe_open(const char *folder, ace_error *err) {
                        file_exists(path[CONFIG]) ? path[CONFIG] : NULL, err);
   else ace_fail(err, ACE_ENOTFOUND, "%s: no tokenizer: neither tokenizer.json nor vocab.json with merges.txt", folder);
   for (int i = 0; i < COUNT; i++) free(path[i]);
+  return t;
+}
+
+bpe *bpe_open(const char *folder, ace_error *err) {
+  char *file = gguf_locate(folder);
+  bpe *t = file ? open_gguf(file, err) : open_folder(folder, err);
+  free(file);
   return t;
 }
