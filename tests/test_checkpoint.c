@@ -3,8 +3,10 @@
 #include "formats/checkpoint.h"
 
 #include "base/hash.h"
+#include "base/pool.h"
 #include "golden.h"
 #include "temp.h"
+#include "tensor/device.h"
 
 static const float matrix[6] = {1, 2, 3, 4, 5, 6}, vector[3] = {-1, 0.5f, 2};
 static const uint16_t brain[4] = {0x3f80, 0xc000, 0x0000, 0x4120}; /* 1, -2, 0, 10 */
@@ -379,6 +381,57 @@ static void test_golden_checkpoints_have_their_shapes(void **state) {
   ckpt_close(k);
 }
 
+/* ---- packed copies ----------------------------------------------------------------------------------------------- */
+
+/* A device that wants, of matrices of F32 alone, each value turned into its negative. */
+static size_t negative_bytes(const tens *w, int stride) {
+  return w->dtype == TENS_F32 ? (size_t)tens_count(w) * sizeof(float) : 0;
+}
+
+static void negative_pack(const tens *w, int stride, void *out, int part, int parts) {
+  int64_t n = tens_count(w);
+  for (int64_t i = n * part / parts; i < n * (part + 1) / parts; i++)
+    ((float *)out)[i] = -tens_f32(w)[i] + (float)stride;
+}
+
+static void test_packs_what_a_device_wants(void **state) {
+  const tens_device device = {.name = "negative", .packed_bytes = negative_bytes, .pack = negative_pack};
+  ace_error err = {0};
+  temp t = small_checkpoint();
+  ckpt *k = ckpt_open(t.folder, &err);
+  pool *threads = pool_new(2, &err);
+  if (!k || !threads) fail_msg("%s", err.message);
+  ckpt_reader r = {.checkpoint = k, .err = &err};
+  tens w = ckpt_matrix(&r, 2, 3, "layers.0.weight"), table = ckpt_table(&r, 2, 3, "layers.0.weight");
+  tens other = ckpt_matrix(&r, 2, 2, "brain"), turned = ckpt_packable(&r, table, 2);
+  assert_false(r.failed);
+  assert_null(table.packed);
+  assert_null(w.packed->data);                         /* not before somebody asked */
+  assert_int_equal(ckpt_packing(k, tens_oracle()), 0); /* a device that reads weights in place */
+  ckpt_pack(k, tens_oracle(), threads);
+  assert_null(w.packed->data);
+  assert_true(ckpt_packing(k, &device) >= 2 * sizeof matrix);
+  ckpt_pack(k, &device, threads);
+  assert_int_equal(ckpt_packing(k, &device), 0);
+  const float *copy = w.packed->data, *copy_turned = turned.packed->data;
+  assert_non_null(copy);
+  assert_non_null(copy_turned);
+  assert_null(other.packed->data);
+  assert_true((uintptr_t)copy % 64 == 0 && (uintptr_t)copy_turned % 64 == 0);
+  assert_int_equal(turned.packed->stride, 2);
+  assert_int_equal(w.packed->rows, 2);
+  for (int i = 0; i < 6; i++) {
+    assert_true(copy[i] == -matrix[i]);
+    assert_true(copy_turned[i] == -matrix[i] + 2);
+    assert_true(tens_f32(&w)[i] == matrix[i]); /* the weight itself is still there */
+  }
+  ckpt_pack(k, &device, NULL); /* nothing is left to do */
+  assert_ptr_equal(w.packed->data, copy);
+  ckpt_close(k);
+  pool_free(threads);
+  temp_close(&t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_opens_a_folder),
@@ -388,6 +441,7 @@ int main(void) {
       cmocka_unit_test(test_hands_out_weights),
       cmocka_unit_test(test_names_the_wrong_tensor),
       cmocka_unit_test(test_moves_misaligned_weights),
+      cmocka_unit_test(test_packs_what_a_device_wants),
       cmocka_unit_test(test_memory_of_the_checkpoint),
       cmocka_unit_test(test_sha256_known_answers),
       cmocka_unit_test(test_hash_follows_content_not_place),

@@ -15,7 +15,7 @@ static float numbers[1 << 16];
 static int32_t integers[1 << 12];
 
 #define TENSOR(dtype, data, ...) \
-  (&(tens){dtype, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}, data, NULL})
+  (&(tens){dtype, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}, data, NULL, NULL, 0})
 #define F(...) TENSOR(TENS_F32, numbers, __VA_ARGS__)
 #define H(...) TENSOR(TENS_BF16, numbers, __VA_ARGS__)
 #define I(...) TENSOR(TENS_I32, integers, __VA_ARGS__)
@@ -307,11 +307,11 @@ static void refuses_numbers_outside_a_table(void **state) {
 static void refuses_malformed_tensors(void **state) {
   ace_error err;
   tens_ctx *c = tens_open(&(tens_options){.device = tens_oracle(), .capacity = 1 << 20}, &err);
-  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 0, {0}, numbers, NULL}));
-  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 9, {1}, numbers, NULL}));
-  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 2, {4, 0}, numbers, NULL}));
-  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 2, {INT64_MAX, 3}, numbers, NULL}));
-  assert_null(op_silu(c, &(tens){TENS_F32, 2, {4, 3}, NULL, NULL}));
+  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 0, {0}, numbers, NULL, NULL, 0}));
+  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 9, {1}, numbers, NULL, NULL, 0}));
+  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 2, {4, 0}, numbers, NULL, NULL, 0}));
+  REFUSED("silu", op_silu(c, &(tens){TENS_F32, 2, {INT64_MAX, 3}, numbers, NULL, NULL, 0}));
+  assert_null(op_silu(c, &(tens){TENS_F32, 2, {4, 3}, NULL, NULL, NULL, 0}));
   assert_int_equal(tens_status(c), ACE_EINTERNAL);
   tens_close(c);
 }

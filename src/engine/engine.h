@@ -80,6 +80,10 @@ ace_status engine_memory_of(ace_engine *e, const ace_request *request, engine_me
 /* As a JSON object, a new reference. */
 json_t *engine_memory_json(const engine_memory *plan);
 
+/* Makes the packed copies of a model's weights where the device wants any and they take no more than half of what is
+ * free; else the weights are read as they are, slower. Copies are part of the process's memory. */
+void engine_pack(const ace_engine *e, ckpt *checkpoint);
+
 /* Hashes of the opened models as a JSON object {"diffusion": {"name", "sha256"}, ...}, a new reference; NULL on
  * failure. Each is computed once per file state and remembered in the cache folder. `p`: the job that this is a part
  * of; NULL: it is a job of its own. */

@@ -98,6 +98,7 @@ static bool open_text(ace_engine *e, const ace_callbacks *notify, ace_error *err
   if (e->tokenizer) e->text = qwen3_from(open_checkpoint(e, path, e->int8, notify, err), err);
   free(path);
   if (!e->text) return false;
+  engine_pack(e, e->text->checkpoint);
   if (bpe_vocab_size(e->tokenizer) > e->text->cfg.vocab) {
     ace_fail(err, ACE_EFORMAT, "%s/%s: the tokenizer has %d tokens, the model only %d", e->folder, ENGINE_TEXT_ENCODER,
              bpe_vocab_size(e->tokenizer), e->text->cfg.vocab);
@@ -112,6 +113,7 @@ static bool open_dit(ace_engine *e, const ace_callbacks *notify, ace_error *err)
   e->dit = acestep_dit_from(k, (tens){0}, err);
   free(path);
   if (!e->dit) return false;
+  engine_pack(e, e->dit->checkpoint);
   if (e->dit->cfg.text_hidden != e->text->cfg.block.hidden) {
     ace_fail(err, ACE_EFORMAT, "%s: expects text of width %d, the text encoder gives %d", e->model_name,
              e->dit->cfg.text_hidden, e->text->cfg.block.hidden);
@@ -134,6 +136,7 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
                     opened->cfg.decoder_input, e->model_name, e->dit->cfg.latent_channels);
   }
   vae_close(e->vae);
+  engine_pack(e, opened->checkpoint);
   e->vae = opened;
   e->vae_parts |= parts;
   return ACE_OK;
@@ -166,6 +169,7 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   if (tokenizer)
     e->lm = plan_lm_from(tokenizer, qwen3_from(open_checkpoint(e, path, e->lm_int8, NULL, err), err), codes, err);
   free(path);
+  if (e->lm && e->lm->model) engine_pack(e, e->lm->model->checkpoint);
   return e->lm ? ACE_OK : err->status;
 }
 
@@ -271,6 +275,12 @@ char *ace_engine_describe(const ace_engine *e) {
   char *text = about ? json_dumps(about, JSON_INDENT(2)) : NULL;
   json_decref(about);
   return text;
+}
+
+void engine_pack(const ace_engine *e, ckpt *checkpoint) {
+  const tens_device *device = tens_cpu();
+  size_t bytes = ckpt_packing(checkpoint, device);
+  if (bytes && bytes <= engine_room(e, 0) / 2) ckpt_pack(checkpoint, device, e->threads);
 }
 
 size_t engine_lm_mapped(const ace_engine *e) {

@@ -40,6 +40,7 @@ plan_lm *random_lm(const random_models *r, const char *name, ace_error *err) {
 ace_status engine_random_lm(ace_engine *e, ace_error *err) {
   random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny, .int8 = e->lm_int8};
   e->lm = random_lm(&r, e->lm_name ? e->lm_name : published_at(ENGINE_LANGUAGE, 0), err);
+  if (e->lm) engine_pack(e, e->lm->model->checkpoint);
   return e->lm ? ACE_OK : err->status;
 }
 
@@ -76,7 +77,11 @@ static bool open_all(ace_engine *e, const ace_callbacks *notify, ace_error *err)
   if (e->dit) e->text = qwen3_from(random_checkpoint(&r, ENGINE_TEXT_ENCODER, err), err);
   e->vae_parts = VAE_DECODER | VAE_ENCODER;
   if (e->text) e->vae = vae_from(random_checkpoint(&r, ENGINE_VAE, err), e->vae_parts, err);
-  return e->vae;
+  if (!e->vae) return false;
+  engine_pack(e, e->text->checkpoint);
+  engine_pack(e, e->dit->checkpoint);
+  engine_pack(e, e->vae->checkpoint);
+  return true;
 }
 
 ace_engine *engine_open_random(const char *model, uint64_t seed, const ace_engine_options *options, ace_error *err) {

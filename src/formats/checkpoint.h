@@ -12,6 +12,7 @@
 #define ACE_CHECKPOINT_H
 
 #include "base/json.h"
+#include "base/pool.h"
 #include "formats/safetensors.h"
 #include "tensor/tensor.h"
 
@@ -78,7 +79,20 @@ typedef struct ckpt_reader {
 tens ckpt_tensor(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
 /* Same, always F32 (vectors, tables, norms and biases). */
 tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *name, ...) ACE_PRINTF(4, 5);
-#define ckpt_matrix(r, rows, columns, ...) ckpt_tensor(r, 2, (int64_t[]){rows, columns}, __VA_ARGS__)
+#define ckpt_table(r, rows, columns, ...) ckpt_tensor(r, 2, (int64_t[]){rows, columns}, __VA_ARGS__)
+/* A weight that is multiplied with, not only looked up. */
+#define ckpt_matrix(r, rows, columns, ...) ckpt_packable(r, ckpt_table(r, rows, columns, __VA_ARGS__), 0)
 #define ckpt_vector(r, length, ...)        ckpt_tensor_f32(r, 1, (int64_t[]){length}, __VA_ARGS__)
+
+/* ---- packed copies (tens_packed in tensor.h) --------------------------------------------------------------------- */
+
+/* w, a weight that lives as long as the checkpoint, with room for a packed copy; used with that stride (tens_packed). A
+ * failed w comes back as it is. */
+tens ckpt_packable(ckpt_reader *r, tens w, int stride);
+/* Bytes of all copies that this device wants and that do not exist yet. */
+size_t ckpt_packing(const ckpt *k, const tens_device *device);
+/* Makes them, on all threads of the pool (NULL: this one). No operation may be using the weights. When memory is
+ * short nothing happens: the weights are read as they are, slower. */
+void ckpt_pack(ckpt *k, const tens_device *device, pool *threads);
 
 #endif

@@ -26,6 +26,12 @@ typedef struct ckpt_block {
   struct ckpt_block *next;
 } ckpt_block;
 
+typedef struct ckpt_copy {
+  struct ckpt_copy *next;
+  tens weight;
+  tens_packed packed; /* what the weight's users point to */
+} ckpt_copy;
+
 struct ckpt {
   char *folder, *config_path, *config_text; /* owned */
   size_t config_length;
@@ -40,8 +46,9 @@ struct ckpt {
   size_t copied;      /* bytes of it */
   uint8_t *memory;    /* of ckpt_open_memory: descriptions, names and data; owned, NULL otherwise */
   size_t memory_bytes;
-  char hash[65]; /* "" until asked for */
-  bool int8;     /* ckpt_use_int8, with what it was given */
+  ckpt_copy *copies; /* in memory of `blocks` */
+  char hash[65];     /* "" until asked for */
+  bool int8;         /* ckpt_use_int8, with what it was given */
   pool *threads;
   ace_callbacks notify;
 };

@@ -77,7 +77,7 @@ static void load_layer(ckpt_reader *r, dit_layer *l, const dit_config *cfg, int 
 
 static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) {
   int h = cfg->decoder.hidden;
-  d->proj_in = rearrange_conv(r, h, cfg->in_channels, cfg->patch, "decoder.proj_in.1.weight");
+  d->proj_in = ckpt_packable(r, rearrange_conv(r, h, cfg->in_channels, cfg->patch, "decoder.proj_in.1.weight"), 0);
   d->proj_in_bias = ckpt_vector(r, h, "decoder.proj_in.1.bias");
   load_time_embed(r, &d->t, h, "time_embed");
   load_time_embed(r, &d->r, h, "time_embed_r");
@@ -85,7 +85,8 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
   d->condition_bias = ckpt_vector(r, h, "decoder.condition_embedder.bias");
   d->norm_out = ckpt_vector(r, h, "decoder.norm_out.weight");
   d->table = rearrange_table(r, 2, h, "decoder.scale_shift_table");
-  d->proj_out = rearrange_conv_transposed(r, h, cfg->latent_channels, cfg->patch, "decoder.proj_out.1.weight");
+  d->proj_out = ckpt_packable(
+      r, rearrange_conv_transposed(r, h, cfg->latent_channels, cfg->patch, "decoder.proj_out.1.weight"), cfg->patch);
   d->proj_out_bias = ckpt_vector(r, cfg->latent_channels, "decoder.proj_out.1.bias");
   d->layers = ckpt_alloc(r->checkpoint, (size_t)cfg->layers * sizeof *d->layers);
   if (!d->layers) {

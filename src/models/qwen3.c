@@ -22,7 +22,7 @@ qwen3 *qwen3_from(ckpt *checkpoint, ace_error *err) {
   ckpt_reader r = {.checkpoint = m->checkpoint, .err = err};
   if (!ckpt_find(m->checkpoint, "embed_tokens.weight")) r.prefix = "model.";
   int hidden = m->cfg.block.hidden;
-  m->embed = ckpt_matrix(&r, m->cfg.vocab, hidden, "embed_tokens.weight");
+  m->embed = ckpt_table(&r, m->cfg.vocab, hidden, "embed_tokens.weight");
   m->norm = ckpt_vector(&r, hidden, "norm.weight");
   m->layers = block_load_stack(&r, &m->cfg.block, m->cfg.layers, "layers");
   m->head = m->embed;

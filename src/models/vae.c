@@ -31,7 +31,7 @@ static void load_snake(ckpt_reader *r, vae_snake *s, int64_t channels, const cha
 }
 
 static void load_conv(ckpt_reader *r, vae_conv *w, int64_t out, int64_t in, int64_t taps, bool bias, const char *name) {
-  w->w = rearrange_normed_conv(r, out, in, taps, name);
+  w->w = ckpt_packable(r, rearrange_normed_conv(r, out, in, taps, name), 0);
   if (bias) w->bias = ckpt_vector(r, out, "%s.bias", name);
 }
 
@@ -87,7 +87,7 @@ static void load_decoder(ckpt_reader *r, vae_half *h, const vae_config *cfg) {
     snprintf(name, sizeof name, "%s.snake1", block);
     load_snake(r, &b->snake, in, name);
     snprintf(name, sizeof name, "%s.conv_t1", block);
-    b->resample.w = rearrange_normed_conv_transposed(r, in, out, 2 * b->stride, name);
+    b->resample.w = ckpt_packable(r, rearrange_normed_conv_transposed(r, in, out, 2 * b->stride, name), b->stride);
     b->resample.bias = ckpt_vector(r, out, "%s.bias", name);
     load_units(r, b, out, block);
   }

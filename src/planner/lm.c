@@ -30,6 +30,13 @@ plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err) {
   }
   lm->tokenizer = tokenizer;
   lm->model = model;
+  ckpt_reader head = {.checkpoint = model->checkpoint, .err = err};
+  if (!model->head.packed)
+    model->head = ckpt_packable(&head, model->head, 0); /* a table, which is multiplied with here */
+  if (head.failed) {
+    plan_lm_close(lm);
+    return NULL;
+  }
   if (bpe_vocab_size(tokenizer) > model->cfg.vocab)
     ace_fail(err, ACE_EFORMAT, "%s: the tokenizer has %d tokens, the model only %d", ckpt_folder(model->checkpoint),
              bpe_vocab_size(tokenizer), model->cfg.vocab);

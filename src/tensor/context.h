@@ -3,7 +3,7 @@
  * Memory. Three blocks, so that a planned run and a real one take the same turns:
  *   data     what tensors point to; only counted when planning
  *   nodes    the `tens` structs themselves; real memory always
- *   scratch  TENS_WORKER_SCRATCH bytes for each worker of the pool, reserved when the context opens
+ *   scratch  worker_scratch bytes for each worker of the pool, reserved when the context opens
  * A device takes temporary memory from `scratch` alone (tens_worker_scratch), never from `data`: so operations need no
  * planning of what their kernels do, and tens_peak of a plan equals that of the run.
  */
@@ -14,13 +14,14 @@
 
 struct tens_ctx {
   const tens_device *device;
-  pool *threads; /* NULL: the caller's thread alone */
-  int workers;   /* pool_threads(threads), or 1 */
+  pool *threads;         /* NULL: the caller's thread alone */
+  int workers;           /* pool_threads(threads), or 1 */
+  size_t worker_scratch; /* bytes */
   bool plan;
   bool (*cancelled)(void *user);
   void *user;
   arena data, nodes;
-  arena scratch; /* one allocation of workers * TENS_WORKER_SCRATCH; none when planning */
+  arena scratch; /* one allocation of workers * worker_scratch; none when planning */
   uint8_t *scratch_base;
   ace_error error; /* the first failure; status ACE_OK until then */
 };

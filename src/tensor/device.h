@@ -11,7 +11,7 @@
 
 #include "tensor/ops.h"
 
-/* Bytes of scratch memory that every worker has to itself. */
+/* Bytes of scratch memory that every worker has to itself, at least. */
 enum { TENS_WORKER_SCRATCH = 1 << 20 };
 
 /* The block of worker 0..workers-1, 64-byte aligned, uninitialised; what is in it lasts until the operation returns. */
@@ -23,6 +23,9 @@ void tens_parallel(tens_ctx *c, int chunks, pool_fn fn, void *arg);
 
 struct tens_device {
   const char *name;
+  size_t scratch; /* bytes for each worker, where TENS_WORKER_SCRATCH is too little; else 0 */
+  size_t (*packed_bytes)(const tens *w, int stride); /* tens_packed_bytes; NULL: weights are read in place */
+  void (*pack)(const tens *w, int stride, void *out, int part, int parts);
   void (*linear)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
   void (*mix_blocks)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);

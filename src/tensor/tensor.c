@@ -32,6 +32,7 @@ tens_ctx *tens_open(const tens_options *options, ace_error *err) {
   }
   c->device = options->device ? options->device : tens_cpu();
   c->threads = options->threads;
+  c->worker_scratch = c->device->scratch > TENS_WORKER_SCRATCH ? c->device->scratch : TENS_WORKER_SCRATCH;
   c->workers = c->threads ? pool_threads(c->threads) : 1;
   c->plan = options->plan;
   c->cancelled = options->cancelled;
@@ -39,7 +40,7 @@ tens_ctx *tens_open(const tens_options *options, ace_error *err) {
   ace_status status = arena_open(&c->nodes, NODE_CAPACITY, err);
   if (status == ACE_OK && c->plan) arena_open_counting(&c->data);
   else if (status == ACE_OK) {
-    size_t scratch = (size_t)c->workers * TENS_WORKER_SCRATCH;
+    size_t scratch = (size_t)c->workers * c->worker_scratch;
     status = arena_open(&c->data, options->capacity, err);
     if (status == ACE_OK) status = arena_open(&c->scratch, scratch + 2 * ARENA_ALIGN, err);
     if (status == ACE_OK) c->scratch_base = arena_alloc(&c->scratch, scratch);
@@ -69,6 +70,14 @@ const char *tens_device_name(const tens_device *device) {
   return device->name;
 }
 
+size_t tens_packed_bytes(const tens_device *device, const tens *w, int stride) {
+  return device->packed_bytes ? device->packed_bytes(w, stride) : 0;
+}
+
+void tens_pack(const tens_device *device, const tens *w, int stride, void *out, int part, int parts) {
+  device->pack(w, stride, out, part, parts);
+}
+
 bool tens_planning(const tens_ctx *c) {
   return c->plan;
 }
@@ -78,7 +87,7 @@ pool *tens_threads(const tens_ctx *c) {
 }
 
 size_t tens_peak(const tens_ctx *c) {
-  return c->data.peak + (size_t)c->workers * TENS_WORKER_SCRATCH;
+  return c->data.peak + (size_t)c->workers * c->worker_scratch;
 }
 
 /* ---- failure ---------------------------------------------------------------------------------------------------- */
@@ -216,6 +225,7 @@ tens *tens_rows(tens_ctx *c, const tens *x, int64_t first, int64_t count) {
   for (int i = 1; i < x->rank; i++) dim[i] = x->dim[i];
   tens *part = share(c, x, tens_bytes(x->dtype, first * (tens_count(x) / x->dim[0])), x->rank, dim);
   if (part && x->scale) part->scale = x->scale + first;
+  if (part) part->packed = x->packed, part->packed_row = x->packed_row + first;
   return part;
 }
 
@@ -268,7 +278,7 @@ void *tens_scratch(tens_ctx *c, size_t bytes) {
 /* ---- for devices ------------------------------------------------------------------------------------------------ */
 
 void *tens_worker_scratch(const tens_ctx *c, int worker) {
-  return c->scratch_base + (size_t)worker * TENS_WORKER_SCRATCH;
+  return c->scratch_base + (size_t)worker * c->worker_scratch;
 }
 
 int tens_workers(const tens_ctx *c) {

@@ -26,12 +26,22 @@ typedef enum tens_dtype { TENS_F32, TENS_BF16, TENS_I32, TENS_I8, TENS_Q8_0 } te
 
 enum { TENS_MAX_RANK = 4 };
 
+/* A copy of a weight in the layout that a device's products read fastest (tens_pack below), beside the weight itself. Kept
+ * by the weight's owner, who fills it in and may drop it between operations. */
+typedef struct tens_packed {
+  const void *data; /* NULL: there is no copy, the weight alone is read */
+  int64_t rows;     /* dim[0] of the weight that was packed */
+  int stride;       /* of the transposed convolution that it was packed for; 0: for everything else */
+} tens_packed;
+
 typedef struct tens {
   tens_dtype dtype;
   int rank; /* 1..4 */
   int64_t dim[TENS_MAX_RANK];
   void *data;         /* contiguous; aligned to its element size; owned by an arena, a checkpoint map or the caller */
   const float *scale; /* TENS_I8: [dim[0]], owned like data; NULL for the others */
+  const tens_packed *packed; /* of a weight, or NULL */
+  int64_t packed_row;        /* row of the packed weight that is row 0 of this one */
 } tens;
 
 typedef struct tens_ctx tens_ctx;
@@ -42,6 +52,13 @@ const tens_device *tens_cpu(void);
 /* The slow, obvious version of every operation, single-threaded, sums in double: what the others are tested against. */
 const tens_device *tens_oracle(void);
 const char *tens_device_name(const tens_device *device);
+
+/* Bytes of a copy of weight w for this device's products, to be used with that stride (tens_packed); 0: it reads w in
+ * place. */
+size_t tens_packed_bytes(const tens_device *device, const tens *w, int stride);
+/* Writes part `part` of `parts` of the copy to `out`, which is that large and 64-byte aligned. Parts may be written at the
+ * same time. */
+void tens_pack(const tens_device *device, const tens *w, int stride, void *out, int part, int parts);
 
 typedef struct tens_options {
   const tens_device *device; /* NULL: tens_cpu() */

@@ -15,10 +15,15 @@
 #include "models/vae.h"
 #include "tensor/ops.h"
 
+/* Of matrix tiles: the cosine of both tensors and the norm of their difference beside that of the reference. */
+#define BF16_COSINE   0.999
+#define BF16_RELATIVE 2e-2
+
 typedef struct golden {
   const char *root; /* the golden folder at hand */
   pool *threads;
   tens_ctx *c;
+  bool tiles;   /* products are formed from BF16 factors: where F32 tolerances fail, BF16_* decide */
   bool verbose; /* a line for each tensor even of text cases */
   int passed, failed, skipped;
 } golden;

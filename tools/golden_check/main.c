@@ -167,13 +167,13 @@ int main(int argc, char **argv) {
   }
   enum { DEPTH = 4 };
   ace_error err;
-  golden g = {.threads = pool_new(0, &err)};
+  golden g = {.threads = pool_new(0, &err), .tiles = strcmp(tens_isa_name(), "amx") == 0};
   if (g.threads) g.c = tens_open(&(tens_options){.threads = g.threads, .capacity = (size_t)4 << 30}, &err);
   if (!g.c) {
     fprintf(stderr, "golden-check: %s\n", err.message);
     return 1;
   }
-  printf("kernels: %s, %d threads, float32\n", tens_isa_name(), pool_threads(g.threads));
+  printf("kernels: %s, %d threads, %s\n", tens_isa_name(), pool_threads(g.threads), g.tiles ? "bf16" : "float32");
   int roots = visit(&g, argv[1], DEPTH);
   if (roots == 0) fprintf(stderr, "golden-check: %s: no golden data here\n", argv[1]);
   printf("\n%d passed, %d failed, %d skipped\n", g.passed, g.failed, g.skipped);

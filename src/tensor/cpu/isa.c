@@ -1,6 +1,7 @@
 /* isa.c - one device for each instruction set, and the choice among them. */
 #include "tensor/cpu/isa.h"
 
+#include "tensor/cpu/amx.h"
 #include "tensor/cpu/cpu.h"
 
 #include <stdlib.h>
@@ -8,8 +9,9 @@
 
 /* ---- devices: the operations of cpu.h bound to a table of vector loops ------------------------------------------- */
 
-/* A device function has no argument that could name its instruction set, so each set gets its own. */
-#define CPU_DEVICE(ISA)                                                                                              \
+/* A device function has no argument that could name its instruction set, so each set gets its own. The rest are members
+ * of the device that only some sets have. */
+#define CPU_DEVICE(ISA, ...)                                                                                         \
   static void linear_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e) {               \
     cpu_linear(&cpu_micro_##ISA, c, y, x, w, e);                                                                     \
   }                                                                                                                  \
@@ -47,6 +49,7 @@
   }                                                                                                                  \
   static const tens_device cpu_##ISA = {                                                                             \
       .name = "cpu",                                                                                                 \
+      __VA_ARGS__,                                                                                                   \
       .linear = linear_##ISA,                                                                                        \
       .swiglu = swiglu_##ISA,                                                                                        \
       .embedding = cpu_embedding,                                                                                    \
@@ -83,10 +86,11 @@
       .idwt = cpu_idwt,                                                                                              \
   };
 
-CPU_DEVICE(plain)
+CPU_DEVICE(plain, .scratch = 0)
 #if defined(__x86_64__)
-CPU_DEVICE(avx2)
-CPU_DEVICE(avx512)
+CPU_DEVICE(avx2, .scratch = 0)
+CPU_DEVICE(avx512, .scratch = 0)
+CPU_DEVICE(amx, .scratch = AMX_SCRATCH, .packed_bytes = amx_packed_bytes, .pack = amx_pack)
 #endif
 
 /* ---- the choice -------------------------------------------------------------------------------------------------- */
@@ -111,15 +115,17 @@ typedef struct isa {
   const char *name;
   const tens_device *device;
   bool (*has)(void);
+  bool on_request; /* taken only when ACESTEP_ISA names it */
 } isa;
 
 /* The best first. */
 static const isa sets[] = {
 #if defined(__x86_64__)
-    {"avx512", &cpu_avx512, has_avx512},
-    {"avx2", &cpu_avx2, has_avx2},
+    {"amx", &cpu_amx, amx_usable, true},
+    {"avx512", &cpu_avx512, has_avx512, false},
+    {"avx2", &cpu_avx2, has_avx2, false},
 #endif
-    {"plain", &cpu_plain, has_plain},
+    {"plain", &cpu_plain, has_plain, false},
 };
 
 enum { SETS = sizeof sets / sizeof sets[0] };
@@ -129,7 +135,7 @@ static const isa *chosen(void) {
   for (int i = 0; wish && i < SETS; i++)
     if (!strcmp(wish, sets[i].name) && sets[i].has()) return &sets[i];
   for (int i = 0; i < SETS - 1; i++)
-    if (sets[i].has()) return &sets[i];
+    if (!sets[i].on_request && sets[i].has()) return &sets[i];
   return &sets[SETS - 1];
 }
 

@@ -1,8 +1,11 @@
 /* isa.h - which instruction set the CPU device uses.
  *
- * "avx512" (F, BW, VL, DQ), "avx2" (with FMA) or "plain" (any machine); tens_cpu() takes the best that the machine has,
- * or the one that the environment variable ACESTEP_ISA names if the machine has it. Results are equal for every number
- * of threads, but may differ in the last digits from one instruction set to another.
+ * "amx" (BF16 matrix tiles, AVX-512 for all else), "avx512" (F, BW, VL, DQ), "avx2" (with FMA) or "plain" (any
+ * machine); tens_cpu() takes the best that the machine has, or the one that the environment variable ACESTEP_ISA names
+ * if the machine has it. "amx" is taken only when named, until it has been measured on
+ * such a machine. Results are equal for every number
+ * of threads, but may differ in the last digits from one instruction set to another; on "amx" both factors of matrix
+ * products, convolutions and attention are rounded to BF16 first.
  */
 #ifndef ACE_CPU_ISA_H
 #define ACE_CPU_ISA_H

@@ -11,24 +11,46 @@ static const float *values(const tens *x) {
   return x ? tens_f32(x) : NULL;
 }
 
+/* ---- the weight of a product ------------------------------------------------------------------------------------- */
+
+product product_of_weight(const tens *w, int stride) {
+  int64_t C = w->dim[w->rank - 1];
+  product p = {.w = w->data, .bf16 = w->dtype == TENS_BF16, .taps = 1, .width = C};
+  if (w->rank == 2) { /* [N, K] */
+    p.columns = w->dim[0];
+    p.w_column = C;
+  } else if (!stride) { /* [O, taps, C] */
+    p.taps = w->dim[1];
+    p.columns = w->dim[0];
+    p.w_column = p.taps * C;
+    p.w_tap = C;
+  } else { /* [taps, O, C] */
+    p.taps = w->dim[0] / stride;
+    p.columns = stride * w->dim[1];
+    p.w_column = C;
+    p.w_tap = p.columns * C;
+  }
+  if (w->packed && w->packed->data && w->packed->stride == stride) {
+    p.packed = w->packed->data;
+    p.packed_columns = stride ? p.columns : w->packed->rows;
+    p.packed_column = w->packed_row;
+  }
+  return p;
+}
+
 /* ---- linear, swiglu: x [..., K], w [N, K] ------------------------------------------------------------------------ */
 
 static product linear_product(tens *y, const tens *x, const tens *w) {
-  int64_t K = w->dim[1], N = w->dim[0], M = tens_count(x) / K;
-  return (product){.x = tens_f32(x),
-                   .items = 1,
-                   .in_rows = M,
-                   .width = K,
-                   .out_rows = M,
-                   .stride = 1,
-                   .taps = 1,
-                   .w = w->data,
-                   .bf16 = w->dtype == TENS_BF16,
-                   .columns = N,
-                   .w_column = K,
-                   .y = tens_f32(y),
-                   .y_item = M * N,
-                   .period = N};
+  product p = product_of_weight(w, 0);
+  int64_t M = tens_count(x) / p.width;
+  p.x = tens_f32(x);
+  p.items = 1;
+  p.in_rows = p.out_rows = M;
+  p.stride = 1;
+  p.y = tens_f32(y);
+  p.y_item = M * p.columns;
+  p.period = p.columns;
+  return p;
 }
 
 /* w_up of the type of w, or NULL; the gate has a row for each gate_rows. */
@@ -36,7 +58,7 @@ static void multiply(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, co
                      const cpu_finish *finish, int64_t gate_rows) {
   if (w->dtype == TENS_F32 || w->dtype == TENS_BF16) {
     product p = linear_product(y, x, w);
-    p.w_up = w_up ? w_up->data : NULL;
+    if (w_up) p.w_up = w_up->data, p.packed_up = product_of_weight(w_up, 0).packed;
     p.finish = *finish;
     p.gate_rows = gate_rows;
     product_run(m, c, &p);
@@ -81,26 +103,19 @@ static cpu_finish conv_finish(const op_conv *p) {
 }
 
 void cpu_conv1d(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *v) {
-  int64_t O = w->dim[0], taps = w->dim[1], C = w->dim[2];
-  product p = {.x = tens_f32(x),
-               .items = x->dim[0],
-               .in_rows = x->dim[1],
-               .width = C,
-               .out_rows = y->dim[1],
-               .stride = v->stride,
-               .dilation = v->dilation,
-               .offset = -(int64_t)v->pad,
-               .taps = taps,
-               .w = w->data,
-               .bf16 = w->dtype == TENS_BF16,
-               .columns = O,
-               .w_column = taps * C,
-               .w_tap = C,
-               .y = tens_f32(y),
-               .y_item = y->dim[1] * O,
-               .finish = conv_finish(v),
-               .period = O,
-               .gate_rows = 1};
+  product p = product_of_weight(w, 0);
+  p.x = tens_f32(x);
+  p.items = x->dim[0];
+  p.in_rows = x->dim[1];
+  p.out_rows = y->dim[1];
+  p.stride = v->stride;
+  p.dilation = v->dilation;
+  p.offset = -(int64_t)v->pad;
+  p.y = tens_f32(y);
+  p.y_item = y->dim[1] * p.columns;
+  p.finish = conv_finish(v);
+  p.period = p.columns;
+  p.gate_rows = 1;
   product_run(m, c, &p);
 }
 
@@ -108,26 +123,20 @@ void cpu_conv1d(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const t
  * the taps of that phase. In w [taps, O, C] the phases lie side by side, so they are stride*O columns of one product
  * whose rows are `stride` output rows long, and begin `pad` output rows early. */
 void cpu_conv1d_transposed(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *v) {
-  int64_t O = w->dim[1], C = w->dim[2], columns = v->stride * O;
-  product p = {.x = tens_f32(x),
-               .items = x->dim[0],
-               .in_rows = x->dim[1],
-               .width = C,
-               .out_rows = (y->dim[1] - 1 + v->pad) / v->stride + 1,
-               .stride = 1,
-               .dilation = -1,
-               .taps = w->dim[0] / v->stride,
-               .w = w->data,
-               .bf16 = w->dtype == TENS_BF16,
-               .columns = columns,
-               .w_column = C,
-               .w_tap = columns * C,
-               .y = tens_f32(y),
-               .y_item = y->dim[1] * O,
-               .y_skip = v->pad * O,
-               .finish = conv_finish(v),
-               .period = O,
-               .gate_rows = 1};
+  product p = product_of_weight(w, v->stride);
+  int64_t O = w->dim[1];
+  p.x = tens_f32(x);
+  p.items = x->dim[0];
+  p.in_rows = x->dim[1];
+  p.out_rows = (y->dim[1] - 1 + v->pad) / v->stride + 1;
+  p.stride = 1;
+  p.dilation = -1;
+  p.y = tens_f32(y);
+  p.y_item = y->dim[1] * O;
+  p.y_skip = v->pad * O;
+  p.finish = conv_finish(v);
+  p.period = O;
+  p.gate_rows = 1;
   product_run(m, c, &p);
 }
 

@@ -60,6 +60,7 @@ typedef struct cpu_block {
 typedef struct cpu_finish {
   const float *bias, *gate, *residual, *alpha, *inv_beta, *up;
   op_act act;
+  bool stream; /* y is written past the caches, where it lies on whole lines */
 } cpu_finish;
 
 /* Keys and values of one head in the pages of a cache: [page][depth] in each page. */
@@ -90,7 +91,10 @@ typedef struct cpu_attend {
 #define CPU_ATTEND_FLOATS(depth) \
   (CPU_ATTEND_DEPTH(depth) * (2 * CPU_MAX_QUERIES + 2 * CPU_KEY_BLOCK) + CPU_MAX_QUERIES * CPU_KEY_BLOCK)
 
-typedef struct cpu_micro {
+struct product; /* product.h */
+
+typedef struct cpu_micro cpu_micro;
+struct cpu_micro {
   const char *name;
   int lanes;
   int rows;                                          /* of a line tile */
@@ -99,6 +103,11 @@ typedef struct cpu_micro {
   void (*line_f32[CPU_MAX_ROWS])(const cpu_line *t); /* [rows - 1] */
   void (*line_bf16[CPU_MAX_ROWS])(const cpu_line *t);
   void (*block[CPU_MAX_BLOCK_ROWS])(const cpu_block *t);
+  /* Whole products and attention on matrix tiles, in place of the tiles and `attend` below; NULL: there are none.
+   * `attention` returns false, having done nothing, for a width of heads that it is not made for. */
+  void (*product)(const cpu_micro *m, tens_ctx *c, const struct product *p);
+  bool (*attention)(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
+                    const op_attn *a);
   /* n <= CPU_PIECE values of x, with zeros after them up to whole steps of 2 vectors. `split`, for BF16 weights, puts
    * the even-numbered values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
   void (*pack_line)(float *out, const float *x, int64_t n, bool split);
@@ -125,11 +134,11 @@ typedef struct cpu_micro {
   /* out[r][j] = Σ_i x[r][i] w[j][i] over k values, for up to `rows` rows of x and CPU_COLUMNS rows of weights; `ahead`:
    * asks memory for the weights that follow the last of these, as many. */
   void (*tile_i8)(int32_t *out, const int8_t *x, int rows, const int8_t *const *w, int64_t k, bool ahead);
-} cpu_micro;
+};
 
 extern const cpu_micro cpu_micro_plain;
 #if defined(__x86_64__)
-extern const cpu_micro cpu_micro_avx2, cpu_micro_avx512;
+extern const cpu_micro cpu_micro_avx2, cpu_micro_avx512, cpu_micro_amx;
 #endif
 
 #endif

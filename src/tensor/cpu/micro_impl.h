@@ -5,6 +5,7 @@
  *   MICRO_ROWS   rows of a line tile: rows * CPU_COLUMNS sums, `rows` inputs and a weight should fit the registers
  *   MICRO_BLOCK_ROWS, MICRO_BLOCK_VECTORS  of a block tile: rows * vectors sums, as many vectors of weights, an input
  *   MICRO_VECTORS  vectors of queries that attention works on at once
+ *   MICRO_PRODUCT, MICRO_ATTENTION  functions on matrix tiles, where there are any
  */
 #include "base/half.h"
 #include "tensor/cpu/micro.h"
@@ -42,6 +43,7 @@ static void widen_row(float *out, const uint16_t *x, int64_t n) {
 /* ---- whole rows -------------------------------------------------------------------------------------------------- */
 
 static void finish(float *y, const float *c, int64_t n, const cpu_finish *f) {
+  bool stream = f->stream && (uintptr_t)y % 64 == 0;
   for (int64_t i = 0; i < n; i += LANES) {
     vf u = load(c, i, n);
     if (f->bias) u += load(f->bias, i, n);
@@ -50,7 +52,8 @@ static void finish(float *y, const float *c, int64_t n, const cpu_finish *f) {
     if (f->gate) u *= load(f->gate, i, n);
     if (f->alpha) u = vec_fma(vec_sin_squared(load(f->alpha, i, n), u), load(f->inv_beta, i, n), u);
     if (f->residual) u += load(f->residual, i, n);
-    store(y, u, i, n);
+    if (stream && n - i >= LANES) vec_stream(y + i, u);
+    else store(y, u, i, n);
   }
 }
 
@@ -130,6 +133,10 @@ const cpu_micro MICRO_TABLE = {
 #else
     .line_f32 = {line_f32_1, line_f32_2},
     .line_bf16 = {line_bf16_1, line_bf16_2},
+#endif
+#if defined(MICRO_PRODUCT)
+    .product = MICRO_PRODUCT,
+    .attention = MICRO_ATTENTION,
 #endif
 #if MICRO_BLOCK_ROWS == 12
     .block = {block_1, block_2, block_3, block_4, block_5, block_6, block_7, block_8, block_9, block_10, block_11,

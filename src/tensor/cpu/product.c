@@ -232,28 +232,10 @@ static void block_tiles(const chunk *k, const part *q, const void *w, float *c, 
 
 /* ---- the end of a chunk ------------------------------------------------------------------------------------------ */
 
-/* One stretch of an output row within a period of the epilogue's vectors. */
-static void finish_stretch(const chunk *k, int64_t r, int64_t n, int64_t count) {
-  const product *p = k->a->p;
-  int64_t column = k->column + n, row = k->row + r, at = row * p->columns + column - p->y_skip;
-  if (at < 0 || at >= p->y_item) return;
-  int64_t phase = column % p->period;
-  cpu_finish f = p->finish;
-  if (f.bias) f.bias += phase;
-  if (f.alpha) f.alpha += phase, f.inv_beta += phase;
-  if (f.gate) f.gate += row / p->gate_rows * p->columns + column;
-  if (f.residual) f.residual += k->item * p->y_item + at;
-  if (p->w_up) f.up = k->c_up + r * k->a->c_row + n;
-  k->a->m->finish(p->y + k->item * p->y_item + at, k->c + r * k->a->c_row + n, count, &f);
-}
-
 static void finish_chunk(const chunk *k) {
-  int64_t period = k->a->p->period;
   for (int64_t r = 0; r < k->rows; r++)
-    for (int64_t n = 0, count; n < k->columns; n += count) {
-      count = cpu_min(k->columns - n, period - (k->column + n) % period);
-      finish_stretch(k, r, n, count);
-    }
+    product_finish(k->a->m, k->a->p, k->item, k->row + r, k->column, k->columns, k->c + r * k->a->c_row,
+                   k->c_up + r * k->a->c_row);
 }
 
 /* ---- a chunk as a whole ------------------------------------------------------------------------------------------ */
@@ -325,8 +307,36 @@ static void run_chunk(void *arg, int number, int worker) {
   finish_chunk(&k);
 }
 
+/* ---- the end of every product ------------------------------------------------------------------------------------ */
+
+/* `count` columns within one period of the epilogue's vectors. */
+static void finish_stretch(const cpu_micro *m, const product *p, int64_t item, int64_t row, int64_t column,
+                           int64_t count, const float *c, const float *c_up) {
+  int64_t at = row * p->columns + column - p->y_skip, phase = column % p->period;
+  if (at < 0 || at >= p->y_item) return;
+  cpu_finish f = p->finish;
+  if (f.bias) f.bias += phase;
+  if (f.alpha) f.alpha += phase, f.inv_beta += phase;
+  if (f.gate) f.gate += row / p->gate_rows * p->columns + column;
+  if (f.residual) f.residual += item * p->y_item + at;
+  if (p->w_up) f.up = c_up;
+  m->finish(p->y + item * p->y_item + at, c, count, &f);
+}
+
+void product_finish(const cpu_micro *m, const product *p, int64_t item, int64_t row, int64_t column, int64_t count,
+                    const float *c, const float *c_up) {
+  for (int64_t n = 0, some; n < count; n += some) {
+    some = cpu_min(count - n, p->period - (column + n) % p->period);
+    finish_stretch(m, p, item, row, column + n, some, c + n, c_up + n);
+  }
+}
+
 /* More chunks than an int counts do not occur: x and y would not fit a machine. */
 void product_run(const cpu_micro *m, tens_ctx *c, const product *p) {
+  if (m->product) {
+    m->product(m, c, p);
+    return;
+  }
   plan a = make_plan(m, c, p);
   tens_parallel(c, (int)(p->items * a.row_blocks * a.column_blocks), run_chunk, &a);
 }

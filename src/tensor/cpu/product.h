@@ -17,7 +17,9 @@ typedef struct product {
 
   const void *w, *w_up; /* w_up: a second weight, for silu(x w) * (x w_up); else NULL */
   bool bf16;
-  int64_t columns, w_column, w_tap; /* elements from column to column and from tap to tap */
+  const void *packed, *packed_up;        /* copies of w and w_up (tens_pack); NULL: there is none */
+  int64_t packed_columns, packed_column; /* columns of the copies, and which of them is column 0 here */
+  int64_t columns, w_column, w_tap;      /* elements from column to column and from tap to tap */
 
   /* Output row r begins at y + item*y_item + r*columns - y_skip; what falls outside 0..y_item-1 is dropped. Skips are
    * whole multiples of `period`. */
@@ -27,6 +29,14 @@ typedef struct product {
   cpu_finish finish; /* vectors over a period of columns; residual like y; gate one row of columns for each gate_rows */
   int64_t period, gate_rows;
 } product;
+
+/* What a product takes from its weight: linear [N, K], convolution [O, taps, C], or, with its stride, transposed
+ * convolution [taps, O, C]. */
+product product_of_weight(const tens *w, int stride);
+
+/* The epilogue of columns column..column+count-1 of an output row, whose sums are c and, with w_up, c_up. */
+void product_finish(const cpu_micro *m, const product *p, int64_t item, int64_t row, int64_t column, int64_t count,
+                    const float *c, const float *c_up);
 
 void product_run(const cpu_micro *m, tens_ctx *c, const product *p);
 

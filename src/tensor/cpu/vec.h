@@ -51,6 +51,15 @@ VEC_INLINE void vec_store(float *p, vf v) {
   memcpy(p, &v, sizeof v);
 }
 
+/* The same past the caches, for results that are not read soon; p lies on a multiple of the vector's size. */
+VEC_INLINE void vec_stream(float *p, vf v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, (__m512)v);
+#else
+  vec_store(p, v);
+#endif
+}
+
 /* The first n values, 0 <= n < LANES, then zeros. */
 VEC_INLINE vf vec_load_part(const float *p, int64_t n) {
   vf v = {0};

@@ -1,0 +1,112 @@
+/* amx_pack.c - F32 and BF16 values into the layouts of amx.h. */
+#include "tensor/cpu/amx.h"
+
+#include <string.h>
+
+#include "base/half.h"
+
+typedef uint32_t pairs __attribute__((vector_size(AMX_LINE))); /* 32 BF16 values */
+
+/* 32 values to BF16, to nearest even. */
+static inline pairs round_32(const float *x) {
+  pairs out;
+#if defined(__AVX512BF16__)
+  __m512bh both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x));
+  memcpy(&out, &both, sizeof out);
+#else
+  uint16_t half[AMX_DEPTH];
+  for (int i = 0; i < AMX_DEPTH; i++) half[i] = f32_to_bf16(x[i]);
+  memcpy(&out, half, sizeof out);
+#endif
+  return out;
+}
+
+/* The n <= AMX_DEPTH values from w on, then zeros. */
+static inline pairs load_pairs(const void *w, bool bf16, int64_t n) {
+  pairs out = {0};
+  float last[AMX_DEPTH];
+  if (bf16) {
+    if (n == AMX_DEPTH) memcpy(&out, w, sizeof out);
+    else memcpy(&out, w, (size_t)n * sizeof(uint16_t));
+    return out;
+  }
+  if (n == AMX_DEPTH) return round_32(w);
+  memset(last, 0, sizeof last);
+  memcpy(last, w, (size_t)n * sizeof *last);
+  return round_32(last);
+}
+
+void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float scale) {
+  for (int64_t i = 0; i < n; i += AMX_DEPTH, out += step) {
+    float scaled[AMX_DEPTH];
+    const float *from = x + i;
+    if (scale != 1) {
+      for (int64_t j = 0; j < AMX_DEPTH; j++) scaled[j] = i + j < n ? x[i + j] * scale : 0;
+      from = scaled;
+    }
+    pairs line = load_pairs(from, false, scale != 1 ? AMX_DEPTH : cpu_min(n - i, AMX_DEPTH));
+    memcpy(out, &line, sizeof line);
+  }
+}
+
+/* Exchanges the off-diagonal quarters of all squares of side 2*d: a transposition when done for d = 8, 4, 2, 1. */
+#define EXCHANGE(rows, d, LOW, HIGH)                         \
+  for (int i = 0; i < AMX_ROWS; i++)                         \
+    if (!(i & (d))) {                                        \
+      pairs a = (rows)[i], b = (rows)[i + (d)];              \
+      (rows)[i] = __builtin_shufflevector(a, b, LOW);        \
+      (rows)[i + (d)] = __builtin_shufflevector(a, b, HIGH); \
+    }
+#define LOW_8  0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LOW_4  0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW_2  0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW_1  0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+
+static void store_transposed(uint8_t *out, pairs *rows) {
+  EXCHANGE(rows, 8, LOW_8, HIGH_8)
+  EXCHANGE(rows, 4, LOW_4, HIGH_4)
+  EXCHANGE(rows, 2, LOW_2, HIGH_2)
+  EXCHANGE(rows, 1, LOW_1, HIGH_1)
+  memcpy(out, rows, AMX_TILE);
+}
+
+void amx_pack_panel(uint8_t *out, const amx_weight *w, int64_t panel, int64_t first, int64_t steps) {
+  int64_t tap_steps = amx_steps(w->width), size = w->bf16 ? 2 : 4;
+  for (int64_t s = first; s < first + steps; s++) {
+    int64_t tap = s / tap_steps, at = s % tap_steps * AMX_DEPTH, n = cpu_min(AMX_DEPTH, w->width - at);
+    for (int64_t half = 0; half < 2; half++, out += AMX_TILE) {
+      pairs rows[AMX_ROWS] = {{0}};
+      int64_t column = panel * AMX_PANEL + half * AMX_ROWS;
+      for (int64_t j = 0; j < cpu_min(AMX_ROWS, w->columns - column); j++)
+        rows[j] = load_pairs((const uint8_t *)w->w + ((column + j) * w->column + tap * w->tap + at) * size, w->bf16, n);
+      store_transposed(out, rows);
+    }
+  }
+}
+
+/* Rows x and x_below (NULL: zeros) of `count` <= AMX_PANEL columns as the pairs of one row of both tiles. */
+static void interleave(uint8_t *out, const float *x, const float *x_below, int64_t count) {
+  uint16_t value[2][AMX_DEPTH];
+  pairs above = load_pairs(x, false, count), below = x_below ? load_pairs(x_below, false, count) : (pairs){0};
+  memcpy(value[0], &above, sizeof above);
+  memcpy(value[1], &below, sizeof below);
+  for (int half = 0; half < 2; half++) {
+    uint32_t line[AMX_ROWS];
+    for (int j = 0; j < AMX_ROWS; j++)
+      line[j] = value[0][half * AMX_ROWS + j] | (uint32_t)value[1][half * AMX_ROWS + j] << 16;
+    memcpy(out + half * AMX_TILE, line, sizeof line);
+  }
+}
+
+void amx_pack_values(uint8_t *out, const float *x, int64_t row, int64_t n, int64_t columns, int64_t panel) {
+  int64_t count = cpu_min(AMX_PANEL, columns - panel * AMX_PANEL);
+  x += panel * AMX_PANEL;
+  memset(out + n / AMX_DEPTH * AMX_PANEL_STEP, 0, n % AMX_DEPTH ? AMX_PANEL_STEP : 0);
+  for (int64_t i = 0; i < n; i += 2)
+    interleave(out + i / AMX_DEPTH * AMX_PANEL_STEP + i % AMX_DEPTH / 2 * AMX_LINE, x + i * row,
+               i + 1 < n ? x + (i + 1) * row : NULL, count);
+}
