@@ -111,7 +111,7 @@ static inline json_t *query(const site *w, const char *id) {
 
 /* Polls until the job has this status; its decoded result. */
 static inline json_t *await(const site *w, const char *id, int status) {
-  for (int i = 0; i < 1200; i++) {
+  for (int i = 0; i < 6000; i++) {
     json_t *item = query(w, id);
     int now = (int)json_integer_value(json_object_get(item, "status"));
     json_t *result = json_loads(text_of(item, "result"), 0, NULL);

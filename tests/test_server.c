@@ -202,8 +202,9 @@ static void test_sources(void **state) {
       200);
   strcpy(id, text_of(data_of(all), "task_id"));
   json_decref(all);
-  json_decref(await(&w, id, 1));
-  for (int i = 0; i < 100; i++) { /* the job has ended a moment before its upload goes */
+  json_t *covered = await(&w, id, 1);
+  link = text_of(json_array_get(covered, 0), "file"); /* two seconds: the source of what follows */
+  for (int i = 0; i < 100; i++) {                     /* the job has ended a moment before its upload goes */
     char *uploads = file_join(w.data.folder, "uploads");
     temp t = {0};
     snprintf(t.folder, sizeof t.folder, "%.250s", uploads);
@@ -220,13 +221,13 @@ static void test_sources(void **state) {
   path[used] = 0;
   snprintf(body, sizeof body,
            "{" SHORT
-           ",\"task_type\":\"repaint\",\"repainting_start\":2,\"repainting_end\":4,\"src_audio_path\":\"%s\"}",
+           ",\"task_type\":\"repaint\",\"repainting_start\":0.5,\"repainting_end\":1.5,\"src_audio_path\":\"%s\"}",
            path);
   submit_as(&w, "application/json", body, id);
   free(form);
   json_decref(await(&w, id, 1));
   reply_free(&sound);
-  json_decref(first);
+  json_decref(first), json_decref(covered);
   submit_as(&w, "application/json", "{\"prompt\":\"a\",\"task_type\":\"cover\"}", id);
   json_t *failed = await(&w, id, 2);
   assert_string_equal(text_of(json_array_get(failed, 0), "stage"), "failed");
