@@ -55,18 +55,6 @@ static inline ace_engine *songs_engine(const songs *s, const char *model, int th
   return e;
 }
 
-/* What the process takes between a plan and the job: the address sanitizer keeps what was freed, up to 256 MB. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SONGS_SLACK ((uint64_t)300 << 20)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SONGS_SLACK ((uint64_t)300 << 20)
-#endif
-#endif
-#ifndef SONGS_SLACK
-#define SONGS_SLACK ((uint64_t)4 << 20)
-#endif
-
 /* About the least memory that the request fits into: items one at a time, the smallest tiles. */
 static inline uint64_t songs_least_memory(const songs *s, const ace_request *r) {
   ace_error err;
@@ -79,7 +67,7 @@ static inline uint64_t songs_least_memory(const songs *s, const ace_request *r) 
     else low = e->memory;
   }
   ace_engine_close(e);
-  return high + SONGS_SLACK;
+  return high + (4 << 20); /* what the process takes until then */
 }
 
 /* A request from two lists "name", "value", ..., NULL; the second may be NULL. */
