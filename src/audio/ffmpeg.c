@@ -7,6 +7,7 @@
 
 #include "audio/au_stream.h"
 #include "audio/child.h"
+#include "base/notify.h"
 
 /* Its input and output files are these, opened again by it so that it can seek in them. */
 static const char IN[] = "/dev/fd/0", OUT[] = "/dev/fd/1";
@@ -85,7 +86,7 @@ static void give_sound(void *user, const void **data, size_t *size) {
 
 static bool stopped(void *user) {
   const feeder *f = user;
-  return f->notify && f->notify->cancelled && f->notify->cancelled(f->notify->user);
+  return notify_stopped(f->notify);
 }
 
 static bool in_mp4(const char *path) {

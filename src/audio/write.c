@@ -15,6 +15,7 @@
 #include "audio/quantise.h"
 #include "audio/resample.h"
 #include "base/file.h"
+#include "base/notify.h"
 
 enum { BLOCK_FRAMES = 4096, MAX_CHANNELS = 2, TAG_LIMIT = 8192 };
 
@@ -197,8 +198,7 @@ static ace_status write_samples(SNDFILE *file, const job *j, sink *s, ace_error 
   const audio_buffer *b = j->sound;
   quantise_dither dither = {0x5EED};
   for (int64_t at = 0; at < b->frames; at += BLOCK_FRAMES) {
-    if (j->notify && j->notify->cancelled && j->notify->cancelled(j->notify->user))
-      return ace_fail(err, ACE_ECANCELED, "%s: cancelled", j->path);
+    if (notify_stopped(j->notify)) return ace_fail(err, ACE_ECANCELED, "%s: cancelled", j->path);
     sf_count_t frames = b->frames - at < BLOCK_FRAMES ? b->frames - at : BLOCK_FRAMES;
     bool taken = write_block(file, j, &dither, b->samples + at * b->channels, frames);
     if (s->error) return ACE_OK; /* the caller reports it */

@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/random.h"
 
 /* Opens a regular file for reading and tells its size. */
 static int open_regular(const char *path, size_t *size, ace_error *err) {
@@ -101,7 +103,7 @@ ace_status file_writer_open(file_writer *w, const char *path, ace_error *err) {
   w->path = strdup(path);
   for (int attempt = 0; w->path && attempt < 16; attempt++) {
     uint64_t salt;
-    if (getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt) break;
+    if (!random_bytes(&salt, sizeof salt)) break;
     if (asprintf(&w->temp_path, "%.*s.%.40s.%016llx.tmp", directory, path, path + directory, (unsigned long long)salt) <
         0) {
       w->temp_path = NULL;
@@ -196,6 +198,23 @@ ace_status file_make_directory(const char *path, ace_error *err) {
   }
   free(copy);
   return status;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk) {
+  return remove(path);
+}
+
+ace_status file_remove_tree(const char *path, ace_error *err) {
+  enum { OPEN_FOLDERS = 16 };
+  if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+    return ace_fail_errno(err, "%s: cannot remove", path);
+  return ACE_OK;
+}
+
+bool file_is_below(const char *path, const char *folder) {
+  size_t n = strlen(folder);
+  if (n > 0 && folder[n - 1] == '/') n--; /* the root */
+  return strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
 char *file_join(const char *a, const char *b) {

@@ -44,6 +44,10 @@ bool file_is_directory(const char *path);
 bool file_exists(const char *path);
 /* mkdir -p */
 ace_status file_make_directory(const char *path, ace_error *err);
+/* Does `path` lie below `folder`? Both with links resolved and no dots (realpath). */
+bool file_is_below(const char *path, const char *folder);
+/* Removes a file or a folder with all that is in it; links are removed, not followed. What is not there is no failure. */
+ace_status file_remove_tree(const char *path, ace_error *err);
 /* "a/b" from "a" and "b" ("b" alone when b is absolute or a is empty). free() the result; NULL when out of memory. */
 char *file_join(const char *a, const char *b);
 

@@ -22,6 +22,11 @@ json_t *json_parse_file(const char *path, size_t limit, ace_error *err) {
   return json;
 }
 
+const char *json_text(const json_t *object, const char *field) {
+  const char *text = json_string_value(json_object_get(object, field));
+  return text ? text : "";
+}
+
 /* The field, or NULL when it is missing or null. */
 static const json_t *present(const json_t *object, const char *field) {
   const json_t *value = json_object_get(object, field);

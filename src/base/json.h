@@ -15,6 +15,9 @@ json_t *json_parse(const char *text, size_t length, const char *where, ace_error
 /* Reads and parses a file of at most `limit` bytes. */
 json_t *json_parse_file(const char *path, size_t limit, ace_error *err);
 
+/* The text under a key, borrowed; "" where there is none. */
+const char *json_text(const json_t *object, const char *field);
+
 /* Typed fields of an object. A missing field takes `fallback`; JSON null counts as missing; a value of another type or
  * outside lo..hi is an error "where: field: ...". */
 ace_status json_int_field(const json_t *object, const char *field, int64_t fallback, int64_t lo, int64_t hi,

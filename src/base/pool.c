@@ -196,11 +196,11 @@ void pool_free(pool *p) {
 }
 
 int pool_threads(const pool *p) {
-  return p->threads;
+  return p ? p->threads : 1;
 }
 
 void pool_run(pool *p, int chunks, pool_fn fn, void *arg) {
-  if (p->threads == 1 || chunks <= 1) {
+  if (!p || p->threads == 1 || chunks <= 1) {
     for (int i = 0; i < chunks; i++) fn(arg, i, 0);
     return;
   }

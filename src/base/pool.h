@@ -6,7 +6,7 @@
  * Chunks are claimed dynamically and nobody waits for a worker that holds none, so a processor that other programs keep
  * busy costs at most the chunk under way there: make chunks small enough that one is cheap to wait for. What a chunk
  * computes must not depend on which worker runs it: results are the same for every number of threads. The caller works
- * too; a pool of one thread starts none. One job at a time; pool_run must not be called from inside a chunk.
+ * too; a pool of one thread starts none, and no pool at all (NULL) is the caller's thread alone. One job at a time; pool_run must not be called from inside a chunk.
  */
 #ifndef ACE_BASE_POOL_H
 #define ACE_BASE_POOL_H

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "cli/cli.h"
 #include "cli/lora.h"
 #include "cli/output.h"
@@ -16,16 +17,11 @@
 
 /* ---- making it again --------------------------------------------------------------------------------------------- */
 
-static bool ends_in(const char *path, const char *end) {
-  size_t n = strlen(path), m = strlen(end);
-  return n >= m && strcmp(path + n - m, end) == 0;
-}
-
 static ace_status read_song(asking *k, saved *from, ace_error *err) {
   const char *what = k->args->command->name, *path = k->args->n_operands ? k->args->operand[0] : NULL;
   if (!path)
     return ace_fail(err, ACE_EINVAL, "%s: no song; give the JSON beside one: acestep %s song.json", what, what);
-  bool itself = strcmp(path, "-") == 0 || ends_in(path, ".json");
+  bool itself = strcmp(path, "-") == 0 || string_ends(path, ".json");
   char *json = itself ? strdup(path) : output_json_path(path);
   k->request = ace_request_new(ACE_PROFILE_CLI);
   if (!json || !k->request) {
@@ -77,7 +73,7 @@ ace_result *again_make(asking *k, ace_error *err) {
 static ace_status write_line(const char *path, const char *text, ace_error *err) {
   req_text line = {0};
   req_text_add(&line, text);
-  if (!ends_in(text, "\n")) req_text_add(&line, "\n");
+  if (!string_ends(text, "\n")) req_text_add(&line, "\n");
   size_t size = line.size;
   char *all = req_text_take(&line);
   ace_status status = all ? file_write(path, all, size, err) : ace_fail(err, ACE_ENOMEM, "%.300s: out of memory", path);
@@ -91,7 +87,7 @@ ace_status again_deliver(asking *k, const char *text, ace_error *err) {
   term_clear(&k->report->term);
   if (path) return write_line(path, text, err);
   fputs(text, stdout);
-  if (!ends_in(text, "\n")) putchar('\n');
+  if (!string_ends(text, "\n")) putchar('\n');
   fflush(stdout);
   return ACE_OK;
 }

@@ -1,9 +1,7 @@
 /* acestep doctor - is everything here that making music needs? One line for each thing, with what to do about it. */
-#define _GNU_SOURCE /* sched_getaffinity */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
+#include "base/pool.h"
 #include "cli/cli.h"
 #include "cli/fetching.h"
 #include "cli/folders.h"
@@ -49,25 +49,15 @@ static void say(visit *v, verdict is, const char *what, const char *found, const
 
 static void check_processor(visit *v) {
   char found[80];
-  cpu_set_t set;
   const char *isa = tens_isa_name();
   bool vectors = strcmp(isa, "plain") != 0;
   say(v, vectors ? GOOD : POOR, "instruction set", isa,
       vectors ? NULL : "this processor lacks AVX2; songs take several times as long");
-  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  int n = pool_cpus();
   snprintf(found, sizeof found, "%d may be used", n);
   say(v, n >= 2 ? GOOD : POOR, "processors", found,
       n >= 2 ? NULL : "a second one halves the time; see taskset and the limits of the container");
   say(v, GOOD, "graphics driver", "none is needed: this build computes on the processor", NULL);
-}
-
-static uint64_t memory_available(void) {
-  char line[128];
-  unsigned long long kib = 0;
-  FILE *f = fopen("/proc/meminfo", "r");
-  while (f && kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
-  if (f) fclose(f);
-  return (uint64_t)kib * 1024;
 }
 
 static void check_memory(visit *v) {

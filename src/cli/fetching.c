@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/folders.h"
 #include "cli/signals.h"
 #include "net/http.h"
 
@@ -21,14 +22,9 @@ const char *fetching_size(uint64_t bytes, char out[FETCHING_SIZE]) {
 
 /* ---- which hub --------------------------------------------------------------------------------------------------- */
 
-static const char *variable(const char *name) {
-  const char *value = getenv(name);
-  return value && *value ? value : NULL;
-}
-
 static ace_status read_token(fetching *f, const char *path, ace_error *err) {
   enum { TOKEN_MOST = 4096 };
-  const char *set = variable("HF_TOKEN");
+  const char *set = cli_variable("HF_TOKEN");
   if (path) f->token = file_read(path, TOKEN_MOST, NULL, err);
   else if (set) f->token = strdup(set);
   else return ACE_OK;
@@ -40,7 +36,7 @@ static ace_status read_token(fetching *f, const char *path, ace_error *err) {
 static ace_status add_hub(fetching *f, hub_kind kind, const char *endpoint, ace_error *err) {
   static const char *const variables[HUB_KINDS] = {
       [HUB_HUGGINGFACE] = "HF_ENDPOINT", [HUB_MODELSCOPE] = "MODELSCOPE_ENDPOINT"};
-  const char *set = variable(variables[kind]);
+  const char *set = cli_variable(variables[kind]);
   const char *url = endpoint ? endpoint : set ? set : hub_default_endpoint(kind);
   ace_status status = net_check_url(url, endpoint ? "--endpoint" : variables[kind], err);
   /* A key is for the hub that gave it. */
@@ -54,7 +50,7 @@ ace_status fetching_plan(fetching *f, const args *a, report *r, ace_error *err) 
   const char *source = args_value(a, "source"), *endpoint = args_value(a, "endpoint"),
              *parallel = args_value(a, "parallel");
   *f = (fetching){.report = r, .at_once = 4};
-  if (!source) source = variable("ACESTEP_DOWNLOAD_SOURCE");
+  if (!source) source = cli_variable("ACESTEP_DOWNLOAD_SOURCE");
   if (!source) source = "auto";
   bool hf = strcmp(source, "huggingface") == 0, ms = strcmp(source, "modelscope") == 0,
        any = strcmp(source, "auto") == 0;

@@ -7,13 +7,13 @@
 
 static const char local_models[] = "checkpoints";
 
-static const char *variable(const char *name) {
+const char *cli_variable(const char *name) {
   const char *value = getenv(name);
   return value && *value ? value : NULL;
 }
 
 char *folder_data(void) {
-  const char *own = variable("ACESTEP_HOME"), *xdg = variable("XDG_DATA_HOME"), *home = variable("HOME");
+  const char *own = cli_variable("ACESTEP_HOME"), *xdg = cli_variable("XDG_DATA_HOME"), *home = cli_variable("HOME");
   if (own) return strdup(own);
   if (xdg && *xdg == '/') return file_join(xdg, "acestep");
   return home ? file_join(home, ".local/share/acestep") : NULL;
@@ -44,7 +44,7 @@ static char *must_exist(const char *path, const char *origin, ace_error *err) {
 
 char *folder_models(const char *given, ace_error *err) {
   if (given) return must_exist(given, "--models", err);
-  const char *set = variable("ACESTEP_CHECKPOINTS_DIR");
+  const char *set = cli_variable("ACESTEP_CHECKPOINTS_DIR");
   if (set) return must_exist(set, "$ACESTEP_CHECKPOINTS_DIR", err);
   char *own = data_folder("models");
   if (own && file_is_directory(own)) return own;
@@ -63,7 +63,7 @@ char *folder_models(const char *given, ace_error *err) {
 }
 
 char *folder_for_downloads(const char *given, ace_error *err) {
-  const char *set = variable("ACESTEP_CHECKPOINTS_DIR");
+  const char *set = cli_variable("ACESTEP_CHECKPOINTS_DIR");
   char *own = given || set ? NULL : data_folder("models");
   bool local = file_is_directory(local_models) && !(own && file_is_directory(own));
   const char *path = given ? given : set ? set : own && !local ? own : local_models;

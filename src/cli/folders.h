@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 
+/* An environment variable; NULL when it is not set or empty. */
+const char *cli_variable(const char *name);
+
 /* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints. The message
  * of a failure says where it looked and how to come by models. free() the result. */
 char *folder_models(const char *given, ace_error *err);

@@ -1,8 +1,6 @@
-#define _XOPEN_SOURCE 700 /* nftw */
 /* acestep make-tiny - a complete set of untrained models on the spot, to try the program without a download. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,23 +24,17 @@ static bool is_empty(const char *folder) {
   return empty;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk) {
-  return remove(path);
-}
-
 /* A folder that this run made leaves with it; one that was there keeps its place and loses what was put in. */
 static void clean_up(const char *folder, bool was_there) {
-  enum { OPEN_FOLDERS = 16 };
   static const char *const parts[] = {"acestep-v15-turbo", "acestep-v15-base", "vae", "Qwen3-Embedding-0.6B",
                                       "acestep-5Hz-lm-0.6B"};
   if (!was_there) {
-    nftw(folder, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+    file_remove_tree(folder, NULL);
     return;
   }
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     char path[4096];
-    if (snprintf(path, sizeof path, "%s/%s", folder, parts[i]) < (int)sizeof path)
-      nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+    if (snprintf(path, sizeof path, "%s/%s", folder, parts[i]) < (int)sizeof path) file_remove_tree(path, NULL);
   }
 }
 

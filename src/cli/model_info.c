@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "formats/adapter_file.h"
 #include "models/acestep_dit.h"
 #include "models/qwen3.h"
@@ -27,11 +28,6 @@ static bool has(const char *folder, const char *file) {
   return yes;
 }
 
-static bool ends_in(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 bool model_looks_like(const char *folder) {
   char *gguf = gguf_locate(folder);
   free(gguf);
@@ -42,7 +38,7 @@ bool model_looks_like(const char *folder) {
   DIR *dir = opendir(folder);
   bool weights = false;
   for (struct dirent *e; dir && !weights && (e = readdir(dir));)
-    weights = ends_in(e->d_name, ".safetensors") || ends_in(e->d_name, ".safetensors.index.json");
+    weights = string_ends(e->d_name, ".safetensors") || string_ends(e->d_name, ".safetensors.index.json");
   if (dir) closedir(dir);
   return weights;
 }

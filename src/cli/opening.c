@@ -7,15 +7,11 @@
 #include "cli/folders.h"
 #include "cli/missing.h"
 
-static const char *variable(const char *name) {
-  const char *value = getenv(name);
-  return value && *value ? value : NULL;
-}
-
 static ace_status plan_server(opening *o, const args *a, ace_error *err) {
   enum { KEY_MOST = 4096 };
-  const char *url = args_value(a, "lm-url"), *file = args_value(a, "lm-key-file"), *set = variable("ACESTEP_LM_KEY");
-  o->options.lm_server = url ? url : variable("ACESTEP_LM_URL");
+  const char *url = args_value(a, "lm-url"), *file = args_value(a, "lm-key-file"),
+             *set = cli_variable("ACESTEP_LM_KEY");
+  o->options.lm_server = url ? url : cli_variable("ACESTEP_LM_URL");
   o->options.lm_server_model = args_value(a, "lm-url-model");
   o->options.lm_fallback = args_on(a, "lm-fallback");
   if (!o->options.lm_server || (!file && !set)) return ACE_OK;

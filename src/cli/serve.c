@@ -11,6 +11,7 @@
 #include "cli/folders.h"
 #include "cli/opening.h"
 #include "cli/signals.h"
+#include "server/route.h"
 #include "server/server.h"
 
 enum { PORT = 7860, MOST_GIVEN = 64, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
@@ -62,23 +63,11 @@ static void serving_free(serving *s) {
 
 /* ---- flags, environment ------------------------------------------------------------------------------------------ */
 
-static const char *variable(const char *name) {
-  const char *value = getenv(name);
-  return value && *value ? value : NULL;
-}
-
 /* The flag, else its other name, else the variable; each may be NULL. */
 static const char *setting(const args *a, const char *flag, const char *other, const char *from) {
   const char *value = args_value(a, flag);
   if (!value && other) value = args_value(a, other);
-  return value || !from ? value : variable(from);
-}
-
-static bool is_yes(const char *text) {
-  static const char *const words[] = {"1", "true", "yes", "y", "on", "True", "TRUE", "YES", "ON"};
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (strcmp(text, words[i]) == 0) return true;
-  return false;
+  return value || !from ? value : cli_variable(from);
 }
 
 static ace_status number(const args *a, const char *flag, const char *from, int lo, int hi, int *out, ace_error *err) {
@@ -124,13 +113,13 @@ static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
   if (status == ACE_OK) status = number(a, "retention-gb", NULL, 1, MB_MOST, &s->retention_gb, err);
   if (status == ACE_OK && threads) status = args_int(threads, "--threads", 1, 1024, &s->service.threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &s->service.memory, err);
-  if (status == ACE_OK && variable("ACESTEP_AVG_WINDOW"))
-    status = args_int(variable("ACESTEP_AVG_WINDOW"), "$ACESTEP_AVG_WINDOW", 1, 100000, &s->service.window, err);
-  if (status == ACE_OK && variable("ACESTEP_GENERATION_TIMEOUT"))
-    status = args_int(variable("ACESTEP_GENERATION_TIMEOUT"), "$ACESTEP_GENERATION_TIMEOUT", 1, 1000000,
+  if (status == ACE_OK && cli_variable("ACESTEP_AVG_WINDOW"))
+    status = args_int(cli_variable("ACESTEP_AVG_WINDOW"), "$ACESTEP_AVG_WINDOW", 1, 100000, &s->service.window, err);
+  if (status == ACE_OK && cli_variable("ACESTEP_GENERATION_TIMEOUT"))
+    status = args_int(cli_variable("ACESTEP_GENERATION_TIMEOUT"), "$ACESTEP_GENERATION_TIMEOUT", 1, 1000000,
                       &s->server.chat_seconds, err);
-  if (status == ACE_OK && variable("ACESTEP_AVG_JOB_SECONDS"))
-    status = args_int(variable("ACESTEP_AVG_JOB_SECONDS"), "$ACESTEP_AVG_JOB_SECONDS", 1, 1000000, &average, err);
+  if (status == ACE_OK && cli_variable("ACESTEP_AVG_JOB_SECONDS"))
+    status = args_int(cli_variable("ACESTEP_AVG_JOB_SECONDS"), "$ACESTEP_AVG_JOB_SECONDS", 1, 1000000, &average, err);
   s->service.average = average;
   s->service.most_waiting = queue;
   s->server.most_upload = (uint64_t)upload << 20;
@@ -139,12 +128,13 @@ static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
 
 static ace_status read_models(const args *a, serving *s, ace_error *err) {
   const char *init_lm = setting(a, "init-llm", NULL, "ACESTEP_INIT_LLM");
-  const char *now = args_value(a, "init-service"), *no_init = variable("ACESTEP_NO_INIT");
+  const char *now = args_value(a, "init-service"), *no_init = cli_variable("ACESTEP_NO_INIT");
   s->service.slots[0] = setting(a, "config", "config-path", "ACESTEP_CONFIG_PATH");
-  s->service.slots[1] = variable("ACESTEP_CONFIG_PATH2"), s->service.slots[2] = variable("ACESTEP_CONFIG_PATH3");
+  s->service.slots[1] = cli_variable("ACESTEP_CONFIG_PATH2"),
+  s->service.slots[2] = cli_variable("ACESTEP_CONFIG_PATH3");
   s->service.lm = setting(a, "lm", "lm-model-path", "ACESTEP_LM_MODEL_PATH");
-  s->service.init_lm = !init_lm || strcmp(init_lm, "auto") == 0 ? -1 : is_yes(init_lm);
-  s->service.load_now = now ? is_yes(now) : no_init && !is_yes(no_init);
+  s->service.init_lm = !init_lm || strcmp(init_lm, "auto") == 0 ? -1 : value_says_yes(init_lm);
+  s->service.load_now = now ? value_says_yes(now) : no_init && !value_says_yes(no_init);
   s->models = folder_models(args_value(a, "models"), err);
   s->service.models = s->models;
   return s->models ? ACE_OK : err->status;

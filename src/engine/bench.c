@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/load.h"
+#include "base/notify.h"
 #include "engine/random.h"
 #include "render/stages.h"
 #include "tensor/cpu/ceiling.h"
@@ -56,7 +57,7 @@ static void part_progress(void *user, const ace_progress *told) {
 
 static bool part_cancelled(void *user) {
   const part *p = user;
-  return engine_stopped(p->whole);
+  return notify_stopped(p->whole);
 }
 
 static ace_callbacks callbacks_of(part *p) {
@@ -67,7 +68,7 @@ static ace_callbacks callbacks_of(part *p) {
 }
 
 static bool stopped(void *user) {
-  return engine_stopped(user);
+  return notify_stopped(user);
 }
 
 static void tell(bench_machine *m) {
@@ -84,7 +85,7 @@ ace_status bench_measure(bench_machine *m, ace_status (*what)(void *arg, double 
                          bench_samples *s, ace_error *err) {
   tell(m);
   if (!load_wait(CALM, m->patience, stopped, (void *)m->notify)) m->calm = false;
-  if (engine_stopped(m->notify)) return ace_fail(err, ACE_ECANCELED, "bench: cancelled");
+  if (notify_stopped(m->notify)) return ace_fail(err, ACE_ECANCELED, "bench: cancelled");
   load_mark begin = load_now();
   double value = 0;
   ace_status status = what(arg, &value, err);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/notify.h"
 #include "engine/bench.h"
 #include "engine/random.h"
 #include "models/cost.h"
@@ -37,7 +38,7 @@ static void on_step(void *user, int tokens, int expected) {
 
 static bool stopped(void *user) {
   const lm_bench *b = user;
-  return engine_stopped(b->machine->notify);
+  return notify_stopped(b->machine->notify);
 }
 
 /* Writes `codes` codes for each item. */

@@ -110,8 +110,6 @@ json_t *engine_sources(const json_t *out, const json_t *asked);
 /* Where the constrained decoder writes its steps: notify->log when the request asks for them, else nowhere. */
 plan_grammar_log engine_grammar_log(const ace_request *request, const ace_callbacks *notify);
 
-/* Whether the caller wants the job to end. `notify` may be NULL: never. */
-bool engine_stopped(const ace_callbacks *notify);
 /* A context whose operations stop when the caller says so. NULL on failure. */
 tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err);
 

@@ -6,6 +6,7 @@
 #include "audio/process.h"
 #include "audio/read.h"
 #include "base/clock.h"
+#include "base/notify.h"
 #include "engine/engine.h"
 #include "render/task.h"
 #include "tensor/cpu/isa.h"
@@ -60,12 +61,8 @@ static ace_status finish_sound(const ace_request *r, audio_buffer *b, audio_loud
   return status == ACE_OK ? audio_measure(b, loudness, err) : status;
 }
 
-bool engine_stopped(const ace_callbacks *notify) {
-  return notify && notify->cancelled && notify->cancelled(notify->user);
-}
-
 static bool is_cancelled(void *user) {
-  return engine_stopped(user);
+  return notify_stopped(user);
 }
 
 tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err) {
@@ -129,16 +126,9 @@ static double rendering_work(const ace_result *result, const song_models *models
   return work;
 }
 
-static json_t *json_of(const ace_request *r) {
-  char *text = ace_request_to_json(r);
-  json_t *json = text ? json_loads(text, 0, NULL) : NULL;
-  free(text);
-  return json;
-}
-
 /* What the language model changed can be told from the request as it came, and who chose what is said. */
 static void describe_plan(const ace_request *asked, const ace_result *result, json_t *about) {
-  json_t *before = json_of(asked), *after = json_of(result->request);
+  json_t *before = req_json(asked), *after = req_json(result->request);
   if (after && result->song.n_codes[0] > 0) json_object_set_new(after, "audio_codes", json_string("planned"));
   json_object_set_new(about, "sources", engine_sources(after, before));
   json_decref(after);

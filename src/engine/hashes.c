@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/notify.h"
 #include "engine/engine.h"
 
 enum { CACHE_LIMIT = 1 << 20, KEY_SIZE = 4096, HASH_SIZE = 65 };
@@ -55,7 +56,7 @@ static void on_progress(void *user, const ace_progress *part) {
 
 static bool is_cancelled(void *user) {
   const hashing *h = user;
-  return engine_stopped(h->notify);
+  return notify_stopped(h->notify);
 }
 
 static double work_of(const ckpt *k) {

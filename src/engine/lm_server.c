@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/notify.h"
 #include "engine/engine.h"
 #include "net/http.h"
 
@@ -28,7 +29,7 @@ void engine_server_close(engine_server *s) {
 }
 
 static bool is_cancelled(void *user) {
-  return engine_stopped(user);
+  return notify_stopped(user);
 }
 
 /* Failures of the server or the way to it, as opposed to those of the request. */

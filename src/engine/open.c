@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/load.h"
+#include "base/memory.h"
 #include "engine/random.h"
 #include "request/text.h"
 #include "tensor/cpu/isa.h"
@@ -291,13 +292,8 @@ size_t engine_lm_mapped(const ace_engine *e) {
 static size_t available(void) {
   const double share = 0.8;
   const size_t unknown = (size_t)2 << 30;
-  FILE *f = fopen("/proc/meminfo", "r");
-  if (!f) return unknown;
-  char line[128];
-  unsigned long long kib = 0;
-  while (kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
-  fclose(f);
-  return kib ? (size_t)((double)kib * 1024 * share) : unknown;
+  uint64_t bytes = memory_available();
+  return bytes ? (size_t)((double)bytes * share) : unknown;
 }
 
 song_budget engine_budget(const ace_engine *e) {

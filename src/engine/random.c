@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "base/half.h"
+#include "base/notify.h"
 #include "engine/tiny_parts.h"
 #include "engine/weights.h"
 
@@ -90,7 +91,7 @@ static ace_status fill_special(const weight *w, uint64_t seed, uint16_t *out, ac
 static ace_status fill_all(filling *f, ace_error *err) {
   const ace_callbacks *n = f->models->notify;
   for (f->from = 0; f->from < f->n; f->from += ROUND) {
-    if (engine_stopped(n)) return ace_fail(err, ACE_ECANCELED, "random models: cancelled");
+    if (notify_stopped(n)) return ace_fail(err, ACE_ECANCELED, "random models: cancelled");
     if (n && n->progress) {
       ace_progress p = {.stage = "make", .fraction = (double)f->from / f->n, .seconds_left = -1};
       n->progress(n->user, &p);

@@ -65,8 +65,7 @@ static json_t *loudness_json(const audio_loudness *l) {
 
 char *result_json(const ace_result *r, int item, int format) {
   ace_request *one = item_request(r, item, format);
-  char *fields = one ? ace_request_to_json(one) : NULL;
-  json_t *json = fields ? json_loads(fields, 0, NULL) : NULL;
+  json_t *json = one ? req_json(one) : NULL;
   json_t *about = json_deep_copy(r->about);
   if (json && about) {
     json_object_set_new(about, "item", json_integer(item));
@@ -82,7 +81,6 @@ char *result_json(const ace_result *r, int item, int format) {
   char *text = json && about ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
   json_decref(about);
   json_decref(json);
-  free(fields);
   ace_request_free(one);
   return text;
 }

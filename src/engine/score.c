@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/notify.h"
 #include "engine/engine.h"
 #include "planner/span.h"
 #include "render/look.h"
@@ -240,7 +241,7 @@ static void tokens_done(void *user, int n, int expected) {
 
 static bool is_cancelled(void *user) {
   const understanding *u = user;
-  return engine_stopped(u->notify);
+  return notify_stopped(u->notify);
 }
 
 /* Reading many tokens at once takes two operations for each weight of two bytes. */

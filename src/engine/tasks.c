@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audio/read.h"
+#include "base/notify.h"
 #include "engine/engine.h"
 #include "models/cost.h"
 #include "render/recording.h"
@@ -29,7 +30,7 @@ static void token_done(void *user, int tokens, int expected) {
 
 static bool is_cancelled(void *user) {
   const asking *a = user;
-  return engine_stopped(a->notify);
+  return notify_stopped(a->notify);
 }
 
 static json_t *text_or_null(const char *text) {
@@ -144,13 +145,6 @@ static ace_status given_metadata(const ace_request *r, plan_metadata *given, ace
   return status;
 }
 
-static json_t *request_json(const ace_request *r) {
-  char *text = ace_request_to_json(r);
-  json_t *json = text ? json_loads(text, 0, NULL) : NULL;
-  free(text);
-  return json;
-}
-
 char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks *notify, ace_error *err) {
   plan_prompt prompt;
   plan_settings settings;
@@ -166,7 +160,7 @@ char *ace_format_sample(ace_engine *e, const ace_request *r, const ace_callbacks
                      .lyrics = r->lyrics,
                      .language = r->vocal_language,
                      .duration = r->duration,
-                     .asked = request_json(r)},
+                     .asked = req_json(r)},
              notify, err);
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/notify.h"
 #include "engine/engine.h"
 #include "render/task.h"
 #include "request/text.h"
@@ -59,7 +60,7 @@ static void token_done(void *user, int tokens, int expected) {
 
 static bool is_cancelled(void *user) {
   const thinking *t = user;
-  return engine_stopped(t->notify);
+  return notify_stopped(t->notify);
 }
 
 /* ---- what the model found goes into the request ------------------------------------------------------------------ */

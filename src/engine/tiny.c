@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/notify.h"
 #include "engine/tiny_parts.h"
 
 static const char TEXT[] = "Qwen3-Embedding-0.6B", LM[] = "acestep-5Hz-lm-0.6B", VAE[] = "vae";
@@ -12,7 +13,7 @@ static const char TURBO[] = "acestep-v15-turbo", BASE[] = "acestep-v15-base";
 
 ace_status tiny_progress(const tiny_job *job, double done, ace_error *err) {
   const ace_callbacks *n = job->notify;
-  if (n && n->cancelled && n->cancelled(n->user)) return ace_fail(err, ACE_ECANCELED, "make: cancelled");
+  if (notify_stopped(n)) return ace_fail(err, ACE_ECANCELED, "make: cancelled");
   if (n && n->progress) {
     ace_progress p = {.stage = "make",
                       .fraction = job->from + done * (job->to - job->from),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strings.h"
 #include "formats/adapter_inner.h"
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -54,13 +55,9 @@ static const struct {
 static const char *const prefixes[] = {"base_model.model.", "diffusion_model.", "decoder.",
                                        "lycoris_",          "lora_unet_",       "decoder_"};
 
-static bool begins(const char *s, const char *with) {
-  return strncmp(s, with, strlen(with)) == 0;
-}
-
 static const char *without_prefixes(const char *name) {
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes;)
-    if (begins(name, prefixes[i])) name += strlen(prefixes[i]), i = 0;
+    if (string_begins(name, prefixes[i])) name += strlen(prefixes[i]), i = 0;
     else i++;
   return name;
 }

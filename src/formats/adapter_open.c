@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/strings.h"
 #include "formats/adapter_inner.h"
 
 enum { CONFIG_LIMIT = 4 << 20 };
@@ -121,14 +122,9 @@ ace_status adapter_alpha(const adapter_file *f, const adapter_module *m, double 
 
 /* ---- paths ------------------------------------------------------------------------------------------------------- */
 
-static bool ends_in(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static bool is_pickle(const char *name) {
-  return ends_in(name, ".pt") || ends_in(name, ".pth") || ends_in(name, ".bin") || ends_in(name, ".ckpt") ||
-         ends_in(name, ".pkl");
+  return string_ends(name, ".pt") || string_ends(name, ".pth") || string_ends(name, ".bin") ||
+         string_ends(name, ".ckpt") || string_ends(name, ".pkl");
 }
 
 /* FOLDER/name when there is such a file, else NULL. free() it. */
@@ -151,7 +147,8 @@ static adapter_file *open_weights(const char *path, ace_error *err) {
   st_file *weights = st_open(path, err);
   if (!weights) return NULL;
   const char *inside = st_metadata(weights, lokr_key);
-  char *folder = folder_of(path), *beside = folder && ends_in(path, peft_name) ? existing(folder, config_name) : NULL;
+  char *folder = folder_of(path),
+       *beside = folder && string_ends(path, peft_name) ? existing(folder, config_name) : NULL;
   json_t *config = NULL;
   bool failed = false;
   if (inside && *inside) config = json_parse(inside, strlen(inside), path, err), failed = !config;
@@ -174,7 +171,8 @@ static char *search_folder(const char *folder, bool pickles) {
   int n = scandir(folder, &entry, NULL, alphasort);
   for (int i = 0; i < n; i++) {
     const char *name = entry[i]->d_name;
-    char *path = !found && (pickles ? is_pickle(name) : ends_in(name, ".safetensors")) ? existing(folder, name) : NULL;
+    char *path =
+        !found && (pickles ? is_pickle(name) : string_ends(name, ".safetensors")) ? existing(folder, name) : NULL;
     st_file *weights = path && !pickles ? st_open(path, NULL) : NULL;
     const char *config = weights ? st_metadata(weights, lokr_key) : NULL;
     if (path && (pickles || (config && *config))) found = path;
@@ -231,7 +229,7 @@ adapter_file *adapter_file_open(const char *path, ace_error *err) {
 }
 
 bool adapter_file_is_one(const char *path) {
-  if (!file_is_directory(path)) return file_exists(path) && (ends_in(path, ".safetensors") || is_pickle(path));
+  if (!file_is_directory(path)) return file_exists(path) && (string_ends(path, ".safetensors") || is_pickle(path));
   char *config = existing(path, config_name), *model = existing(path, "config.json");
   char *weights = config || model ? NULL : weights_in(path);
   bool yes = config || weights;

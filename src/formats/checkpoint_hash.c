@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/notify.h"
 #include "formats/checkpoint_inner.h"
 
 enum { SLICE = 4 << 20 }; /* bytes between two polls: a few milliseconds when cached, below 0.1 s from a slow disk */
@@ -34,7 +35,7 @@ static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size, bool
   for (size_t at = 0; at < size;) {
     size_t n = size - at < SLICE ? size - at : SLICE;
     const ace_callbacks *c = j->notify;
-    if (c && c->cancelled && c->cancelled(c->user)) return ace_fail(j->err, ACE_ECANCELED, "%s: cancelled", j->folder);
+    if (notify_stopped(c)) return ace_fail(j->err, ACE_ECANCELED, "%s: cancelled", j->folder);
     hash_add(&j->h, data + at, n);
     if (mapped) madvise((void *)(data + at), n, MADV_DONTNEED);
     at += n;

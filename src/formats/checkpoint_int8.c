@@ -7,17 +7,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/notify.h"
+#include "base/strings.h"
 #include "formats/checkpoint_inner.h"
 #include "tensor/int8.h"
 
 enum { CHUNK_VALUES = 1 << 17 };
 
 /* ---- which ------------------------------------------------------------------------------------------------------- */
-
-static bool ends_in(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
-}
 
 /* The projections of every block, and the tables of words. Not the audio tokenizer, whose rounding to codes would turn
  * small errors into other codes, nor what is small: norms, biases, embeddings of time, convolutions. */
@@ -31,7 +28,7 @@ bool ckpt_is_large(const st_tensor *t) {
     if (strcmp(t->name, tables[i]) == 0) return true;
   if (strncmp(t->name, "tokenizer.", 10) == 0) return false;
   for (size_t i = 0; i < sizeof projections / sizeof *projections; i++)
-    if (ends_in(t->name, projections[i])) return true;
+    if (string_ends(t->name, projections[i])) return true;
   return false;
 }
 
@@ -79,14 +76,12 @@ static void encode_chunk(void *arg, int chunk, int worker) {
 
 ace_status ckpt_encode_int8(const st_tensor *t, pool *threads, int8_t *q, float *scale, ace_error *err) {
   encoding e = {.from = t, .q = q, .scale = scale, .rows = t->dim[0], .columns = t->dim[1]};
-  int workers = threads ? pool_threads(threads) : 1;
+  int workers = pool_threads(threads);
   e.rows_a_chunk = CHUNK_VALUES / e.columns + 1;
   e.lines = malloc((size_t)workers * (size_t)e.columns * sizeof *e.lines);
   if (!e.lines) return ace_fail(err, ACE_ENOMEM, "tensor %s: out of memory", t->name);
   int chunks = (int)((e.rows + e.rows_a_chunk - 1) / e.rows_a_chunk);
-  if (threads) pool_run(threads, chunks, encode_chunk, &e);
-  else
-    for (int i = 0; i < chunks; i++) encode_chunk(&e, i, 0);
+  pool_run(threads, chunks, encode_chunk, &e);
   free(e.lines);
   if (atomic_load(&e.bad)) return ace_fail(err, ACE_EFORMAT, "tensor %s: a value is not finite", t->name);
   return ACE_OK;
@@ -121,10 +116,6 @@ static const float *stored_scale(ckpt *k, const st_tensor *t, ace_error *err) {
   return scale;
 }
 
-static bool cancelled(const ckpt *k) {
-  return k->notify.cancelled && k->notify.cancelled(k->notify.user);
-}
-
 bool ckpt_take_int8(ckpt *k, ckpt_entry *e, tens *out, ace_error *err) {
   const st_tensor *t = e->tensor;
   *out = (tens){.dtype = TENS_I8, .rank = 2, .dim = {t->dim[0], t->dim[1]}};
@@ -134,7 +125,7 @@ bool ckpt_take_int8(ckpt *k, ckpt_entry *e, tens *out, ace_error *err) {
     return out->scale != NULL;
   }
   if (!e->small) {
-    if (cancelled(k)) return ace_fail(err, ACE_ECANCELED, "%s: cancelled", k->folder), false;
+    if (notify_stopped(&k->notify)) return ace_fail(err, ACE_ECANCELED, "%s: cancelled", k->folder), false;
     float *scale = ckpt_alloc(k, (size_t)t->dim[0] * sizeof *scale);
     int8_t *q = scale ? ckpt_alloc(k, (size_t)t->count) : NULL;
     if (!q) return ace_fail(err, ACE_ENOMEM, "%s: tensor %s: out of memory", k->folder, t->name), false;

@@ -57,9 +57,7 @@ void ckpt_pack(ckpt *k, const tens_device *device, pool *threads) {
     size_t size = wanted(copy, device);
     if (!size) continue;
     packing p = {.device = device, .copy = copy, .out = memory + at, .parts = (int)(size / PART) + 1};
-    if (threads) pool_run(threads, p.parts, pack_part, &p);
-    else
-      for (int part = 0; part < p.parts; part++) pack_part(&p, part, 0);
+    pool_run(threads, p.parts, pack_part, &p);
     copy->packed.data = p.out;
     at += size;
   }

@@ -4,18 +4,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/strings.h"
 #include "formats/checkpoint_inner.h"
-
-static bool begins(const char *name, const char *prefix) {
-  return strncmp(name, prefix, strlen(prefix)) == 0;
-}
 
 size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix) {
   size_t bytes = 0;
   for (int i = 0; i < k->n_entries && !k->memory; i++) {
     const ckpt_entry *e = &k->entries[i];
     bool copied = e->wide || e->small || e->moved; /* the copy is what is read */
-    if (!copied && begins(e->tensor->name, prefix)) bytes += e->tensor->size;
+    if (!copied && string_begins(e->tensor->name, prefix)) bytes += e->tensor->size;
   }
   return bytes;
 }
@@ -29,7 +26,7 @@ void ckpt_release(const ckpt *k, const char *prefix) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   for (int i = 0; i < k->n_entries; i++) {
     const st_tensor *t = k->entries[i].tensor;
-    if (!begins(t->name, prefix) || t->size == 0) continue;
+    if (!string_begins(t->name, prefix) || t->size == 0) continue;
     /* Pages that it shares with its neighbours go too: clean pages of a file only come back. */
     uintptr_t from = (uintptr_t)t->data / page * page, to = (uintptr_t)t->data + t->size;
     madvise((void *)from, to - from, MADV_DONTNEED);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/strings.h"
+
 enum {
   MAX_WIDTH = 32768,
   MAX_INTERMEDIATE = 262144,
@@ -58,10 +60,6 @@ static int required_int(reader *r, const char *field, int64_t hi) {
 
 /* ---- what kind of checkpoint ---------------------------------------------------------------------------------- */
 
-static bool begins_with(const char *s, const char *prefix) {
-  return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 /* Refuses the config of another kind of model: by `model_type`, else by the first of `architectures`. */
 static void check_kind(reader *r, const char *model_type, const char *architecture_prefix, const char *what) {
   if (!json_is_object(r->json)) {
@@ -75,7 +73,7 @@ static void check_kind(reader *r, const char *model_type, const char *architectu
   if (type && strcmp(type, model_type) != 0)
     r->status = ace_fail(r->err, ACE_EFORMAT, "%s: model_type: \"%.48s\", expected \"%s\" (%s)", r->where, type,
                          model_type, what);
-  else if (architecture && !begins_with(architecture, architecture_prefix))
+  else if (architecture && !string_begins(architecture, architecture_prefix))
     r->status = ace_fail(r->err, ACE_EFORMAT, "%s: architectures: \"%.48s\", expected %s... (%s)", r->where,
                          architecture, architecture_prefix, what);
   else if (!type && !architecture && class)

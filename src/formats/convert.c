@@ -1,8 +1,6 @@
-#define _XOPEN_SOURCE 700 /* nftw */
 #include "formats/convert.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/notify.h"
+#include "base/strings.h"
 #include "formats/checkpoint_inner.h"
 
 enum { PIECE = 8 << 20, SMALL_FILE = 64 << 20, INDEX_LIMIT = 64 << 20, DISK_SPARE = 16 << 20 };
@@ -34,7 +34,7 @@ static ace_status no_memory(const conversion *c) {
 static ace_status step(conversion *c, int64_t bytes) {
   const ace_callbacks *n = c->notify;
   c->done += bytes;
-  if (n && n->cancelled && n->cancelled(n->user)) return ace_fail(c->err, ACE_ECANCELED, "convert: cancelled");
+  if (notify_stopped(n)) return ace_fail(c->err, ACE_ECANCELED, "convert: cancelled");
   if (n && n->progress) {
     ace_progress p = {
         .stage = "convert", .fraction = c->total ? (double)c->done / (double)c->total : 1, .seconds_left = -1};
@@ -166,11 +166,6 @@ static ace_status write_index(conversion *c, const char *name) {
   return status;
 }
 
-static bool ends_in(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static ace_status copy_file(conversion *c, const char *name) {
   char *from = file_join(c->from->folder, name), *to = file_join(c->temporary, name);
   size_t length;
@@ -192,23 +187,14 @@ static ace_status copy_others(conversion *c) {
   ace_status status = ACE_OK;
   for (struct dirent *e; status == ACE_OK && (e = readdir(dir));) {
     const char *name = e->d_name;
-    if (*name == '.' || strcmp(name, "config.json") == 0 || ends_in(name, ".safetensors")) continue;
-    status = ends_in(name, ".safetensors.index.json") ? write_index(c, name) : copy_file(c, name);
+    if (*name == '.' || strcmp(name, "config.json") == 0 || string_ends(name, ".safetensors")) continue;
+    status = string_ends(name, ".safetensors.index.json") ? write_index(c, name) : copy_file(c, name);
   }
   closedir(dir);
   return status;
 }
 
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk) {
-  return remove(path);
-}
-
-static void remove_folder(const char *path) {
-  enum { OPEN_FOLDERS = 16 };
-  nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
-}
 
 /* Length of a path without slashes at its end, and where its last part begins. */
 static size_t split_path(const char *path, size_t *last) {
@@ -266,7 +252,7 @@ static ace_status run(conversion *c) {
   ace_status status = make_temporary(c);
   if (status != ACE_OK) return status;
   status = fill(c);
-  if (status != ACE_OK) remove_folder(c->temporary);
+  if (status != ACE_OK) file_remove_tree(c->temporary, NULL);
   return status;
 }
 

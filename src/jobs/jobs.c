@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "jobs/jobs_inner.h"
 
 enum { MOST_WAITING = 200, WINDOW = 50 };
@@ -17,37 +17,7 @@ const char *job_state_name(job_state state) {
   return names[state];
 }
 
-double jobs_monotonic(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-struct timespec jobs_deadline(double seconds) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  double whole = (double)(int64_t)seconds;
-  t.tv_sec += (time_t)whole;
-  t.tv_nsec += (long)((seconds - whole) * 1e9);
-  if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
-  return t;
-}
-
-bool jobs_later(const struct timespec *deadline) {
-  return jobs_monotonic() >= (double)deadline->tv_sec + 1e-9 * (double)deadline->tv_nsec;
-}
-
 /* ---- opening, closing -------------------------------------------------------------------------------------------- */
-
-static void init_locks(jobs *q) {
-  pthread_condattr_t clock;
-  pthread_condattr_init(&clock);
-  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-  pthread_mutex_init(&q->lock, NULL);
-  pthread_cond_init(&q->work, &clock);
-  pthread_cond_init(&q->ended, &clock);
-  pthread_condattr_destroy(&clock);
-}
 
 jobs *jobs_open(const jobs_options *options, ace_error *err) {
   jobs *q = calloc(1, sizeof *q);
@@ -55,7 +25,8 @@ jobs *jobs_open(const jobs_options *options, ace_error *err) {
     ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
     return NULL;
   }
-  init_locks(q);
+  pthread_mutex_init(&q->lock, NULL);
+  clock_condition(&q->work), clock_condition(&q->ended);
   q->options = *options;
   q->options.folder = NULL; /* the caller's; ours is below */
   if (q->options.most_waiting <= 0) q->options.most_waiting = MOST_WAITING;
@@ -86,8 +57,8 @@ void jobs_close(jobs *q, double patience) {
   if (!q) return;
   jobs_drain(q);
   pthread_mutex_lock(&q->lock);
-  struct timespec deadline = jobs_deadline(patience);
-  while (q->running.seq && !jobs_later(&deadline)) pthread_cond_timedwait(&q->ended, &q->lock, &deadline);
+  struct timespec deadline = clock_after(patience);
+  while (q->running.seq && pthread_cond_timedwait(&q->ended, &q->lock, &deadline) == 0) continue;
   atomic_store(&q->running.stop, true);
   pthread_mutex_unlock(&q->lock);
   if (q->started) pthread_join(q->thread, NULL);
@@ -153,9 +124,9 @@ json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err) {
   return NULL;
 }
 
-void jobs_tell(jobs *q, const char *session, const char *id, int64_t seq) {
+int jobs_tell(jobs *q, const char *session, const char *id, int64_t seq) {
   json_t *data = json_pack("{s:s}", "id", id);
-  if (!data) return;
+  if (!data) return 0;
   if (seq == q->running.seq) {
     json_object_set_new(data, "state", json_string("running"));
     json_object_set_new(data, "progress", progress_of(&q->running));
@@ -165,7 +136,9 @@ void jobs_tell(jobs *q, const char *session, const char *id, int64_t seq) {
     add_place(q, data, seq, NULL);
   }
   events_publish(q->events, session, id, "progress", data);
+  int place = (int)json_integer_value(json_object_get(data, "position"));
   json_decref(data);
+  return place;
 }
 
 void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state, const ace_error *why) {
@@ -183,7 +156,7 @@ void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state
 /* A random UUID (RFC 4122, version 4). */
 static ace_status new_id(char out[JOBS_ID], ace_error *err) {
   uint8_t b[16];
-  if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b) return ace_fail_errno(err, "jobs: no random numbers");
+  if (!random_bytes(b, sizeof b)) return ace_fail_errno(err, "jobs: no random numbers");
   b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
   b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
   char *at = out;
@@ -209,12 +182,10 @@ ace_status jobs_submit(jobs *q, const job_new *j, char id[JOBS_ID], int *positio
   pthread_mutex_lock(&q->lock);
   int64_t seq = 0;
   int place = 0;
-  double ahead;
   status = check_room(q, err);
   if (status == ACE_OK) status = store_add(q->store, j, id, &seq, err);
   if (status == ACE_OK) {
-    store_position(q->store, seq, 0, &place, &ahead, NULL); /* it is in: what follows only describes it */
-    jobs_tell(q, j->session, id, seq);
+    place = jobs_tell(q, j->session, id, seq);
     pthread_cond_broadcast(&q->work);
   }
   pthread_mutex_unlock(&q->lock);
@@ -235,11 +206,12 @@ json_t *jobs_wait(jobs *q, const char *id, double seconds, ace_error *err) {
   int64_t seq;
   job_state state;
   json_t *job = NULL;
-  struct timespec deadline = jobs_deadline(seconds);
+  bool late = false;
+  struct timespec deadline = clock_after(seconds);
   pthread_mutex_lock(&q->lock);
   while (store_find(q->store, id, &seq, &state, err) == ACE_OK) {
-    if (state <= JOB_RUNNING && !jobs_later(&deadline) && !q->draining) {
-      pthread_cond_timedwait(&q->ended, &q->lock, &deadline);
+    if (state <= JOB_RUNNING && !late && !q->draining) {
+      late = pthread_cond_timedwait(&q->ended, &q->lock, &deadline) != 0;
       continue;
     }
     job = jobs_describe(q, seq, true, err);

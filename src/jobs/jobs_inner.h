@@ -34,16 +34,11 @@ struct jobs {
   job_running running;
 };
 
-double jobs_monotonic(void);
-/* The absolute time `seconds` from now, for waits on the conditions above. */
-struct timespec jobs_deadline(double seconds);
-bool jobs_later(const struct timespec *deadline);
-
 double jobs_average(jobs *q);
 /* The job as jobs_get describes it; `whole` with request and result. The lock is held. */
 json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err);
-/* A message that describes how far the job is. The lock is held. */
-void jobs_tell(jobs *q, const char *session, const char *id, int64_t seq);
+/* A message that describes how far the job is; its place among those that wait, 0 when it does not. The lock is held. */
+int jobs_tell(jobs *q, const char *session, const char *id, int64_t seq);
 /* And one that says how it ended. */
 void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state, const ace_error *why);
 

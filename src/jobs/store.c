@@ -141,11 +141,7 @@ static json_t *parsed(const char *text) {
   return text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
 }
 
-ace_status store_start(db *d, int64_t seq, store_work *out, ace_error *err) {
-  *out = (store_work){.estimate = 0};
-  ace_status status = db_run(d, err, "UPDATE jobs SET state = 1, attempts = attempts + 1, started = ? WHERE seq = ?",
-                             "ii", store_now(), seq);
-  if (status != ACE_OK) return status;
+static ace_status read_work(db *d, int64_t seq, store_work *out, ace_error *err) {
   db_rows r = db_query(d, err, "SELECT id, session, kind, request, note, estimate FROM jobs WHERE seq = ?", "i", seq);
   if (db_next(&r, err)) {
     snprintf(out->id, sizeof out->id, "%s", db_text(&r, 0));
@@ -153,9 +149,22 @@ ace_status store_start(db *d, int64_t seq, store_work *out, ace_error *err) {
     out->request = parsed(db_text(&r, 3)), out->note = parsed(db_text(&r, 4));
     out->estimate = db_real(&r, 5);
   }
-  status = db_done(&r);
+  ace_status status = db_done(&r);
   if (status == ACE_OK && !(out->session && out->kind && out->request && out->note))
     status = ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
+  return status;
+}
+
+ace_status store_start(db *d, int64_t seq, store_work *out, ace_error *err) {
+  *out = (store_work){.estimate = 0};
+  ace_status status = db_begin(d, err);
+  if (status != ACE_OK) return status;
+  status = db_run(d, err, "UPDATE jobs SET state = 1, attempts = attempts + 1, started = ? WHERE seq = ?", "ii",
+                  store_now(), seq);
+  if (status == ACE_OK) status = read_work(d, seq, out, err);
+  ace_status ended = db_end(d, status == ACE_OK, err);
+  if (status == ACE_OK) status = ended;
+  if (status != ACE_OK) store_work_free(out);
   return status;
 }
 

@@ -26,7 +26,7 @@ typedef struct store_work {
   json_t *request, *note;
   double estimate;
 } store_work;
-/* queued -> running, one more attempt. */
+/* queued -> running, one more attempt; after a failure it is queued as before and `out` holds nothing. */
 ace_status store_start(db *d, int64_t seq, store_work *out, ace_error *err);
 void store_work_free(store_work *w);
 /* running or queued -> an end. `result` may be NULL, `why` is read when the state is JOB_FAILED. */

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "jobs/jobs_inner.h"
 
@@ -46,7 +46,7 @@ void job_progress(job_running *j, const ace_progress *p) {
   j->fraction = p->fraction > j->fraction ? p->fraction : j->fraction;
   j->seconds_left = p->seconds_left;
   j->step = p->step, j->steps = p->steps;
-  double now = jobs_monotonic();
+  double now = clock_seconds();
   if (changed || now - j->told >= pause) {
     j->told = now;
     jobs_tell(q, j->work.session, j->work.id, j->seq);
@@ -69,29 +69,33 @@ ace_status job_sample(job_running *j, int item, const char *file, const json_t *
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-/* Makes `seq` the running job. The lock is held. */
-static ace_status begin(jobs *q, int64_t seq, ace_error *err) {
+/* Makes `seq` the running job; false: it waits on, its description could not be read. The lock is held. */
+static bool take(jobs *q, int64_t seq) {
   job_running *j = &q->running;
-  ace_status status = store_start(q->store, seq, &j->work, err);
+  if (store_start(q->store, seq, &j->work, NULL) != ACE_OK) return false;
   j->seq = seq;
   j->cancelled = false;
   atomic_store(&j->stop, false);
   snprintf(j->stage, sizeof j->stage, "start");
   j->fraction = 0, j->seconds_left = j->work.estimate > 0 ? j->work.estimate : -1;
   j->step = j->steps = 0;
-  j->told = jobs_monotonic();
-  if (status == ACE_OK && !(j->folder = jobs_folder(q, j->work.id)))
-    status = ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
-  if (status == ACE_OK) status = file_make_directory(j->folder, err);
-  if (status == ACE_OK) jobs_tell(q, j->work.session, j->work.id, seq);
-  return status;
+  j->told = clock_seconds();
+  jobs_tell(q, j->work.session, j->work.id, seq);
+  return true;
+}
+
+/* Gives the running job its folder. */
+static ace_status make_folder(jobs *q, ace_error *err) {
+  job_running *j = &q->running;
+  j->folder = jobs_folder(q, j->work.id);
+  return j->folder ? file_make_directory(j->folder, err) : ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
 }
 
 /* Until the end is on disk nobody is told of it, and nothing else is started: a full disk can be mended. */
 static void settle(jobs *q, job_state state, const json_t *result, const ace_error *why) {
   const job_running *j = &q->running;
   while (store_end(q->store, j->seq, state, result, why, NULL) != ACE_OK && !q->draining) {
-    struct timespec later = jobs_deadline(1);
+    struct timespec later = clock_after(1);
     pthread_cond_timedwait(&q->work, &q->lock, &later);
   }
   jobs_tell_end(q, j->work.session, j->work.id, state, why);
@@ -116,13 +120,13 @@ void *jobs_worker(void *queue) {
   while (!q->draining) {
     int64_t seq = 0;
     ace_error err = {0};
-    if (store_first(q->store, &seq, &err) != ACE_OK || seq == 0) {
-      struct timespec later = jobs_deadline(60); /* also after a failure: the disk may be back */
+    if (store_first(q->store, &seq, NULL) != ACE_OK || seq == 0 || !take(q, seq)) {
+      struct timespec later = clock_after(60); /* also after a failure: the disk may be back */
       pthread_cond_timedwait(&q->work, &q->lock, &later);
       continue;
     }
     json_t *result = NULL;
-    if (begin(q, seq, &err) == ACE_OK) {
+    if (make_folder(q, &err) == ACE_OK) {
       pthread_mutex_unlock(&q->lock);
       result = q->options.run(q->options.user, &q->running, &err);
       pthread_mutex_lock(&q->lock);

@@ -104,8 +104,7 @@ static void scan_module(void *arg, int i, int worker) {
 }
 
 static ace_status scan_all(scan *s, pool *threads, ace_error *err) {
-  if (threads) pool_run(threads, s->f->n_modules, scan_module, s);
-  for (int i = 0; i < s->f->n_modules && !threads; i++) scan_module(s, i, 0);
+  pool_run(threads, s->f->n_modules, scan_module, s);
   for (int i = 0; i < s->f->n_modules; i++)
     if (s->bad[i])
       return ace_fail(err, ACE_EFORMAT, "%s: %s: has values that are not finite; the training went wrong", s->f->path,

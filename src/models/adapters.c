@@ -229,8 +229,7 @@ static ace_status rebuild(adapters *s, ace_error *err) {
     return status;
   }
   building b = {s, block};
-  if (s->threads) pool_run(s->threads, s->n_layers, build_layer, &b);
-  for (int i = 0; i < s->n_layers && !s->threads; i++) build_layer(&b, i, 0);
+  pool_run(s->threads, s->n_layers, build_layer, &b);
   for (int i = 0; i < s->n_layers; i++) s->linears[i]->delta = block[i].delta;
   free_blocks(s->block, s->n_layers);
   s->block = block;

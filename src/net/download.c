@@ -9,10 +9,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/notify.h"
 #include "net/http.h"
 #include "net/places.h"
 #include "net/record.h"
@@ -53,22 +54,16 @@ struct job {
   uint64_t at_start;
 };
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool is_cancelled(void *user) {
   const job *j = user;
   const ace_callbacks *notify = j->d->notify;
-  return notify && notify->cancelled && notify->cancelled(notify->user);
+  return notify_stopped(notify);
 }
 
 static void tell(job *j, bool anyway) {
   const double least = 0.2; /* seconds between two reports */
   const ace_callbacks *notify = j->d->notify;
-  double t = now(), total = (double)j->listing->bytes, done = (double)j->done;
+  double t = clock_seconds(), total = (double)j->listing->bytes, done = (double)j->done;
   if (!notify || !notify->progress || (!anyway && t - j->told < least)) return;
   j->told = t;
   double came = (double)(j->done - (j->done < j->at_start ? j->done : j->at_start)), took = t - j->started;
@@ -195,7 +190,7 @@ static ace_status close_part(file_job *f, ace_error *err) {
 static net_turn next_file(void *user, net_request **out) {
   job *j = user;
   bool waiting = false;
-  double t = now();
+  double t = clock_seconds();
   for (size_t i = 0; i < j->listing->n; i++) {
     file_job *f = &j->file[i];
     if (f->turn != FILE_WAITING) continue;
@@ -229,7 +224,7 @@ static ace_status file_done(void *user, net_request *r, ace_error *err) {
     return ace_fail(err, r->error.status, "%s: %s", f->what->path, r->error.message);
   }
   f->turn = FILE_WAITING;
-  f->not_before = now() + 0.25 * (1 << f->tries);
+  f->not_before = clock_seconds() + 0.25 * (1 << f->tries);
   return ACE_OK;
 }
 
@@ -253,7 +248,7 @@ static ace_status prepare(job *j, ace_error *err) {
                     "%s: %" PRIu64 " MB are to be fetched and only %" PRIu64
                     " MB are free; make room or name another folder with --models",
                     j->d->models, left / 1000000 + 1, space / 1000000);
-  j->started = now();
+  j->started = clock_seconds();
   j->at_start = j->done;
   return ACE_OK;
 }
@@ -270,7 +265,7 @@ static ace_status fetch_files(job *j, ace_error *err) {
   const download *d = j->d;
   j->file = calloc(j->listing->n, sizeof *j->file);
   if (!j->file) return ace_fail(err, ACE_ENOMEM, "download: out of memory");
-  j->started = now();
+  j->started = clock_seconds();
   ace_status status = prepare(j, err);
   tell(j, true);
   int at_once = d->at_once < 1 ? 1 : d->at_once > NET_MOST_AT_ONCE ? NET_MOST_AT_ONCE : d->at_once;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/notify.h"
 #include "net/http.h"
 
 enum {
@@ -206,7 +207,7 @@ ace_status hub_read_files(hub_kind kind, const char *text, size_t length, const 
 
 static bool is_cancelled(void *user) {
   const ace_callbacks *notify = user;
-  return notify && notify->cancelled && notify->cancelled(notify->user);
+  return notify_stopped(notify);
 }
 
 static ace_status ask(const hub *h, const char *url, const ace_callbacks *notify, net_text *out, ace_error *err) {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +14,7 @@
 #include "base/file.h"
 #include "net/record.h"
 
-enum { OPEN_FOLDERS = 16, PATH_SIZE = 4096 };
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk) {
-  return remove(path);
-}
-
-static ace_status remove_tree(const char *path, ace_error *err) {
-  if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-    return ace_fail_errno(err, "%s: cannot remove", path);
-  return ACE_OK;
-}
+enum { PATH_SIZE = 4096 };
 
 static char *join3(const char *a, const char *b, const char *c) {
   char *ab = file_join(a, b), *abc = ab ? file_join(ab, c) : NULL;
@@ -73,7 +62,6 @@ void places_close(places *p) {
   *p = (places){.lock = -1};
 }
 
-/* What nftw's callback cannot be given: the listing is walked once for each entry instead. */
 static bool is_listed(const hub_listing *l, const char *path) {
   for (size_t i = 0; i < l->n; i++)
     if (strcmp(l->file[i].path, path) == 0) return true;
@@ -96,7 +84,7 @@ ace_status places_sweep(const places *p, const hub_listing *listing, ace_error *
 }
 
 ace_status places_move(places *p, ace_error *err) {
-  ace_status status = remove_tree(p->old, err);
+  ace_status status = file_remove_tree(p->old, err);
   if (status != ACE_OK) return status;
   bool had = rename(p->place, p->old) == 0;
   if (!had && errno != ENOENT) return ace_fail_errno(err, "%s: cannot replace", p->place);
@@ -105,7 +93,7 @@ ace_status places_move(places *p, ace_error *err) {
     if (had) rename(p->old, p->place);
     return status;
   }
-  return had ? remove_tree(p->old, err) : ACE_OK;
+  return had ? file_remove_tree(p->old, err) : ACE_OK;
 }
 
 /* ---- what is there ----------------------------------------------------------------------------------------------- */
@@ -207,11 +195,11 @@ ace_status download_delete(const char *models, const char *name, ace_error *err)
   ace_status status = places_open(&p, models, name, err);
   if (status != ACE_OK) return status;
   /* Out of its place first: nobody opens a model of which half is gone. */
-  status = remove_tree(p.old, err);
+  status = file_remove_tree(p.old, err);
   if (status == ACE_OK && rename(p.place, p.old) != 0 && errno != ENOENT)
     status = ace_fail_errno(err, "%s: cannot remove", p.place);
-  if (status == ACE_OK) status = remove_tree(p.old, err);
-  if (status == ACE_OK) status = remove_tree(p.partial, err);
+  if (status == ACE_OK) status = file_remove_tree(p.old, err);
+  if (status == ACE_OK) status = file_remove_tree(p.partial, err);
   places_close(&p);
   return status;
 }

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "net/http.h"
 #include "planner/remote_wire.h"
 
@@ -226,12 +226,6 @@ static ace_status read_answer(item *it, ace_error *err) {
 
 /* ---- the questions of all items at once -------------------------------------------------------------------------- */
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static ace_status keep(void *user, const void *bytes, size_t n, ace_error *err) {
   item *it = user;
   if (it->text.length + n + 1 > it->room) {
@@ -252,7 +246,7 @@ static net_turn next_question(void *user, net_request **out) {
     item *it = &r->item[i];
     if (it->turn != ITEM_ASKS) continue;
     waiting = true;
-    if (now() < it->not_before) continue;
+    if (clock_seconds() < it->not_before) continue;
     it->turn = ITEM_WAITS;
     it->text.length = 0;
     it->request = (net_request){.url = r->url,
@@ -281,7 +275,7 @@ static ace_status question_done(void *user, net_request *q, ace_error *err) {
   }
   if (q->again && ++it->tries < TRIES) {
     it->turn = ITEM_ASKS;
-    it->not_before = now() + 0.25 * (1 << it->tries);
+    it->not_before = clock_seconds() + 0.25 * (1 << it->tries);
     return ACE_OK;
   }
   wire_read_failure(q->excerpt, said);

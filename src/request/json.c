@@ -227,3 +227,10 @@ char *ace_request_to_json(const ace_request *request) {
   req_text_add(&out, "}\n");
   return req_text_take(&out);
 }
+
+json_t *req_json(const ace_request *r) {
+  char *text = ace_request_to_json(r);
+  json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+  free(text);
+  return json;
+}

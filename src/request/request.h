@@ -12,7 +12,7 @@
 #ifndef ACE_REQUEST_REQUEST_H
 #define ACE_REQUEST_REQUEST_H
 
-#include "base/error.h"
+#include "base/json.h"
 #include "request/seeds.h"
 
 /* The order of each enum is the order of its names in params.c. */
@@ -188,6 +188,9 @@ struct ace_request {
 
 /* The three families of diffusion models. */
 typedef enum req_model { REQ_MODEL_TURBO = 1, REQ_MODEL_SFT = 2, REQ_MODEL_BASE = 4 } req_model;
+
+/* The JSON form as an object, a new reference; NULL when out of memory. */
+json_t *req_json(const ace_request *r);
 
 /* Replaces an owned string of the request: req_set_string(&r->caption, text, &err). */
 ace_status req_set_string(char **field, const char *text, ace_error *err);

@@ -1,10 +1,9 @@
 #include "request/seeds.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "base/random.h"
 #include "request/text.h"
 
 /* One entry of the list: its seed, -1 when it is none. */
@@ -42,16 +41,7 @@ ace_status req_seeds_parse(const char *text, const char *field, req_seeds *out, 
 }
 
 static bool system_bits(void *user, uint64_t *bits) {
-  unsigned char *at = (unsigned char *)bits;
-  size_t left = sizeof *bits;
-  while (left > 0) {
-    ssize_t got = getrandom(at, left, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    at += got;
-    left -= (size_t)got;
-  }
-  return true;
+  return random_bytes(bits, sizeof *bits);
 }
 
 ace_status req_seeds_resolve(const req_seeds *list, bool random, int n, const req_entropy *entropy, uint32_t out[],

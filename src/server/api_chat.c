@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "request/text.h"
 #include "server/chat_request.h"
 #include "server/route.h"
@@ -48,7 +48,7 @@ static void add_line(req_text *out, const char *label, const json_t *v, const ch
 /* Metadata and lyrics as Markdown; free() it. */
 static char *spoken(const json_t *job) {
   const json_t *r = json_object_get(json_object_get(job, "result"), "request");
-  const char *lyrics = field_text(r, "lyrics");
+  const char *lyrics = json_text(r, "lyrics");
   req_text out = {0};
   add_line(&out, "Caption", json_object_get(r, "caption"), "");
   add_line(&out, "BPM", json_object_get(r, "bpm"), "");
@@ -72,8 +72,8 @@ static const char *mime_of(const char *format) {
 /* [{"type": "audio_url", ...}] with the first song; null when there is none. */
 static json_t *sound_of(const chat *k, const json_t *job) {
   const json_t *sample = json_array_get(json_object_get(job, "samples"), 0);
-  char *folder = jobs_folder(service_jobs(k->service), field_text(job, "id"));
-  char *path = sample && folder ? file_join(folder, field_text(sample, "file")) : NULL;
+  char *folder = jobs_folder(service_jobs(k->service), json_text(job, "id"));
+  char *path = sample && folder ? file_join(folder, json_text(sample, "file")) : NULL;
   size_t n;
   char *bytes = path ? file_read(path, SONG_LIMIT, &n, NULL) : NULL;
   char *data = bytes ? chat_encode((const uint8_t *)bytes, n) : NULL;
@@ -222,10 +222,10 @@ static chat *chat_new(call *c, const json_t *song) {
   k->deadline = k->created + (seconds > 0 ? seconds : SONG_SECONDS);
   k->beat = k->created + BEAT_SECONDS;
   k->model = strdup(value_text(json_object_get(c->body, "model"), "acestep"));
-  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint64_t)(uintptr_t)k;
+  bool known = random_bytes(&random, sizeof random);
   snprintf(k->completion, sizeof k->completion, "chatcmpl-%016llx", (unsigned long long)random);
   snprintf(k->format, sizeof k->format, "%s", value_text(json_object_get(song, "audio_format"), "mp3"));
-  if (k->model) return k;
+  if (k->model && known) return k;
   chat_free(k);
   return NULL;
 }

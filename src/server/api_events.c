@@ -40,9 +40,9 @@ static void add_event(req_text *out, uint64_t id, const char *name, const char *
 
 /* How a job stands, under the name that its message would have. */
 static void add_job(req_text *out, uint64_t id, const json_t *job) {
-  const char *name = !route_ended(job)                                 ? "progress"
-                     : strcmp(field_text(job, "state"), "failed") == 0 ? "failed"
-                                                                       : "done";
+  const char *name = !route_ended(job)                                ? "progress"
+                     : strcmp(json_text(job, "state"), "failed") == 0 ? "failed"
+                                                                      : "done";
   static const char *const keys[] = {"id", "state", "position", "progress", "seconds_left", "error", "samples"};
   json_t *brief = json_object();
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -26,7 +26,7 @@ static void post_task(call *c) {
   char id[JOBS_ID];
   int position;
   ace_error err;
-  job_new j = {.session = c->session, .kind = "generate", .request = task, .note = c->body};
+  job_new j = {.session = c->session, .kind = "generate", .request = task};
   ace_status status = jobs_submit(service_jobs(c->service), &j, id, &position, &err);
   if (status == ACE_OK) {
     reply_data(c, json_pack("{s:s, s:s, s:i}", "task_id", id, "status", "queued", "queue_position", position));
@@ -88,8 +88,8 @@ static json_t *metas_of(const json_t *job, const json_t *request) {
   const json_t *asked = json_object_get(json_object_get(job, "request"), "request");
   return json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:s}", "bpm", known(request, "bpm"), "duration",
                    rounded(known(request, "duration")), "genres", "N/A", "keyscale", known(request, "keyscale"),
-                   "timesignature", known(request, "timesignature"), "prompt", field_text(asked, "caption"), "lyrics",
-                   field_text(asked, "lyrics"));
+                   "timesignature", known(request, "timesignature"), "prompt", json_text(asked, "caption"), "lyrics",
+                   json_text(asked, "lyrics"));
 }
 
 static json_t *seeds_of(const json_t *result) {
@@ -116,28 +116,28 @@ static json_t *time_told(const json_t *job, size_t songs) {
 /* One finished song, or with `sample` NULL a result without sound. */
 static json_t *song_object(const call *c, const json_t *job, const json_t *sample, size_t songs) {
   const json_t *result = json_object_get(job, "result"), *request = json_object_get(result, "request");
-  const char *lm = field_text(result, "lm");
+  const char *lm = json_text(result, "lm");
   service_state now;
   service_look(c->service, &now);
   json_t *o = result_base(job, 1, 1.0, "succeeded");
   if (sample) {
-    json_object_set_new(o, "file", audio_link(c, field_text(job, "id"), field_text(sample, "file")));
+    json_object_set_new(o, "file", audio_link(c, json_text(job, "id"), json_text(sample, "file")));
     json_object_set(o, "url", json_object_get(o, "file"));
   }
-  json_object_set_new(o, "prompt", json_string(field_text(request, "caption")));
-  json_object_set_new(o, "lyrics", json_string(field_text(request, "lyrics")));
+  json_object_set_new(o, "prompt", json_string(json_text(request, "caption")));
+  json_object_set_new(o, "lyrics", json_string(json_text(request, "lyrics")));
   json_object_set_new(o, "metas", metas_of(job, request));
   json_object_set_new(o, "generation_info",
                       sample ? time_told(job, songs) : json_string("Analysis Only Mode Complete"));
   json_object_set_new(o, "seed_value", seeds_of(result));
   json_object_set_new(o, "lm_model", json_string(*lm ? lm : *now.lm ? now.lm : "acestep-5Hz-lm-0.6B"));
-  json_object_set_new(o, "dit_model", json_string(sample ? field_text(result, "model") : "None (Analysis Only)"));
+  json_object_set_new(o, "dit_model", json_string(sample ? json_text(result, "model") : "None (Analysis Only)"));
   return o;
 }
 
 static json_t *codes_object(const json_t *result) {
   return json_pack("{s:s, s:s, s:[], s:[], s:n, s:{}, s:i}", "status_message", "Audio Codes Extraction Success",
-                   "audio_codes", field_text(result, "audio_codes"), "audio_paths", "raw_audio_paths",
+                   "audio_codes", json_text(result, "audio_codes"), "audio_paths", "raw_audio_paths",
                    "first_audio_path", "metas", "status", 1);
 }
 
@@ -150,13 +150,13 @@ static json_t *analysis_object(const json_t *result) {
                    "Full Hardware Analysis Success", "bpm", json_object_get(metas, "bpm"), "keyscale",
                    json_object_get(metas, "keyscale"), "timesignature", json_object_get(metas, "timesignature"),
                    "duration", json_object_get(metas, "duration"), "genre",
-                   field_text(json_object_get(found, "result"), "genres"), "prompt", field_text(found, "caption"),
-                   "lyrics", field_text(found, "lyrics"), "language", field_text(found, "vocal_language"), "metas",
-                   metas, "audio_codes", field_text(result, "audio_codes"), "audio_paths", "status", 1);
+                   json_text(json_object_get(found, "result"), "genres"), "prompt", json_text(found, "caption"),
+                   "lyrics", json_text(found, "lyrics"), "language", json_text(found, "vocal_language"), "metas", metas,
+                   "audio_codes", json_text(result, "audio_codes"), "audio_paths", "status", 1);
 }
 
 static json_t *finished(const call *c, const json_t *job) {
-  const char *only = field_text(json_object_get(job, "request"), "only");
+  const char *only = json_text(json_object_get(job, "request"), "only");
   const json_t *samples = json_object_get(job, "samples"), *result = json_object_get(job, "result");
   if (strcmp(only, "codes") == 0) return json_pack("[o]", codes_object(result));
   if (strcmp(only, "analysis") == 0) return json_pack("[o]", analysis_object(result));
@@ -172,11 +172,11 @@ static json_t *unfinished(const json_t *job, const char *state, int *status) {
   const json_t *progress = json_object_get(job, "progress");
   if (strcmp(state, "running") == 0)
     return json_pack("[o]",
-                     result_base(job, 0, fmax(0.01, number_of(progress, "fraction")), field_text(progress, "stage")));
+                     result_base(job, 0, fmax(0.01, number_of(progress, "fraction")), json_text(progress, "stage")));
   bool waits = strcmp(state, "queued") == 0;
   *status = waits ? 0 : 2;
   json_t *o = result_base(job, *status, 0.0, waits ? "queued" : "failed");
-  const char *why = field_text(json_object_get(job, "error"), "message");
+  const char *why = json_text(json_object_get(job, "error"), "message");
   json_object_set_new(o, "error", waits ? json_null() : json_string(*why ? why : "cancelled"));
   json_object_set_new(o, "prompt", json_string(""));
   json_object_set_new(o, "lyrics", json_string(""));
@@ -190,9 +190,9 @@ static json_t *progress_text(const json_t *job, const char *state) {
   int steps = (int)json_integer_value(json_object_get(p, "steps"));
   if (strcmp(state, "running") != 0) return json_string(strcmp(state, "queued") == 0 ? "Waiting" : state);
   if (steps > 0)
-    snprintf(text, sizeof text, "%s %d/%d", field_text(p, "stage"), (int)json_integer_value(json_object_get(p, "step")),
+    snprintf(text, sizeof text, "%s %d/%d", json_text(p, "stage"), (int)json_integer_value(json_object_get(p, "step")),
              steps);
-  else snprintf(text, sizeof text, "%s %.0f%%", field_text(p, "stage"), 100 * number_of(p, "fraction"));
+  else snprintf(text, sizeof text, "%s %.0f%%", json_text(p, "stage"), 100 * number_of(p, "fraction"));
   return json_string(text);
 }
 
@@ -200,7 +200,7 @@ static json_t *query_one(const call *c, const json_t *id) {
   const char *text = json_string_value(id);
   json_t *job = text ? jobs_get(service_jobs(c->service), text, NULL) : NULL;
   if (!job) return json_pack("{s:O, s:s, s:i}", "task_id", id, "result", "[]", "status", 0);
-  const char *state = field_text(job, "state");
+  const char *state = json_text(job, "state");
   int status = 0;
   bool succeeded = strcmp(state, "succeeded") == 0;
   json_t *result = succeeded ? finished(c, job) : unfinished(job, state, &status);
@@ -260,10 +260,9 @@ static void get_audio(call *c) {
     reply_invalid(c, "missing", "query", "path", "Field required");
     return;
   }
-  size_t n = realpath(jobs_outputs(service_jobs(c->service)), root) ? strlen(root) : 0;
-  bool known_place = *path == '/' && n && resolve(path, real, &there);
-  if (!known_place || strncmp(real, root, n) != 0 || real[n] != '/')
-    reply_detail(c, 403, "Access denied: path outside allowed directory");
+  bool allowed = *path == '/' && realpath(jobs_outputs(service_jobs(c->service)), root) &&
+                 resolve(path, real, &there) && file_is_below(real, root);
+  if (!allowed) reply_detail(c, 403, "Access denied: path outside allowed directory");
   else if (!there) reply_detail(c, 404, "Audio file not found");
   else http_file(c->http, real, type_of(real));
 }

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "base/random.h"
 #include "request/text.h"
 #include "server/route.h"
 #include "server/song_params.h"
@@ -44,10 +44,7 @@ static json_t *answer_of(call *c, const char *kind, json_t *task, const char *wh
 }
 
 static json_t *task_of(const ace_request *r, const char *query) {
-  char *text = ace_request_to_json(r);
-  json_t *request = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
-  free(text);
-  return json_pack("{s:o, s:s}", "request", request, "query", query);
+  return json_pack("{s:o, s:s}", "request", req_json(r), "query", query);
 }
 
 /* A whole number without its point. */
@@ -125,7 +122,7 @@ static void post_random(call *c) {
   examples_kind kind = strcmp(wanted, "simple_mode") == 0 ? EXAMPLES_SIMPLE : EXAMPLES_CUSTOM;
   uint64_t random;
   ace_error err;
-  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+  if (!random_bytes(&random, sizeof random)) {
     reply_error(c, 500, "no random numbers");
     return;
   }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "base/file.h"
 #include "request/text.h"
@@ -131,19 +130,13 @@ static void message_free(message *m) {
 static void take_clip(call *c, const json_t *sound, message *m) {
   const char *data = json_string_value(json_object_get(sound, "data"));
   const char *format = json_string_value(json_object_get(sound, "format"));
-  size_t length;
-  uint64_t random[2];
-  char name[80];
-  uint8_t *bytes = data && m->clips < CLIPS ? chat_decode(data, &length) : NULL;
-  if (!bytes || getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-    free(bytes);
-    return;
-  }
   bool plain =
       format && *format && strlen(format) < 8 && !format[strspn(format, "abcdefghijklmnopqrstuvwxyz0123456789")];
-  snprintf(name, sizeof name, "%016llx%016llx.%s", (unsigned long long)random[0], (unsigned long long)random[1],
-           plain ? format : "mp3");
-  char *path = file_join(service_uploads(c->service), name);
+  char suffix[16];
+  size_t length;
+  uint8_t *bytes = data && m->clips < CLIPS ? chat_decode(data, &length) : NULL;
+  snprintf(suffix, sizeof suffix, ".%s", plain ? format : "mp3");
+  char *path = bytes ? service_upload_path(c->service, suffix) : NULL;
   if (path && file_write(path, bytes, length, NULL) == ACE_OK) m->clip[m->clips++] = path;
   else free(path);
   free(bytes);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "server/http_inner.h"
 
 enum { MOST_CONNECTIONS = 1024, HEAD_BYTES = 64 * 1024, IDLE_SECONDS = 90, STACK_BYTES = 256 * 1024, BACKLOG = 511 };
@@ -53,7 +54,7 @@ static http_call *call_new(http *h, struct MHD_Connection *connection, const cha
   *c = (http_call){.server = h, .connection = connection, .method = strdup(method), .path = strdup(path)};
   c->intake.file = -1;
   c->guarded = guarded_of(connection);
-  c->began = http_clock();
+  c->began = clock_seconds();
   name_peer(c);
   bool ok = c->method && c->path && MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, add_query, c) >= 0;
   if (ok && (int)c->query.n == MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL)) return c;
@@ -106,7 +107,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   http *h = cls;
   http_call *c = *state;
   if (!c) return;
-  if (h->options.done) h->options.done(h->options.user, c, c->status, http_clock() - c->began);
+  if (h->options.done) h->options.done(h->options.user, c, c->status, clock_seconds() - c->began);
   http_guard_phase(h, c->guarded, HTTP_IDLE);
   call_free(c);
   *state = NULL;
@@ -184,12 +185,8 @@ http *http_open(const http_options *options, ace_error *err) {
     return NULL;
   }
   h->options = *options;
-  pthread_condattr_t clock;
-  pthread_condattr_init(&clock);
-  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
   pthread_mutex_init(&h->lock, NULL);
-  pthread_cond_init(&h->bell, &clock);
-  pthread_condattr_destroy(&clock);
+  clock_condition(&h->bell);
   int listener = options->listener >= 0 ? options->listener : listen_on(options->address, options->port, err);
   h->own_listener = listener;
   bool ok = listener >= 0;

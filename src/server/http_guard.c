@@ -5,17 +5,11 @@
  */
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "server/http_inner.h"
 
 enum { HEAD_SECONDS = 75, BODY_SECONDS = 30, BODY_RATE = 16 * 1024 };
-
-double http_clock(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool too_slow(const http *h, const http_guarded *g, double now) {
   double taken = now - g->since;
@@ -28,12 +22,10 @@ static void *watch(void *arg) {
   http *h = arg;
   pthread_mutex_lock(&h->lock);
   while (!atomic_load(&h->closing)) {
-    double now = http_clock();
+    double now = clock_seconds();
     for (http_guarded *g = h->connections; g; g = g->next)
       if (too_slow(h, g, now)) shutdown(g->socket, SHUT_RDWR);
-    struct timespec next;
-    clock_gettime(CLOCK_MONOTONIC, &next);
-    next.tv_sec++;
+    struct timespec next = clock_after(1);
     pthread_cond_timedwait(&h->bell, &h->lock, &next);
   }
   pthread_mutex_unlock(&h->lock);
@@ -58,7 +50,7 @@ void http_guard_stop(http *h) {
 http_guarded *http_guard_add(http *h, int socket) {
   http_guarded *g = calloc(1, sizeof *g);
   if (!g) return NULL;
-  *g = (http_guarded){.socket = socket, .phase = HTTP_IDLE, .since = http_clock()};
+  *g = (http_guarded){.socket = socket, .phase = HTTP_IDLE, .since = clock_seconds()};
   pthread_mutex_lock(&h->lock);
   g->next = h->connections;
   if (g->next) g->next->before = g;
@@ -81,7 +73,7 @@ void http_guard_phase(http *h, http_guarded *g, int phase) {
   if (!g) return;
   pthread_mutex_lock(&h->lock);
   g->phase = phase;
-  g->since = http_clock();
+  g->since = clock_seconds();
   g->received = 0;
   pthread_mutex_unlock(&h->lock);
 }

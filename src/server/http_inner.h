@@ -65,8 +65,6 @@ struct http {
   http_guarded *connections;
 };
 
-double http_clock(void);
-
 /* ---- http_guard.c ---- */
 bool http_guard_start(http *h);
 void http_guard_stop(http *h);

@@ -16,28 +16,30 @@ void reply_data(call *c, json_t *data) {
   http_json(c->http, 200, envelope(data, 200, json_null()));
 }
 
-/* Bytes of messages that quote what a client sent may be cut in a character: they are repaired. */
+/* A message that quotes what a client sent may be cut in the middle of a character; then it says less. */
 static json_t *message(const char *text) {
   json_t *s = json_string(text);
   return s ? s : json_string("the request could not be understood");
 }
 
-void reply_error(call *c, int code, const char *format, ...) {
+static json_t *formatted(const char *format, va_list args) {
   char text[1024];
+  vsnprintf(text, sizeof text, format, args);
+  return message(text);
+}
+
+void reply_error(call *c, int code, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  http_json(c->http, 200, envelope(NULL, code, formatted(format, args)));
   va_end(args);
-  http_json(c->http, 200, envelope(NULL, code, message(text)));
 }
 
 void reply_detail(call *c, int status, const char *format, ...) {
-  char text[1024];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  http_json(c->http, status, json_pack("{s:o}", "detail", formatted(format, args)));
   va_end(args);
-  http_json(c->http, status, json_pack("{s:o}", "detail", message(text)));
 }
 
 void reply_invalid(call *c, const char *type, const char *where, const char *field, const char *text) {

@@ -69,12 +69,12 @@ bool decode_body(call *c, route_body kind);
 
 /* ---- values of an object, as clients write them (values.c) ------------------------------------------------------- */
 
-/* The text under a key; "" where there is none. */
-const char *field_text(const json_t *o, const char *field);
 /* Null, missing, blank or unreadable: the fallback. Numbers may be text, booleans "1 true yes y on". */
 const char *value_text(const json_t *v, const char *fallback);
 double value_number(const json_t *v, double fallback);
 bool value_bool(const json_t *v, bool fallback);
+/* One of the words of a yes, in any case, blanks around it allowed. */
+bool value_says_yes(const char *text);
 /* Numbers and booleans as text, in `out`; strings themselves. NULL: nothing that is text. */
 enum { VALUE_SIZE = 64 };
 const char *value_as_text(const json_t *v, char out[VALUE_SIZE]);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "server/route.h"
 
 enum { BODY_BYTES = 8 << 20, CHAT_BYTES = 300 << 20, FIELD_BYTES = 1 << 20, MEGABYTE = 1 << 20, UPLOAD_MB = 200 };
@@ -37,11 +37,7 @@ static void on_news(void *user) {
 }
 
 void server_await_event(server *s, int ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += (long)ms * 1000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
+  struct timespec until = clock_after(1e-3 * ms);
   pthread_mutex_lock(&s->lock);
   pthread_cond_timedwait(&s->news, &s->lock, &until);
   pthread_mutex_unlock(&s->lock);
@@ -101,7 +97,7 @@ bool route_authorized(call *c, const char *token, bool body_style) {
 /* ---- jobs that are waited for ------------------------------------------------------------------------------------ */
 
 bool route_ended(const json_t *job) {
-  const char *state = field_text(job, "state");
+  const char *state = json_text(job, "state");
   return strcmp(state, job_state_name(JOB_QUEUED)) != 0 && strcmp(state, job_state_name(JOB_RUNNING)) != 0;
 }
 
@@ -314,12 +310,8 @@ server *server_open(const server_options *options, ace_error *err) {
     return NULL;
   }
   s->options = *options;
-  pthread_condattr_t clock;
-  pthread_condattr_init(&clock);
-  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
   pthread_mutex_init(&s->lock, NULL);
-  pthread_cond_init(&s->news, &clock);
-  pthread_condattr_destroy(&clock);
+  clock_condition(&s->news);
   events_watch(jobs_events(service_jobs(options->service)), on_news, s);
   http_options o = options->http;
   o.uploads = service_uploads(options->service);

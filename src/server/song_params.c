@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -214,9 +213,7 @@ static bool set_tracks(call *c, const song_sources *s, ace_request *r) {
 
 static bool inside(const char *path, const char *folder) {
   char root[PATH_MAX];
-  if (!folder || !*folder || !realpath(folder, root)) return false;
-  size_t n = strlen(root);
-  return strncmp(path, root, n) == 0 && (path[n] == '/' || n == 1);
+  return folder && *folder && realpath(folder, root) && file_is_below(path, root);
 }
 
 static bool may_read(const call *c, const char *real) {
@@ -260,18 +257,13 @@ static const char *suffix_of(const char *name) {
 /* An upload under either name moves to a place of its own. *out NULL: there is none. False: answered. */
 static bool take_upload(call *c, const char *name, const char *other, char **out) {
   int n;
-  uint64_t random[2];
   const http_field *fields = http_fields(c->http, &n), *found = NULL;
   *out = NULL;
   for (int pass = 0; pass < 2 && !found; pass++)
     for (int i = 0; i < n && !found; i++)
       if (fields[i].path && strcmp(fields[i].name, pass ? other : name) == 0) found = &fields[i];
   if (!found) return true;
-  char label[64];
-  if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) random[0] = (uint64_t)(uintptr_t)c;
-  snprintf(label, sizeof label, "%016llx%016llx%s", (unsigned long long)random[0], (unsigned long long)random[1],
-           suffix_of(found->file_name));
-  char *path = file_join(service_uploads(c->service), label);
+  char *path = service_upload_path(c->service, suffix_of(found->file_name));
   if (path && rename(found->path, path) == 0) {
     *out = path;
     return true;

@@ -7,11 +7,6 @@
 #include "request/text.h"
 #include "server/route.h"
 
-const char *field_text(const json_t *o, const char *field) {
-  const char *s = json_string_value(json_object_get(o, field));
-  return s ? s : "";
-}
-
 const char *value_text(const json_t *v, const char *fallback) {
   const char *s = json_string_value(v);
   return s && !req_is_blank(s) ? s : fallback;
@@ -24,8 +19,7 @@ double value_number(const json_t *v, double fallback) {
   return s && req_number_parse(s, json_string_length(v), &x) && isfinite(x) ? x : fallback;
 }
 
-/* The text without blanks around it is one of the words of a yes. */
-static bool says_yes(const char *s) {
+bool value_says_yes(const char *s) {
   static const char *const words[] = {"1", "true", "yes", "y", "on"};
   while (req_is_space(*s)) s++;
   size_t n = strlen(s);
@@ -39,7 +33,7 @@ bool value_bool(const json_t *v, bool fallback) {
   if (json_is_boolean(v)) return json_is_true(v);
   if (json_is_number(v)) return json_number_value(v) == 1;
   const char *s = json_string_value(v);
-  return s && !req_is_blank(s) ? says_yes(s) : fallback;
+  return s && !req_is_blank(s) ? value_says_yes(s) : fallback;
 }
 
 const char *value_as_text(const json_t *v, char out[VALUE_SIZE]) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "engine/engine.h"
 #include "formats/config.h"
 
@@ -25,14 +26,10 @@ lm_size lm_size_of(const char *name) {
 
 /* ---- one folder -------------------------------------------------------------------------------------------------- */
 
-static bool begins(const char *name, const char *with) {
-  return strncmp(name, with, strlen(with)) == 0;
-}
-
 /* What the name of a folder promises; false: none of our models. */
 static bool kind_of(const char *name, inventory_kind *kind) {
-  if (begins(name, "acestep-5Hz-lm-")) *kind = INVENTORY_LANGUAGE;
-  else if (begins(name, "acestep-")) *kind = INVENTORY_DIFFUSION;
+  if (string_begins(name, "acestep-5Hz-lm-")) *kind = INVENTORY_LANGUAGE;
+  else if (string_begins(name, "acestep-")) *kind = INVENTORY_DIFFUSION;
   else if (strstr(name, "vae")) *kind = INVENTORY_AUTOENCODER;
   else return false;
   return true;

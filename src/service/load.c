@@ -100,11 +100,6 @@ void service_unload(service *s, int slot) {
 
 /* ---- the jobs "init" and "unload" -------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *task, const char *field) {
-  const char *text = json_string_value(json_object_get(task, field));
-  return text && *text ? text : NULL;
-}
-
 /* A name in the state changes; what was loaded under the old one goes. */
 static void rename_slot(service *s, int slot, const char *name) {
   service_unload(s, slot);
@@ -134,12 +129,12 @@ json_t *run_init(service *s, job_running *j, ace_error *err) {
   const json_t *task = job_request(j);
   int slot = (int)json_integer_value(json_object_get(task, "slot"));
   bool with_lm = json_is_true(json_object_get(task, "init_lm"));
-  const char *model = text_of(task, "model"), *lm = text_of(task, "lm");
+  const char *model = json_text(task, "model"), *lm = json_text(task, "lm");
   if (slot < 1 || slot > SERVICE_SLOTS) slot = 1;
-  if (model && check_name(s, INVENTORY_DIFFUSION, model, err) != ACE_OK) return NULL;
-  if (lm && check_name(s, INVENTORY_LANGUAGE, lm, err) != ACE_OK) return NULL;
-  if (model && strcmp(model, s->state.slot[slot - 1].name) != 0) rename_slot(s, slot, model);
-  if (lm && strcmp(lm, s->state.lm) != 0) rename_lm(s, lm);
+  if (*model && check_name(s, INVENTORY_DIFFUSION, model, err) != ACE_OK) return NULL;
+  if (*lm && check_name(s, INVENTORY_LANGUAGE, lm, err) != ACE_OK) return NULL;
+  if (*model && strcmp(model, s->state.slot[slot - 1].name) != 0) rename_slot(s, slot, model);
+  if (*lm && strcmp(lm, s->state.lm) != 0) rename_lm(s, lm);
   json_t *reloaded = json_array();
   if (!s->engines[slot - 1]) json_array_append_new(reloaded, json_string("DiT/VAE/Text Encoder"));
   if (with_lm) {

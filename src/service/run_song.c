@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "engine/engine.h"
 #include "request/params.h"
@@ -21,18 +21,8 @@ typedef struct song_run {
   bool lm; /* there is a language model for this song */
 } song_run;
 
-static const char *text_of(const json_t *task, const char *field) {
-  return json_string_value(json_object_get(task, field));
-}
-
 static bool flag_of(const json_t *task, const char *field) {
   return json_is_true(json_object_get(task, field));
-}
-
-static double monotonic(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */
@@ -40,7 +30,7 @@ static double monotonic(void) {
 /* The engine, with the language model as the task wishes. Where it is only wanted, its wishes go without it. */
 static ace_status open_models(song_run *k, ace_error *err) {
   int slot = (int)json_integer_value(json_object_get(k->task, "slot"));
-  const char *lm = text_of(k->task, "lm");
+  const char *lm = json_text(k->task, "lm");
   k->engine = service_engine(k->s, slot, k->job, err);
   if (!k->engine) return err->status;
   if (strcmp(lm, "no") != 0) {
@@ -54,10 +44,10 @@ static ace_status open_models(song_run *k, ace_error *err) {
 
 /* A format that fails leaves the request as it was; a sample that fails is a failure. */
 static ace_status do_first(song_run *k, ace_error *err) {
-  const char *first = text_of(k->task, "first");
-  if (!first || !k->lm) return ACE_OK;
+  const char *first = json_text(k->task, "first");
+  if (!*first || !k->lm) return ACE_OK;
   ace_error why;
-  ace_status status = run_first(k->engine, first, text_of(k->task, "query"), k->request, &k->notify, &why);
+  ace_status status = run_first(k->engine, first, json_text(k->task, "query"), k->request, &k->notify, &why);
   if (status == ACE_OK || (strcmp(first, "format") == 0 && status != ACE_ECANCELED)) return ACE_OK;
   return ace_fail(err, status, "%s", why.message);
 }
@@ -109,20 +99,18 @@ static json_t *described(const song_run *k, double seconds) {
   json_t *seeds = json_array();
   for (int i = 0; k->result && i < ace_result_count(k->result); i++)
     json_array_append_new(seeds, json_integer(ace_result_audio(k->result, i).seed));
-  char *text = ace_request_to_json(k->result ? k->result->request : k->request);
-  json_t *request = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
-  free(text);
+  json_t *request = req_json(k->result ? k->result->request : k->request);
   return json_pack("{s:o, s:s, s:o, s:o, s:{s:f}}", "request", request, "model", k->engine->model_name, "lm",
                    k->lm ? json_string(k->engine->lm_name) : json_null(), "seeds", seeds, "seconds", "total", seconds);
 }
 
 static json_t *make_songs(song_run *k, ace_error *err) {
-  double began = monotonic();
+  double began = clock_seconds();
   k->result = ace_generate(k->engine, k->request, &k->notify, err);
   if (!k->result) return NULL;
   for (int i = 0; i < ace_result_count(k->result); i++)
     if (save_sample(k, i, err) != ACE_OK) return NULL;
-  json_t *result = described(k, monotonic() - began);
+  json_t *result = described(k, clock_seconds() - began);
   if (!result) ace_fail(err, ACE_ENOMEM, "job: out of memory");
   return result;
 }
@@ -151,10 +139,10 @@ static json_t *plan_only(song_run *k, ace_error *err) {
 json_t *run_generate(service *s, job_running *j, ace_error *err) {
   song_run k = {.s = s, .job = j, .task = job_request(j), .notify = service_callbacks(j)};
   json_t *result = NULL;
-  const char *only = text_of(k.task, "only");
+  const char *only = json_text(k.task, "only");
   k.request = task_request(json_object_get(k.task, "request"), err);
   if (k.request && open_models(&k, err) == ACE_OK && do_first(&k, err) == ACE_OK) {
-    if (!only) result = make_songs(&k, err);
+    if (!*only) result = make_songs(&k, err);
     else if (strcmp(only, "metadata") == 0) result = plan_only(&k, err);
     else result = analyse(&k, strcmp(only, "analysis") == 0, err);
   }

@@ -6,43 +6,49 @@
 #include "engine/engine.h"
 #include "service/service_inner.h"
 
-static const char *text_of(const json_t *task, const char *field) {
-  const char *text = json_string_value(json_object_get(task, field));
-  return text ? text : "";
+typedef char *(*question)(ace_engine *e, const json_t *task, const ace_request *r, const ace_callbacks *notify,
+                          ace_error *err);
+
+static char *create(ace_engine *e, const json_t *task, const ace_request *r, const ace_callbacks *notify,
+                    ace_error *err) {
+  return ace_create_sample(e, json_text(task, "query"), r, notify, err);
+}
+
+static char *format(ace_engine *e, const json_t *task, const ace_request *r, const ace_callbacks *notify,
+                    ace_error *err) {
+  return ace_format_sample(e, r, notify, err);
+}
+
+static char *understand(ace_engine *e, const json_t *task, const ace_request *r, const ace_callbacks *notify,
+                        ace_error *err) {
+  return ace_understand(e, json_text(task, "audio_codes"), r, notify, err);
+}
+
+static json_t *answer(service *s, job_running *j, question ask, ace_error *err) {
+  ace_callbacks notify = service_callbacks(j);
+  ace_request *r = task_request(json_object_get(job_request(j), "request"), err);
+  ace_engine *e = r ? service_engine_lm(s, 1, j, err) : NULL;
+  json_t *found = e ? run_parsed(ask(e, job_request(j), r, &notify, err), err) : NULL;
+  ace_request_free(r);
+  return found;
 }
 
 json_t *run_create(service *s, job_running *j, ace_error *err) {
-  ace_callbacks notify = service_callbacks(j);
-  ace_request *r = task_request(json_object_get(job_request(j), "request"), err);
-  ace_engine *e = r ? service_engine_lm(s, 1, j, err) : NULL;
-  json_t *found = e ? run_parsed(ace_create_sample(e, text_of(job_request(j), "query"), r, &notify, err), err) : NULL;
-  ace_request_free(r);
-  return found;
+  return answer(s, j, create, err);
 }
 
 json_t *run_format(service *s, job_running *j, ace_error *err) {
-  ace_callbacks notify = service_callbacks(j);
-  ace_request *r = task_request(json_object_get(job_request(j), "request"), err);
-  ace_engine *e = r ? service_engine_lm(s, 1, j, err) : NULL;
-  json_t *found = e ? run_parsed(ace_format_sample(e, r, &notify, err), err) : NULL;
-  ace_request_free(r);
-  return found;
+  return answer(s, j, format, err);
 }
 
 json_t *run_understand(service *s, job_running *j, ace_error *err) {
-  ace_callbacks notify = service_callbacks(j);
-  ace_request *r = task_request(json_object_get(job_request(j), "request"), err);
-  ace_engine *e = r ? service_engine_lm(s, 1, j, err) : NULL;
-  const char *codes = text_of(job_request(j), "audio_codes");
-  json_t *found = e ? run_parsed(ace_understand(e, codes, r, &notify, err), err) : NULL;
-  ace_request_free(r);
-  return found;
+  return answer(s, j, understand, err);
 }
 
 json_t *run_codes(service *s, job_running *j, ace_error *err) {
   ace_callbacks notify = service_callbacks(j);
   ace_engine *e = service_engine(s, 1, j, err);
-  char *codes = e ? ace_audio_to_codes(e, text_of(job_request(j), "src_audio"), &notify, err) : NULL;
+  char *codes = e ? ace_audio_to_codes(e, json_text(job_request(j), "src_audio"), &notify, err) : NULL;
   json_t *result = codes ? json_pack("{s:s}", "audio_codes", codes) : NULL;
   free(codes);
   return result;

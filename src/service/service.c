@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "engine/engine.h"
 #include "service/service_inner.h"
 
@@ -84,6 +85,15 @@ const char *service_data(const service *s) {
 
 const char *service_uploads(const service *s) {
   return s->uploads;
+}
+
+char *service_upload_path(const service *s, const char *suffix) {
+  uint64_t random[2];
+  char name[64];
+  if (!random_bytes(random, sizeof random)) return NULL;
+  snprintf(name, sizeof name, "%016llx%016llx%.16s", (unsigned long long)random[0], (unsigned long long)random[1],
+           suffix);
+  return file_join(s->uploads, name);
 }
 
 ace_status service_inventory(const service *s, inventory *out, ace_error *err) {

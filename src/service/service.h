@@ -48,6 +48,8 @@ jobs *service_jobs(service *s);
 const char *service_models(const service *s);  /* folder */
 const char *service_data(const service *s);    /* folder */
 const char *service_uploads(const service *s); /* folder; there and writable */
+/* A new name in there that nobody can guess, with this suffix (".wav", ""). free() it; NULL on failure. */
+char *service_upload_path(const service *s, const char *suffix);
 /* What lies in the folder of models now. */
 ace_status service_inventory(const service *s, inventory *out, ace_error *err);
 

@@ -31,9 +31,7 @@ static json_t *uploads_of(const task_song *t) {
 }
 
 static json_t *assemble(const task_song *t, const ace_request *r, ace_error *err) {
-  char *text = ace_request_to_json(r);
-  json_t *request = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
-  free(text);
+  json_t *request = req_json(r);
   json_t *task = request ? json_pack("{s:o, s:i, s:s, s:b, s:b, s:o}", "request", request, "slot", t->slot, "lm", t->lm,
                                      "score", (int)t->score, "lrc", (int)t->lrc, "uploads", uploads_of(t))
                          : NULL;

@@ -33,7 +33,7 @@ tens_ctx *tens_open(const tens_options *options, ace_error *err) {
   c->device = options->device ? options->device : tens_cpu();
   c->threads = options->threads;
   c->worker_scratch = c->device->scratch > TENS_WORKER_SCRATCH ? c->device->scratch : TENS_WORKER_SCRATCH;
-  c->workers = c->threads ? pool_threads(c->threads) : 1;
+  c->workers = pool_threads(c->threads);
   c->plan = options->plan;
   c->cancelled = options->cancelled;
   c->user = options->user;
@@ -304,9 +304,7 @@ void tens_parallel(tens_ctx *c, int chunks, pool_fn fn, void *arg) {
   stoppable s = {.c = c, .fn = fn, .arg = arg};
   pool_fn run = c->cancelled ? stoppable_chunk : fn;
   void *with = c->cancelled ? &s : arg;
-  if (c->threads) pool_run(c->threads, chunks, run, with);
-  else
-    for (int i = 0; i < chunks; i++) run(with, i, 0);
+  pool_run(c->threads, chunks, run, with);
   if (atomic_load_explicit(&s.stop, memory_order_relaxed)) tens_fail(c, ACE_ECANCELED, "cancelled");
 }
 
