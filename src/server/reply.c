@@ -22,7 +22,7 @@ static json_t *message(const char *text) {
   return s ? s : json_string("the request could not be understood");
 }
 
-static json_t *formatted(const char *format, va_list args) {
+ACE_PRINTF(1, 0) static json_t *formatted(const char *format, va_list args) {
   char text[1024];
   vsnprintf(text, sizeof text, format, args);
   return message(text);
