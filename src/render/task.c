@@ -12,7 +12,7 @@ static const task_rule rules[REQ_TASK_COUNT] = {
     [REQ_TASK_COMPLETE] = {.codes = TASK_CODES_ALONE, .source = true, .strength = true, .planned = true},
 };
 
-/* With flow_edit_morph, where it counts. */
+/* With flow_edit_morph, where it counts: req_task_edits. */
 static const task_rule edits[REQ_TASK_COUNT] = {
     [REQ_TASK_TEXT2MUSIC] = {.source = true, .unseen = true, .edit = true},
     [REQ_TASK_COVER] = {.source = true, .round_trip = true, .edit = true},
@@ -20,7 +20,7 @@ static const task_rule edits[REQ_TASK_COUNT] = {
 };
 
 const task_rule *task_rule_of(const ace_request *r) {
-  bool edit = r->flow_edit_morph && edits[r->task_type].edit;
+  bool edit = r->flow_edit_morph && req_task_edits(r->task_type);
   return edit ? &edits[r->task_type] : &rules[r->task_type];
 }
 

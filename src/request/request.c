@@ -92,6 +92,10 @@ const char *req_task_name(int task) {
   return enum_name("task_type", task);
 }
 
+bool req_task_edits(int task) {
+  return task == REQ_TASK_TEXT2MUSIC || task == REQ_TASK_COVER || task == REQ_TASK_COVER_NOFSQ;
+}
+
 const char *req_track_name(int track) {
   return enum_name("track_name", track);
 }

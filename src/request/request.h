@@ -212,6 +212,8 @@ bool req_dcw(const ace_request *r, req_model model);
 /* No voice: the switch is on, or the lyrics are blank, "[inst]" or "[instrumental]". */
 bool req_is_instrumental(const ace_request *r);
 bool req_lyrics_instrumental(const char *lyrics);
+/* flow_edit_morph counts on this task. */
+bool req_task_edits(int task);
 
 /* ---- names of enumerations ------------------------------------------------------------------------------------ */
 

@@ -21,9 +21,7 @@ static ace_status check_source(const ace_request *r, ace_error *err) {
   if (r->task_type == REQ_TASK_COVER && !req_is_blank(r->audio_codes)) needed = false; /* the codes are its source */
   if (needed && !*r->src_audio)
     return ace_fail(err, ACE_EINVAL, "src_audio: task %s requires source audio; give it a file", task);
-  bool edits = r->flow_edit_morph && (r->task_type == REQ_TASK_TEXT2MUSIC || r->task_type == REQ_TASK_COVER ||
-                                      r->task_type == REQ_TASK_COVER_NOFSQ);
-  if (edits && !*r->src_audio)
+  if (r->flow_edit_morph && req_task_edits(r->task_type) && !*r->src_audio)
     return ace_fail(err, ACE_EINVAL, "src_audio: flow_edit_morph requires source audio; give it a file");
   return ACE_OK;
 }
@@ -140,18 +138,16 @@ void req_advise(const ace_request *r, unsigned model, void (*say_line)(void *use
     ace_fail(&line, ACE_OK, "sampler_mode: heun does not go with infer_method sde; euler is used");
     say(&a, &line);
   }
-  bool edit_task =
-      r->task_type == REQ_TASK_TEXT2MUSIC || r->task_type == REQ_TASK_COVER || r->task_type == REQ_TASK_COVER_NOFSQ;
-  if (r->flow_edit_morph && !edit_task) {
+  bool edits = r->flow_edit_morph && req_task_edits(r->task_type);
+  if (r->flow_edit_morph && !edits) {
     ace_fail(&line, ACE_OK, "flow_edit_morph: has no effect on task %s", req_task_name(r->task_type));
     say(&a, &line);
   }
-  if (r->flow_edit_morph && edit_task && req_is_blank(r->flow_edit_source_caption) &&
-      req_is_blank(r->flow_edit_source_lyrics)) {
+  if (edits && req_is_blank(r->flow_edit_source_caption) && req_is_blank(r->flow_edit_source_lyrics)) {
     ace_fail(&line, ACE_OK, "flow_edit_source_caption: nothing says what the source is, so little will change");
     say(&a, &line);
   }
-  if (r->flow_edit_morph && edit_task && !req_is_blank(r->audio_codes)) {
+  if (edits && !req_is_blank(r->audio_codes)) {
     ace_fail(&line, ACE_OK, "audio_codes: not followed while flow_edit_morph changes src_audio");
     say(&a, &line);
   }
