@@ -6,6 +6,7 @@
 
 #include "audio/read.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
@@ -14,9 +15,13 @@ const char *__lsan_default_suppressions(void) {
   return "leak:vorbis_info_init";
 }
 
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  setenv("PATH", "/nowhere", 1); /* no other program is started for each input */
+  return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size > 65536) return 0;
-  setenv("PATH", "/nowhere", 1); /* no other program is started for each input */
   audio_limits limits = {.seconds = 20, .samples = 1 << 17};
   audio_buffer b;
   ace_error err;

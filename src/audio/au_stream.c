@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOAT_ENCODING = 6, ANNOTATION_MOST = 1 << 16, CHANNELS_MOST = 32, RATE_MOST = 768000 };
+enum { FLOAT_ENCODING = 6, ANNOTATION_MOST = 1 << 16 };
 
 static uint32_t word(const uint8_t *p) {
   return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -13,8 +13,8 @@ static bool read_head(au_stream *s) {
   enum { OFFSET = 4, ENCODING = 12, RATE = 16, CHANNELS = 20 };
   uint32_t offset = word(s->head + OFFSET), rate = word(s->head + RATE), channels = word(s->head + CHANNELS);
   s->wrong = memcmp(s->head, ".snd", 4) != 0 || offset < AU_HEAD || offset > ANNOTATION_MOST ||
-             word(s->head + ENCODING) != FLOAT_ENCODING || rate < 1 || rate > RATE_MOST || channels < 1 ||
-             channels > CHANNELS_MOST;
+             word(s->head + ENCODING) != FLOAT_ENCODING || rate < 1 || rate > AUDIO_RATE_MOST || channels < 1 ||
+             channels > AUDIO_CHANNELS_MOST;
   if (s->wrong) return false;
   s->skip = offset - AU_HEAD;
   s->out->channels = (int)channels;

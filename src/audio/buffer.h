@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 
+/* Of sounds that are read, resampled and written; rates in Hz. */
+enum { AUDIO_CHANNELS_MOST = 32, AUDIO_RATE_LEAST = 1000, AUDIO_RATE_MOST = 768000 };
+
 /* Owned by whoever filled it; audio_buffer_free() empties it. A zeroed struct is an empty buffer. */
 typedef struct audio_buffer {
   float *samples; /* interleaved [frames, channels], full scale is -1..1 */

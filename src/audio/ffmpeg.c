@@ -7,6 +7,7 @@
 
 #include "audio/au_stream.h"
 #include "audio/child.h"
+#include "audio/process.h"
 #include "base/notify.h"
 
 /* Its input and output files are these, opened again by it so that it can seek in them. */
@@ -75,10 +76,7 @@ static void give_sound(void *user, const void **data, size_t *size) {
   int channels = f->b->channels;
   int64_t most = (int64_t)(sizeof f->block / sizeof *f->block) / channels, left = f->b->frames - f->at;
   int64_t frames = left < most ? left : most;
-  for (int64_t i = 0; i < frames * channels; i++) {
-    float x = f->b->samples[f->at * channels + i];
-    f->block[i] = x < -1 ? -1 : x > 1 ? 1 : x;
-  }
+  audio_clip(f->b->samples + f->at * channels, f->block, (size_t)(frames * channels));
   f->at += frames;
   *data = f->block;
   *size = (size_t)(frames * channels) * sizeof *f->block;

@@ -3,6 +3,8 @@
 #include <ebur128.h>
 #include <math.h>
 
+#include "audio/process.h"
+
 static ace_status read_meter(ebur128_state *meter, const audio_buffer *b, audio_loudness *out, ace_error *err) {
   if (ebur128_add_frames_float(meter, b->samples, (size_t)b->frames) != EBUR128_SUCCESS)
     return ace_fail(err, ACE_ENOMEM, "loudness: out of memory");
@@ -38,7 +40,6 @@ ace_status audio_normalise_loudness(audio_buffer *b, double target, double most_
   audio_loudness now;
   ace_status status = audio_measure(b, &now, err);
   if (status != ACE_OK || isinf(now.integrated) || isinf(now.true_peak)) return status;
-  float gain = (float)pow(10, fmin(target - now.integrated, most_peak - now.true_peak) / 20);
-  for (int64_t i = 0, n = b->frames * b->channels; i < n; i++) b->samples[i] *= gain;
+  audio_scale(b, (float)pow(10, fmin(target - now.integrated, most_peak - now.true_peak) / 20));
   return ACE_OK;
 }

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static void scale(audio_buffer *b, float gain) {
+void audio_scale(audio_buffer *b, float gain) {
   for (int64_t i = 0, n = b->frames * b->channels; i < n; i++) b->samples[i] *= gain;
 }
 
@@ -17,7 +17,11 @@ void audio_limit_peak(audio_buffer *b) {
 void audio_normalise(audio_buffer *b, double db) {
   float peak = audio_peak(b);
   if (!(db <= 0) || peak < 1e-6f || isinf(peak)) return;
-  scale(b, (float)(pow(10, db / 20) / (double)peak));
+  audio_scale(b, (float)(pow(10, db / 20) / (double)peak));
+}
+
+void audio_clip(const float *in, float *out, size_t n) {
+  for (size_t i = 0; i < n; i++) out[i] = in[i] < -1 ? -1 : in[i] > 1 ? 1 : in[i];
 }
 
 /* Frames of a ramp, at most the whole sound; halves go to the even number. */

@@ -1,9 +1,12 @@
 /* process.h - what happens to a song between the decoder and the file, in this order: decode peak, trim, normalise,
- * fade. All in place. */
+ * fade; the sound itself is changed. */
 #ifndef ACE_AUDIO_PROCESS_H
 #define ACE_AUDIO_PROCESS_H
 
 #include "audio/buffer.h"
+
+/* Multiplies every sample. */
+void audio_scale(audio_buffer *b, float gain);
 
 /* Divides by the peak if it is above 1, so that nothing clips. */
 void audio_limit_peak(audio_buffer *b);
@@ -18,5 +21,8 @@ void audio_fade(audio_buffer *b, double in_seconds, double out_seconds);
 
 /* Keeps the first `frames` frames; a shorter sound stays as it is, a negative count counts as 0. */
 void audio_trim(audio_buffer *b, int64_t frames);
+
+/* `n` samples held within full scale, for files that hold no others; `out` may be `in`. */
+void audio_clip(const float *in, float *out, size_t n);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "audio/ffmpeg.h"
+#include "audio/process.h"
 #include "audio/resample.h"
 
 /* ---- where the bytes come from --------------------------------------------------------------------------- */
@@ -172,10 +173,11 @@ static ace_status check_end(SNDFILE *file, const SF_INFO *info, const source *s,
 }
 
 static ace_status check_shape(int channels, int rate, const char *where, ace_error *err) {
-  if (channels < 1 || channels > 32)
-    return ace_fail(err, ACE_EFORMAT, "%s: %d channels, outside 1..32", where, channels);
-  if (rate < 1000 || rate > 768000)
-    return ace_fail(err, ACE_EFORMAT, "%s: a sample rate of %d Hz, outside 1000..768000", where, rate);
+  if (channels < 1 || channels > AUDIO_CHANNELS_MOST)
+    return ace_fail(err, ACE_EFORMAT, "%s: %d channels, outside 1..%d", where, channels, AUDIO_CHANNELS_MOST);
+  if (rate < AUDIO_RATE_LEAST || rate > AUDIO_RATE_MOST)
+    return ace_fail(err, ACE_EFORMAT, "%s: a sample rate of %d Hz, outside %d..%d", where, rate, AUDIO_RATE_LEAST,
+                    AUDIO_RATE_MOST);
   return ACE_OK;
 }
 
@@ -287,9 +289,6 @@ ace_status audio_to_model(audio_buffer *b, int sample_rate, ace_error *err) {
   if (status != ACE_OK) return status;
   /* Values near the end of the float range may overflow inside the resampler. */
   if (!audio_is_finite(b)) return ace_fail(err, ACE_EFORMAT, "%s", message);
-  for (int64_t i = 0, n = b->frames * 2; i < n; i++) {
-    float x = b->samples[i];
-    b->samples[i] = x < -1 ? -1 : x > 1 ? 1 : x;
-  }
+  audio_clip(b->samples, b->samples, (size_t)b->frames * 2);
   return ACE_OK;
 }

@@ -23,7 +23,7 @@ typedef struct audio_limits {
 /* One hour, 2^29 samples (2 GiB). */
 audio_limits audio_default_limits(void);
 
-/* Channels 1..32, rate 1000..768000 Hz, default limits. `out` is empty on failure. */
+/* Channels and rate as in buffer.h, default limits. `out` is empty on failure. */
 ace_status audio_read(const char *path, audio_buffer *out, ace_error *err);
 /* The same from memory; `where` names the source in messages. `limits` may be NULL for the default ones. */
 ace_status audio_read_memory(const void *data, size_t size, const char *where, const audio_limits *limits,

@@ -24,12 +24,12 @@ static soxr_error_t run(soxr_t r, const audio_buffer *in, float *out, int64_t ro
 }
 
 ace_status audio_resampled(const audio_buffer *b, int sample_rate, audio_buffer *out, ace_error *err) {
-  enum { LOWEST = 1000, HIGHEST = 768000 };
   *out = (audio_buffer){0};
-  if (sample_rate < LOWEST || sample_rate > HIGHEST || b->sample_rate < LOWEST || b->sample_rate > HIGHEST)
+  if (sample_rate < AUDIO_RATE_LEAST || sample_rate > AUDIO_RATE_MOST || b->sample_rate < AUDIO_RATE_LEAST ||
+      b->sample_rate > AUDIO_RATE_MOST)
     return ace_fail(err, ACE_EINVAL, "audio: cannot resample from %d Hz to %d Hz, both must be in %d..%d",
-                    b->sample_rate, sample_rate, LOWEST, HIGHEST);
-  if (b->frames > INT64_MAX / HIGHEST / 4)
+                    b->sample_rate, sample_rate, AUDIO_RATE_LEAST, AUDIO_RATE_MOST);
+  if (b->frames > INT64_MAX / AUDIO_RATE_MOST / 4)
     return ace_fail(err, ACE_EINVAL, "audio: %lld frames are too many to resample", (long long)b->frames);
 
   /* round(frames * new / old), halves up. The silence that a new buffer holds covers the odd frame soxr may not give.

@@ -12,6 +12,7 @@
 #include "audio/ffmpeg.h"
 #include "audio/id3.h"
 #include "audio/ogg_serial.h"
+#include "audio/process.h"
 #include "audio/quantise.h"
 #include "audio/resample.h"
 #include "base/file.h"
@@ -171,10 +172,6 @@ static bool configure(SNDFILE *file, const job *j) {
   return true;
 }
 
-static void clip_block(const float *in, float *out, size_t count) {
-  for (size_t i = 0; i < count; i++) out[i] = in[i] < -1 ? -1 : in[i] > 1 ? 1 : in[i];
-}
-
 /* Writes `frames` of at most BLOCK_FRAMES; false when libsndfile took fewer. */
 static bool write_block(SNDFILE *file, const job *j, quantise_dither *dither, const float *in, sf_count_t frames) {
   size_t count = (size_t)frames * (size_t)j->sound->channels;
@@ -190,7 +187,7 @@ static bool write_block(SNDFILE *file, const job *j, quantise_dither *dither, co
   switch (j->format) {
     case AUDIO_FLAC: quantise_24(in, block.s32, count); return sf_writef_int(file, block.s32, frames) == frames;
     case AUDIO_WAV32: return sf_writef_float(file, in, frames) == frames;
-    default: clip_block(in, block.f32, count); return sf_writef_float(file, block.f32, frames) == frames;
+    default: audio_clip(in, block.f32, count); return sf_writef_float(file, block.f32, frames) == frames;
   }
 }
 
@@ -251,8 +248,9 @@ static ace_status check(const char *path, const audio_buffer *b, audio_format fo
   if (b->frames < 1 || b->channels < 1 || b->channels > MAX_CHANNELS)
     return ace_fail(err, ACE_EINVAL, "%s: %lld frames of %d channels cannot be saved, there must be sound in 1 or 2",
                     path, (long long)b->frames, b->channels);
-  if (b->sample_rate < 1000 || b->sample_rate > 768000)
-    return ace_fail(err, ACE_EINVAL, "%s: a sample rate of %d Hz is outside 1000..768000", path, b->sample_rate);
+  if (b->sample_rate < AUDIO_RATE_LEAST || b->sample_rate > AUDIO_RATE_MOST)
+    return ace_fail(err, ACE_EINVAL, "%s: a sample rate of %d Hz is outside %d..%d", path, b->sample_rate,
+                    AUDIO_RATE_LEAST, AUDIO_RATE_MOST);
   if (format == AUDIO_FLAC && o->flac_bits != 0 && o->flac_bits != 16 && o->flac_bits != 24)
     return ace_fail(err, ACE_EINVAL, "%s: flac_bits %d is neither 16 nor 24", path, o->flac_bits);
   int kbps = o->bitrate_kbps;
