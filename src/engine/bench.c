@@ -292,10 +292,9 @@ static ace_status render_once(ace_engine *e, const song_models *models, const so
 static ace_status stages_of(ace_engine *e, bench_machine *m, const bench_options *o, const song_models *models,
                             const song_job *job, const song_plan *plan, bench_lora *lora, json_t *out, json_t *about,
                             ace_error *err) {
-  int64_t text, lyric, frames = (int64_t)(o->duration * models->vae->cfg.sampling_rate) / models->vae->cfg.hop + 1;
-  const int64_t least = 128;
-  size_t bytes = song_stages_memory(models, plan, frames > least ? frames : least);
-  tens_ctx *c = engine_context(e, bytes, m->notify, err);
+  int64_t text, lyric, frames;
+  size_t bytes = song_stages_memory(models, job, plan, err);
+  tens_ctx *c = bytes ? engine_context(e, bytes, m->notify, err) : NULL;
   song_stages *s = c ? song_stages_open(c, models, job, plan, err) : NULL;
   ace_status status = s ? measure_all(m, s, o, lora, out, err) : err->status;
   if (s) {

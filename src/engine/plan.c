@@ -33,10 +33,9 @@ ace_status engine_memory_of(ace_engine *e, const ace_request *request, engine_me
 
 static json_t *phase_json(const song_plan *p, song_phase phase) {
   const song_memory *m = &p->memory;
-  size_t total = m->process + m->scratch + m->weights[phase] + m->arena[phase] + m->host[phase];
   return json_pack("{s:s, s:I, s:I, s:I, s:I}", "phase", song_phase_name(phase), "weights",
                    (json_int_t)m->weights[phase], "arena", (json_int_t)m->arena[phase], "host",
-                   (json_int_t)m->host[phase], "total", (json_int_t)total);
+                   (json_int_t)m->host[phase], "total", (json_int_t)song_phase_bytes(m, phase));
 }
 
 json_t *engine_memory_json(const engine_memory *plan) {

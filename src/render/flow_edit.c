@@ -39,10 +39,6 @@ static tens *alike(const edit *e) {
   return tens_new(e->model.c, TENS_F32, e->in->source->rank, e->in->source->dim);
 }
 
-static bool copy_into(tens_ctx *c, tens *dst, const tens *src) {
-  return op_mix_into(c, dst, 1.0f, src, 0.0f, NULL);
-}
-
 /* dst = share * x, or dst += share * x behind the first draw. */
 static bool add(tens_ctx *c, tens *dst, float share, const tens *x, bool first) {
   return op_mix_into(c, dst, share, x, first ? 0.0f : 1.0f, first ? NULL : dst);
@@ -53,13 +49,13 @@ static bool open_draws(const edit *e, const branch *b, float t, draws *d) {
   if (!e->guided || !(tens_planning(e->model.c) || guidance_applies(&e->p->guidance, t))) return d->mean != NULL;
   d->start = alike(e);
   d->end = alike(e);
-  return copy_into(e->model.c, d->start, b->guidance.running) && d->mean && d->end;
+  return sampler_copy(e->model.c, d->start, b->guidance.running) && d->mean && d->end;
 }
 
 static bool add_draw(const edit *e, branch *b, draws *d, const tens *x, float t, bool first) {
   tens_ctx *c = e->model.c;
   float share = (float)(1.0 / e->p->edit.n_avg);
-  if (d->start && !copy_into(c, b->guidance.running, d->start)) return false;
+  if (d->start && !sampler_copy(c, b->guidance.running, d->start)) return false;
   tens *v = velocity_at(&e->model, b->condition, e->guided ? &b->guidance : NULL, x, t, false);
   if (!add(c, d->mean, share, v, first)) return false;
   return !d->start || add(c, d->end, share, b->guidance.running, first);
@@ -70,11 +66,11 @@ static bool settle(const edit *e, branch *b, tens *v) {
   tens_ctx *c = e->model.c;
   if (!velocity_smooth(c, v, b->has_previous ? b->previous : NULL, e->p->ema_factor)) return false;
   b->has_previous = b->previous != NULL;
-  return !b->previous || copy_into(c, b->previous, v);
+  return !b->previous || sampler_copy(c, b->previous, v);
 }
 
 static bool close_draws(const edit *e, branch *b, draws *d) {
-  if (d->start && !copy_into(e->model.c, b->guidance.running, d->end)) return false;
+  if (d->start && !sampler_copy(e->model.c, b->guidance.running, d->end)) return false;
   return settle(e, b, d->mean);
 }
 
@@ -120,7 +116,7 @@ static bool follow(edit *e, int step) {
   float t = e->p->levels[step], next = e->p->levels[step + 1];
   tens_mark mark = tens_here(c);
   tens *zs, *zt;
-  if (step == e->spans.b && !(noisy(e, step, t, &zs, &zt) && copy_into(c, e->z, zt))) return false;
+  if (step == e->spans.b && !(noisy(e, step, t, &zs, &zt) && sampler_copy(c, e->z, zt))) return false;
   tens *v = velocity_at(&e->model, e->target.condition, e->guided ? &e->target.guidance : NULL, e->z, t, false);
   bool ok = settle(e, &e->target, v) && op_mix_into(c, e->z, 1.0f, e->z, next - t, v);
   tens_release(c, mark);
@@ -140,7 +136,7 @@ tens *flow_edit_run(tens_ctx *c, const acestep_dit *m, const sampler_params *p, 
   for (int step = s.a; step < s.n; step++) e.guided |= guidance_applies(&p->guidance, p->levels[step]);
   if (!open_branch(&e, &e.source, in->from) || !open_branch(&e, &e.target, in->first)) return NULL;
   e.z = alike(&e);
-  if (!copy_into(c, e.z, in->source)) return NULL;
+  if (!sampler_copy(c, e.z, in->source)) return NULL;
   for (int step = s.a; step < s.n; step++) {
     if (!(step < s.b ? morph(&e, step) : follow(&e, step))) return NULL;
     if (in->stepped) in->stepped(in->user, step - s.a + 1, s.n - s.a);

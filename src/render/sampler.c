@@ -44,7 +44,7 @@ typedef struct sampler {
   bool has_previous;
 } sampler;
 
-static bool copy_into(tens_ctx *c, tens *dst, const tens *src) {
+bool sampler_copy(tens_ctx *c, tens *dst, const tens *src) {
   return op_mix_into(c, dst, 1.0f, src, 0.0f, NULL);
 }
 
@@ -95,7 +95,7 @@ static bool take_step(sampler *s, int step) {
             : s->p->sde ? renoise(s, v, step, t)
                         : advance(s, v, t, next);
   if (ok && estimate) ok = dcw_correct(c, &s->p->dcw, s->x, estimate, t);
-  if (ok && s->previous) ok = s->has_previous = copy_into(c, s->previous, v);
+  if (ok && s->previous) ok = s->has_previous = sampler_copy(c, s->previous, v);
   int injected = (int)nearbyint(s->p->inject_ratio * s->span.steps); /* halves to even */
   if (ok && s->repaint_mask && step < injected && !finish) ok = inject(s, next);
   tens_release(c, mark);
@@ -139,7 +139,7 @@ static bool start(sampler *s) {
   if (s->guided && !guidance_open(s->c, s->model.m, &s->p->guidance, noise, &s->guidance)) return false;
   float t0 = s->span.start;
   return s->p->cover_noise > 0 ? op_mix_into(s->c, s->x, t0, noise, 1.0f - t0, s->in->source)
-                               : copy_into(s->c, s->x, noise);
+                               : sampler_copy(s->c, s->x, noise);
 }
 
 tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double variance) {

@@ -52,6 +52,9 @@ typedef struct sampler_input {
 /* A variation of a song: cos(v pi/2) * noise + sin(v pi/2) * other, v = variance in 0..1. */
 tens *sampler_retake(tens_ctx *c, const tens *noise, const tens *other, double variance);
 
+/* dst = src, of one shape. */
+bool sampler_copy(tens_ctx *c, tens *dst, const tens *src);
+
 /* Steps that the parameters will take (cover noise and an edit drop some). */
 int sampler_steps(const sampler_params *p);
 

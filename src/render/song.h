@@ -65,6 +65,9 @@ typedef struct song_memory {
   size_t total;                /* of the fullest phase */
 } song_memory;
 
+/* Of one phase, `process` and `scratch` included. */
+size_t song_phase_bytes(const song_memory *m, song_phase phase);
+
 /* How a job is cut so that it fits the memory. Results do not depend on it. */
 typedef struct song_plan {
   int group;    /* items that are diffused together */

@@ -6,16 +6,16 @@
 #include "render/prepare.h"
 #include "render/song_inner.h"
 
-/* One item's [1, S, H] as [n, S, H]. */
+/* What all items share, [1, S, H], as [n, S, H]; what has n rows already stays as it is. */
 static tens *repeat(tens_ctx *c, const tens *x, int n) {
-  if (!x || n == 1) return (tens *)x;
+  if (!x || x->dim[0] == n) return (tens *)x;
   int32_t zero[REQ_BATCH_MAX] = {0};
   tens *flat = tens_view(c, x, TENS_DIMS(1, 1, x->dim[1] * x->dim[2]));
   tens *copies = op_gather(c, flat, tens_from(c, TENS_I32, TENS_DIMS(1, n), zero));
   return tens_view(c, copies, TENS_DIMS(n, x->dim[1], x->dim[2]));
 }
 
-static tens *ids_tensor(tens_ctx *c, const bpe_ids *ids) {
+tens *song_ids(tens_ctx *c, const bpe_ids *ids) {
   return tens_from(c, TENS_I32, TENS_DIMS(1, (int64_t)ids->n), ids->id);
 }
 
@@ -47,7 +47,7 @@ static tens *source_rows(tens_ctx *c, const song_models *m, const song_inputs *i
   int64_t channels = m->dit->cfg.latent_channels;
   const float *from = drawn ? drawn->source + (in->own_source ? first * in->frames * channels : 0) : NULL;
   tens *x = tens_from(c, TENS_F32, TENS_DIMS(in->own_source ? rows : 1, in->frames, channels), from);
-  return in->own_source ? x : repeat(c, x, rows);
+  return repeat(c, x, rows);
 }
 
 /* The source with silence, [rows, T, 64] too, where the region is. */
@@ -62,10 +62,11 @@ static tens *without_region(tens_ctx *c, const song_inputs *in, const tens *sour
 typedef struct shared_parts {
   tens *lyric, *clips, *mask;
   tens *silence;
-  tens *hints;  /* of codes */
-  tens *clean;  /* latents of the source as it is */
-  tens *source; /* what the context shows of it */
-  int rows;     /* 1 when all items share their condition, else the group */
+  tens *hints;                  /* of codes */
+  tens *clean;                  /* latents of the source as it is */
+  tens *source;                 /* what the context shows of it */
+  int rows;                     /* 1 when all items share their condition, else the group */
+  int32_t order[REQ_BATCH_MAX]; /* of the clips */
 } shared_parts;
 
 static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
@@ -73,7 +74,8 @@ static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_jo
   const acestep_dit *dit = m->dit;
   shared_parts s = {.rows = job->reference || in->own_codes || in->own_source ? group : 1};
   int64_t frames = dit->cfg.timbre_frames, width = dit->cfg.timbre_hidden;
-  s.lyric = repeat(c, qwen3_embed(c, m->text, ids_tensor(c, &in->lyric)), s.rows);
+  for (int i = 0; i < REQ_BATCH_MAX; i++) s.order[i] = i;
+  s.lyric = repeat(c, qwen3_embed(c, m->text, song_ids(c, &in->lyric)), s.rows);
   s.clips = job->reference ? tens_from(c, TENS_F32, TENS_DIMS(group, frames, width),
                                        drawn ? drawn->timbre + first * frames * width : NULL)
                            : repeat(c, acestep_silence(c, dit, 0, frames), s.rows);
@@ -87,44 +89,40 @@ static shared_parts make_shared(tens_ctx *c, const song_models *m, const song_jo
   return s;
 }
 
+/* `text` and `lyric` as what the condition encoder reads. */
+static condition_input words_of(tens_ctx *c, const song_models *m, const shared_parts *s, const bpe_ids *text,
+                                const tens *lyric) {
+  return (condition_input){.text = repeat(c, qwen3_hidden(c, m->text, song_ids(c, text), NULL), s->rows),
+                           .lyric = lyric,
+                           .clips = s->clips,
+                           .clip_order = s->order};
+}
+
 /* What the source of an edit is, where `target` says what it shall be: other words, the same context. */
 static bool source_condition(tens_ctx *c, const song_models *m, const shared_parts *s, const song_inputs *inputs,
                              int group, const sampler_condition *target, sampler_condition *out) {
-  int32_t order[REQ_BATCH_MAX];
-  for (int i = 0; i < REQ_BATCH_MAX; i++) order[i] = i;
-  tens *lyric = qwen3_embed(c, m->text, ids_tensor(c, &inputs->other_lyric));
-  condition_input in = {.text = repeat(c, qwen3_hidden(c, m->text, ids_tensor(c, &inputs->other_text), NULL), s->rows),
-                        .lyric = repeat(c, lyric, s->rows),
-                        .clips = s->clips,
-                        .clip_order = order};
-  tens *encoded = condition_encode(c, m->dit, &in, NULL);
+  tens *lyric = repeat(c, qwen3_embed(c, m->text, song_ids(c, &inputs->other_lyric)), s->rows);
+  condition_input in = words_of(c, m, s, &inputs->other_text, lyric);
   out->context = target->context;
-  return dit_attend(c, m->dit, s->rows == group ? encoded : repeat(c, encoded, group), &out->attend);
+  return dit_attend(c, m->dit, repeat(c, condition_encode(c, m->dit, &in, NULL), group), &out->attend);
 }
 
 /* Encodes one condition for the group. `steered`: codes or the source take part in it. */
 static bool make_condition(tens_ctx *c, const song_models *m, const shared_parts *s, const song_inputs *inputs,
                            bool steered, int group, sampler_condition *out) {
   const bpe_ids *text = steered ? &inputs->text : &inputs->other_text;
-  int32_t order[REQ_BATCH_MAX], cover[REQ_BATCH_MAX];
-  for (int i = 0; i < REQ_BATCH_MAX; i++) {
-    order[i] = i;
-    cover[i] = steered && (s->hints || (s->clean && inputs->task->round_trip));
-  }
+  int32_t cover[REQ_BATCH_MAX];
+  for (int i = 0; i < REQ_BATCH_MAX; i++) cover[i] = steered && (s->hints || (s->clean && inputs->task->round_trip));
   prepare_input in = {
-      .condition = {.text = repeat(c, qwen3_hidden(c, m->text, ids_tensor(c, text), NULL), s->rows),
-                    .lyric = s->lyric,
-                    .clips = s->clips,
-                    .clip_order = order},
+      .condition = words_of(c, m, s, text, s->lyric),
       .source = steered ? s->source : s->silence,
       .chunk_mask = s->mask,
       .is_cover = cover,
       .hints = steered ? s->hints : NULL,
   };
   prepared p = prepare_condition(c, m->dit, &in, NULL);
-  out->context = s->rows == group ? p.context : repeat(c, p.context, group);
-  return dit_attend(c, m->dit, s->rows == group ? p.encoded : repeat(c, p.encoded, group), &out->attend) &&
-         out->context;
+  out->context = repeat(c, p.context, group);
+  return dit_attend(c, m->dit, repeat(c, p.encoded, group), &out->attend) && out->context;
 }
 
 bool song_condition(tens_ctx *c, const song_models *m, const song_job *job, const song_inputs *in,
@@ -181,10 +179,10 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
   if (two && !make_condition(c, m, &shared, in, false, group, &other)) return NULL;
   if (edit && !source_condition(c, m, &shared, in, group, &main, &other)) return NULL;
   if (plan && plan->release) release_encoders(m);
-  tens *clean = shared.hints ? shared.hints : shared.clean;
-  tens *start = shared.hints || edit ? clean : shared.source;
-  if (shared.rows != group) clean = repeat(c, clean, group), start = repeat(c, start, group);
   sampler_params params = song_sampler_params(job, in);
+  const tens *clean = shared.hints ? shared.hints : shared.clean;
+  const tens *start = shared.hints || edit ? clean : shared.source;
+  bool starts = edit || params.cover_noise > 0; /* else from noise alone */
   if (p && first == 0) { /* the conditions are there: what follows is counted in steps of all groups */
     progress_advance(p, song_condition_work(m, in));
     progress_stage(p, "diffuse", sampler_steps(&params) * ((job->items + group - 1) / group));
@@ -195,9 +193,9 @@ tens *song_diffuse(tens_ctx *c, const song_models *m, const song_job *job, const
       .then = two ? &other : NULL,
       .from = edit ? &other : NULL,
       .noise = edit ? NULL : start_noise(c, job, in, drawn, first, group, m->dit->cfg.latent_channels),
-      .source = start,
+      .source = starts ? repeat(c, start, group) : NULL,
       .repaint_mask = in->mask,
-      .clean = clean,
+      .clean = in->mask ? repeat(c, clean, group) : NULL,
       .renoise = draw_step_noise,
       .stepped = step_done,
       .user = &s};

@@ -37,6 +37,9 @@ bool song_is_steered(const song_job *job, const song_inputs *in);
 /* What the sampler is asked to do. */
 sampler_params song_sampler_params(const song_job *job, const song_inputs *in);
 
+/* Tokens as a tensor [1, n]. */
+tens *song_ids(tens_ctx *c, const bpe_ids *ids);
+
 /* What is drawn for each item; noise comes first from an item's generator, then everything else: reference, source,
  * steps. The draws of an edit come from a generator of their own, whose seed is that of the retake if there is one. */
 typedef struct song_noise {
@@ -79,6 +82,9 @@ song_arenas song_arenas_of(const song_models *m, const song_job *job, const song
                            ace_error *err);
 song_memory song_memory_of(const song_models *m, const song_job *job, const song_inputs *in, const song_budget *b,
                            const song_arenas *a, bool release);
+
+/* Sets the total. */
+void song_memory_add_up(song_memory *m);
 
 /* Parts of song_work; a step's is that of one item, the source's that of all. */
 double song_step_work(const song_models *m, const song_inputs *in, const sampler_params *p, int step);

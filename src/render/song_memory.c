@@ -117,11 +117,17 @@ song_memory song_memory_of(const song_models *m, const song_job *job, const song
   out.arena[SONG_ENCODE] = tensors_of(release ? a->encode : a->most);
   out.arena[SONG_CONDITION] = out.arena[SONG_DIFFUSE] = tensors_of(release ? a->diffuse : a->most);
   out.arena[SONG_DECODE] = tensors_of(release ? a->decode : a->most);
-  for (int i = 0; i < SONG_PHASES; i++) {
-    size_t phase = out.process + out.scratch + out.weights[i] + out.arena[i] + out.host[i];
-    if (phase > out.total) out.total = phase;
-  }
+  song_memory_add_up(&out);
   return out;
+}
+
+size_t song_phase_bytes(const song_memory *m, song_phase phase) {
+  return m->process + m->scratch + m->weights[phase] + m->arena[phase] + m->host[phase];
+}
+
+void song_memory_add_up(song_memory *m) {
+  m->total = 0;
+  for (int i = 0; i < SONG_PHASES; i++) m->total = most_of(m->total, song_phase_bytes(m, (song_phase)i));
 }
 
 const char *song_phase_name(song_phase phase) {

@@ -19,25 +19,16 @@ typedef struct choosing {
   const song_budget *b;
 } choosing;
 
-static bool over(const song_memory *s, song_phase phase, size_t budget) {
-  return s->process + s->scratch + s->weights[phase] + s->arena[phase] + s->host[phase] > budget;
-}
-
 /* The system may take mapped weights away and read them again: they do not count. */
 static void forgive_weights(song_memory *s) {
-  s->total = 0;
-  for (int i = 0; i < SONG_PHASES; i++) {
-    size_t phase = s->process + s->scratch + s->arena[i] + s->host[i];
-    s->weights[i] = 0;
-    if (phase > s->total) s->total = phase;
-  }
+  for (int i = 0; i < SONG_PHASES; i++) s->weights[i] = 0;
+  song_memory_add_up(s);
 }
 
 /* Makes items fewer or tiles smaller until everything fits: what is largest first. False when it cannot; the plan is
  * then the smallest there is. */
 static bool fit(const choosing *c, bool release, bool stream, int64_t least_core, song_plan *plan, ace_error *err) {
   int group = c->job->items, tile = 0;
-  while (tile + 1 < LATENTS_TILES && latents_tile[tile] < least_core) tile++;
   for (;;) {
     song_arenas a = song_arenas_of(c->m, c->job, c->in, group, latents_tile[tile], err);
     if (a.diffuse == 0) return false;
@@ -51,8 +42,9 @@ static bool fit(const choosing *c, bool release, bool stream, int64_t least_core
     if (stream) forgive_weights(s);
     if (s->total <= c->b->bytes) return true;
     bool smaller_tile = tile + 1 < LATENTS_TILES && latents_tile[tile + 1] >= least_core;
-    bool diffuse = release ? over(s, SONG_CONDITION, c->b->bytes) || over(s, SONG_DIFFUSE, c->b->bytes)
-                           : a.diffuse >= a.encode && a.diffuse >= a.decode;
+    bool diffuse =
+        release ? song_phase_bytes(s, SONG_CONDITION) > c->b->bytes || song_phase_bytes(s, SONG_DIFFUSE) > c->b->bytes
+                : a.diffuse >= a.encode && a.diffuse >= a.decode;
     if (group > 1 && (diffuse || !smaller_tile)) group = (group + 1) / 2;
     else if (smaller_tile) tile++;
     else return false;
@@ -66,6 +58,10 @@ static bool choose(const choosing *c, song_plan *plan, ace_error *err) {
 }
 
 /* ---- refusing ---------------------------------------------------------------------------------------------------- */
+
+static double seconds_of(const choosing *c) {
+  return (double)c->in->frames * c->m->vae->cfg.hop / c->m->vae->cfg.sampling_rate;
+}
 
 static bool would_fit(const choosing *c, int items, double duration, size_t *needed) {
   ace_request *request = ace_request_copy(c->job->request);
@@ -89,11 +85,10 @@ static bool would_fit(const choosing *c, int items, double duration, size_t *nee
 /* The longest whole number of seconds of one item that fits; 0: none. */
 static int fitting_duration(const choosing *c, size_t *least) {
   const int shortest = 10;
-  double asked = (double)c->in->frames * c->m->vae->cfg.hop / c->m->vae->cfg.sampling_rate;
-  int low = 0, high = (int)asked;
+  int low = shortest, high = (int)seconds_of(c);
   size_t needed;
   if (!would_fit(c, 1, shortest, least)) return 0;
-  for (low = shortest; high - low > 1;) {
+  while (high - low > 1) {
     int middle = (low + high) / 2;
     if (would_fit(c, 1, middle, &needed)) low = middle;
     else high = middle;
@@ -107,7 +102,7 @@ static ace_status refuse(const choosing *c, const song_plan *plan, ace_error *er
   size_t needed = plan->memory.total, least = needed;
   int items = c->job->items, seconds = 0;
   bool free_length = !c->job->source && c->in->n_codes == 0;
-  while (items > 0 && !would_fit(c, items, c->job->request->duration, &least)) items--;
+  while (--items > 0 && !would_fit(c, items, c->job->request->duration, &least)) continue;
   if (items == 0 && free_length) seconds = fitting_duration(c, &least);
   if (items > 0) snprintf(remedy, sizeof remedy, "batch_size %d would fit", items);
   else if (seconds > 0) snprintf(remedy, sizeof remedy, "one of %d s would fit", seconds);
@@ -115,9 +110,8 @@ static ace_status refuse(const choosing *c, const song_plan *plan, ace_error *er
   else snprintf(remedy, sizeof remedy, "take a shorter %s", c->job->source ? "source" : "list of codes");
   return ace_fail(err, ACE_ENOMEM,
                   "memory: %d song%s of %.1f s need%s %zu MiB, %zu MiB are allowed; %s, or raise the limit",
-                  c->job->items, c->job->items > 1 ? "s" : "",
-                  (double)c->in->frames * c->m->vae->cfg.hop / c->m->vae->cfg.sampling_rate,
-                  c->job->items > 1 ? "" : "s", (needed >> 20) + 1, c->b->bytes >> 20, remedy);
+                  c->job->items, c->job->items > 1 ? "s" : "", seconds_of(c), c->job->items > 1 ? "" : "s",
+                  (needed >> 20) + 1, c->b->bytes >> 20, remedy);
 }
 
 ace_status song_make_plan(const song_models *m, const song_job *job, const song_budget *budget, song_plan *plan,

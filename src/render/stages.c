@@ -24,13 +24,9 @@ const char *song_stage_name(song_stage stage) {
   return names[stage];
 }
 
-static tens *ids_of(tens_ctx *c, const bpe_ids *ids) {
-  return tens_from(c, TENS_I32, TENS_DIMS(1, (int64_t)ids->n), ids->id);
-}
-
 static bool run_text_encoder(song_stages *s, song_timing *t) {
   const bpe_ids *text = &s->ready.in.text;
-  tens *ids = ids_of(s->c, text);
+  tens *ids = song_ids(s->c, text);
   double begin = clock_seconds();
   bool ok = qwen3_hidden(s->c, s->m->text, ids, NULL);
   *t = (song_timing){clock_seconds() - begin, cost_qwen3(&s->m->text->cfg, (int64_t)text->n)};
@@ -41,10 +37,10 @@ static bool run_condition_encoder(song_stages *s, song_timing *t) {
   const acestep_dit *dit = s->m->dit;
   const song_inputs *in = &s->ready.in;
   int32_t first = 0;
-  condition_input input = {.text = qwen3_hidden(s->c, s->m->text, ids_of(s->c, &in->text), NULL),
+  condition_input input = {.text = qwen3_hidden(s->c, s->m->text, song_ids(s->c, &in->text), NULL),
                            .clips = acestep_silence(s->c, dit, 0, dit->cfg.timbre_frames),
                            .clip_order = &first};
-  tens *ids = ids_of(s->c, &in->lyric);
+  tens *ids = song_ids(s->c, &in->lyric);
   dit_condition keys;
   double begin = clock_seconds();
   input.lyric = qwen3_embed(s->c, s->m->text, ids);
@@ -144,7 +140,12 @@ ace_status song_stage_run(song_stages *s, song_stage stage, song_timing *t, ace_
   return status;
 }
 
-size_t song_stages_memory(const song_models *m, const song_plan *plan, int64_t frames) {
+size_t song_stages_memory(const song_models *m, const song_job *job, const song_plan *plan, ace_error *err) {
+  song_inputs in;
+  ace_status status = song_inputs_make(m, job, &in, err);
+  int64_t frames = in.frames;
+  song_inputs_free(&in);
+  if (status != ACE_OK) return 0;
   const block_config *d = &m->dit->cfg.decoder;
   size_t encode = vae_encode_memory(m->vae, plan->core + 2 * vae_encoder_halo(&m->vae->cfg));
   size_t row = (size_t)(d->hidden + d->heads * d->head_dim + 2 * d->intermediate) * sizeof(float);

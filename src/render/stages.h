@@ -34,7 +34,8 @@ typedef struct song_stages song_stages;
  * NULL after a failure. */
 song_stages *song_stages_open(tens_ctx *c, const song_models *m, const song_job *job, const song_plan *plan,
                               ace_error *err);
-size_t song_stages_memory(const song_models *m, const song_plan *plan, int64_t frames);
+/* 0 after a failure. */
+size_t song_stages_memory(const song_models *m, const song_job *job, const song_plan *plan, ace_error *err);
 void song_stages_close(song_stages *s);
 ace_status song_stage_run(song_stages *s, song_stage stage, song_timing *t, ace_error *err);
 /* What the prompts and the song are long. */
