@@ -271,6 +271,36 @@ static void test_a_slow_server_can_be_left(void **state) {
   ace_engine_close(e);
 }
 
+/* A song never comes out shorter than it was asked for: a server with too few positions for all its codes is refused,
+ * before it writes any. */
+static void test_too_few_positions_for_the_song(void **state) {
+  enum { SONG = 50, ENOUGH = 900, NONE = 40 };
+  scene *s = *state;
+  const char *const *given = PAIRS("bpm", "93", "keyscale", "C major", "timesignature", "4", "vocal_language", "en");
+  ace_error err = {0};
+  char *text = NULL;
+  int refused = 0;
+  for (int most = NONE, fits = ENOUGH; most + 1 < fits;) { /* where it begins to fit */
+    s->site.positions = most + (fits - most) / 2;
+    ace_engine *e = open_engine(s->words, (ace_engine_options){.lm_server = s->site.url});
+    text = plan(e, s, given, &err);
+    ace_engine_close(e);
+    if (text) {
+      json_t *json = json_loads(text, 0, NULL);
+      assert_int_equal(json_array_size(json_object_get(json, "codes")), SONG);
+      json_decref(json);
+      fits = s->site.positions;
+    } else {
+      assert_int_equal(err.status, ACE_EINVAL);
+      assert_non_null(strstr(err.message, "--max-model-len"));
+      refused += strstr(err.message, "50 codes behind a prompt") != NULL;
+      most = s->site.positions;
+    }
+    free(text);
+  }
+  assert_true(refused > 0);
+}
+
 /* A server with too few positions ends a text; it does not fail. */
 static void test_short_contexts(void **state) {
   scene *s = *state;
@@ -293,6 +323,7 @@ int main(void) {
       cmocka_unit_test_setup(test_the_key_opens, start),
       cmocka_unit_test_setup(test_the_model_here_takes_over, start),
       cmocka_unit_test_setup(test_a_slow_server_can_be_left, start),
+      cmocka_unit_test_setup(test_too_few_positions_for_the_song, start),
       cmocka_unit_test_setup(test_short_contexts, start),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -410,26 +410,33 @@ size_t plan_lm_memory(const plan_lm *lm, tens_dtype cache, int items, bool guide
 
 /* ---- one job ----------------------------------------------------------------------------------------------------- */
 
-static ace_status check_job(const plan_lm *lm, const plan_job *job, const bpe_ids prompt[2], int *most,
+/* Positions of a row: of the model here or of the server's, where that tells. */
+static size_t positions(const plan_lm *lm, bool remote) {
+  if (remote) return plan_remote_positions(lm->remote) > 0 ? (size_t)plan_remote_positions(lm->remote) : SIZE_MAX;
+  size_t limit = (size_t)MOST_PAGES * QWEN3_PAGE;
+  bool fewer = lm->model->cfg.max_positions > 0 && (size_t)lm->model->cfg.max_positions < limit;
+  return fewer ? (size_t)lm->model->cfg.max_positions : limit;
+}
+
+/* *most: tokens of an item that there is room for. Free text may end where the positions do; a song may not. */
+static ace_status check_job(const plan_lm *lm, const plan_job *job, const bpe_ids prompt[2], bool remote, int *most,
                             ace_error *err) {
   if (job->items < 1 || job->items > PLAN_MOST_ITEMS)
     return ace_fail(err, ACE_EINVAL, "language model: %d items are outside 1..%d", job->items, (int)PLAN_MOST_ITEMS);
-  size_t longest = prompt[0].n > prompt[1].n ? prompt[0].n : prompt[1].n;
-  size_t limit = (size_t)MOST_PAGES * QWEN3_PAGE;
-  if (lm->model->cfg.max_positions > 0 && (size_t)lm->model->cfg.max_positions < limit)
-    limit = (size_t)lm->model->cfg.max_positions;
+  const char *whose = remote ? plan_remote_host(lm->remote) : "language model";
+  const char *larger = remote ? ", or start the server with a larger --max-model-len" : "";
+  size_t longest = prompt[0].n > prompt[1].n ? prompt[0].n : prompt[1].n, limit = positions(lm, remote);
   if (longest + 1 > limit)
-    return ace_fail(
-        err, ACE_EINVAL,
-        "language model: a prompt of %zu tokens leaves no room in its %zu positions; shorten the lyrics, the "
-        "caption or the codes",
-        longest, limit);
+    return ace_fail(err, ACE_EINVAL,
+                    "%s: a prompt of %zu tokens leaves no room in its %zu positions; shorten the lyrics, the caption "
+                    "or the codes%s",
+                    whose, longest, limit, larger);
   int64_t codes = job->settings->phase == PLAN_CODES && job->limits ? plan_code_count(job->limits->target_duration) : 0;
   if (codes > 0 && longest + (size_t)(codes < job->most ? codes : job->most) > limit)
     return ace_fail(err, ACE_EINVAL,
-                    "language model: %lld codes behind a prompt of %zu tokens are more than its %zu positions; shorten "
-                    "the lyrics or the song",
-                    (long long)codes, longest, limit);
+                    "%s: %lld codes behind a prompt of %zu tokens are more than its %zu positions; shorten the lyrics "
+                    "or the song%s",
+                    whose, (long long)codes, longest, limit, larger);
   *most = longest + (size_t)job->most > limit ? (int)(limit - longest) : job->most;
   return ACE_OK;
 }
@@ -476,12 +483,11 @@ ace_status plan_lm_run(const plan_lm *lm, const plan_job *job, const plan_how *h
   ace_status status = plan_prompt_encode(job->prompt, lm->tokenizer, &prompt[0], err);
   if (status == ACE_OK && guided) status = plan_prompt_encode(job->unconditional, lm->tokenizer, &prompt[1], err);
   if (status == ACE_OK) status = plan_lm_can(lm, guided ? job->guidance : 1, err);
-  if (status == ACE_OK && plan_lm_is_remote(lm, guided ? job->guidance : 1)) {
-    status = plan_remote_run(lm->remote, lm->grammar, job, &prompt[0], how, out, err);
-  } else if (status == ACE_OK) {
-    status = check_job(lm, job, prompt, &own.most, err);
-    if (status == ACE_OK) status = run_job(lm, &own, how, prompt, out, err);
-  }
+  bool remote = plan_lm_is_remote(lm, guided ? job->guidance : 1);
+  if (status == ACE_OK) status = check_job(lm, job, prompt, remote, &own.most, err);
+  if (status == ACE_OK)
+    status = remote ? plan_remote_run(lm->remote, lm->grammar, &own, &prompt[0], how, out, err)
+                    : run_job(lm, &own, how, prompt, out, err);
   bpe_ids_free(&prompt[0]);
   bpe_ids_free(&prompt[1]);
   if (status != ACE_OK) plan_output_free(out);

@@ -79,6 +79,14 @@ void plan_remote_close(plan_remote *r) {
   free(r);
 }
 
+int plan_remote_positions(const plan_remote *r) {
+  return r->positions;
+}
+
+const char *plan_remote_host(const plan_remote *r) {
+  return r->host;
+}
+
 /* ---- one item ---------------------------------------------------------------------------------------------------- */
 
 typedef struct run run;
@@ -107,7 +115,6 @@ struct run {
   const bpe_ids *prompt;
   const plan_how *how;
   plan_output *out;
-  int most;
   char *url;
   float *logits; /* [rows]: one token stands out */
   item item[PLAN_MOST_ITEMS];
@@ -118,7 +125,7 @@ static ace_status take(item *it, int32_t token, ace_error *err) {
   ace_status status = plan_grammar_accept(r->g, &it->state, token, err);
   if (status != ACE_OK) return status;
   it->steps++;
-  if (token == plan_grammar_end(r->g) || plan_grammar_done(&it->state) || it->steps >= r->most) it->turn = ITEM_DONE;
+  if (token == plan_grammar_end(r->g) || plan_grammar_done(&it->state) || it->steps >= r->job->most) it->turn = ITEM_DONE;
   return token == plan_grammar_end(r->g) ? ACE_OK : bpe_ids_add(&r->out->item[it->index], token, err);
 }
 
@@ -148,7 +155,7 @@ static ace_status ask(item *it, ace_error *err) {
   if (status != ACE_OK || it->turn == ITEM_DONE) return status;
   bool text = a.kind == PLAN_ALLOW_WIDE || a.kind == PLAN_ALLOW_LOOK, codes = a.kind == PLAN_ALLOW_CODES;
   int most = text ? TEXT_STRETCH : codes ? CODE_STRETCH : 1;
-  if (most > r->most - it->steps) most = r->most - it->steps;
+  if (most > r->job->most - it->steps) most = r->job->most - it->steps;
   bool all = codes && a.end < 0;
   if (all && most > it->state.target - it->state.codes) most = it->state.target - it->state.codes;
   it->strictly = (!text || it->strict) && a.kind != PLAN_ALLOW_LOOK;
@@ -319,15 +326,7 @@ static ace_status converse(run *r, ace_error *err) {
 ace_status plan_remote_run(const plan_remote *remote, const plan_grammar *g, const plan_job *job, const bpe_ids *prompt,
                            const plan_how *how, plan_output *out, ace_error *err) {
   int rows = plan_grammar_rows(g);
-  run r = {.remote = remote, .g = g, .job = job, .prompt = prompt, .how = how, .out = out, .most = job->most};
-  if (job->items < 1 || job->items > PLAN_MOST_ITEMS)
-    return ace_fail(err, ACE_EINVAL, "language model: %d items are outside 1..%d", job->items, (int)PLAN_MOST_ITEMS);
-  if (remote->positions > 0 && prompt->n + 1 > (size_t)remote->positions)
-    return ace_fail(err, ACE_EINVAL,
-                    "%s: a prompt of %zu tokens does not fit its %d; start it with a larger --max-model-len",
-                    remote->host, prompt->n, remote->positions);
-  if (remote->positions > 0 && prompt->n + (size_t)r.most > (size_t)remote->positions)
-    r.most = remote->positions - (int)prompt->n;
+  run r = {.remote = remote, .g = g, .job = job, .prompt = prompt, .how = how, .out = out};
   r.url = join(remote->url, "/completions");
   r.logits = malloc((size_t)rows * sizeof *r.logits);
   ace_status status = r.url && r.logits ? ACE_OK : ace_fail(err, ACE_ENOMEM, "language model server: out of memory");

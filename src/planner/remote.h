@@ -33,7 +33,12 @@ plan_remote *plan_remote_open(const plan_remote_options *options, bool (*cancell
                               ace_error *err);
 void plan_remote_close(plan_remote *r);
 
-/* plan_lm_run for jobs without guidance; `prompt` is encoded, most > 0. Of `how` threads, memory and cache are not
+/* Tokens that a row of its model holds; 0: it does not tell. */
+int plan_remote_positions(const plan_remote *r);
+/* How messages call it. */
+const char *plan_remote_host(const plan_remote *r);
+
+/* plan_lm_run for jobs without guidance that fit its positions; `prompt` is encoded, most > 0. Of `how` threads, memory and cache are not
  * used. out->passes counts answers. */
 ace_status plan_remote_run(const plan_remote *r, const plan_grammar *g, const plan_job *job, const bpe_ids *prompt,
                            const plan_how *how, plan_output *out, ace_error *err);
