@@ -2,7 +2,7 @@
 #include "songs.h"
 
 #include "base/file.h"
-#include "service/service.h"
+#include "service/service_inner.h"
 #include "service/tasks.h"
 
 typedef struct place {
@@ -185,6 +185,21 @@ static void test_words_codes_and_scores(void **state) {
   close_place(&p);
 }
 
+/* Who starts the server for half the memory gets models of half the size. */
+static void test_int8(void **state) {
+  place p = {.models = *state, .data = temp_open()};
+  ace_error err;
+  p.s = service_open(
+      &(service_options){.models = p.models->models, .data = p.data.folder, .int8 = true, .lm_int8 = true}, &err);
+  assert_non_null(p.s);
+  json_t *job = run_job(&p, "init", json_pack("{s:i, s:b}", "slot", 1, "init_lm", 1));
+  done(job);
+  json_decref(job);
+  assert_int_equal(p.s->engines[0]->text->embed.dtype, TENS_I8);
+  assert_int_equal(p.s->engines[0]->lm->model->embed.dtype, TENS_I8);
+  close_place(&p);
+}
+
 static void test_what_lies_in_the_folder(void **state) {
   const songs *s = *state;
   inventory all;
@@ -238,6 +253,7 @@ int main(void) {
       cmocka_unit_test(test_a_language_model_that_may_not_be_loaded),
       cmocka_unit_test(test_another_model),
       cmocka_unit_test(test_words_codes_and_scores),
+      cmocka_unit_test(test_int8),
       cmocka_unit_test(test_what_lies_in_the_folder),
       cmocka_unit_test(test_tiers),
   };

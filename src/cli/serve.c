@@ -11,7 +11,7 @@
 #include "cli/folders.h"
 #include "cli/opening.h"
 #include "cli/signals.h"
-#include "server/route.h"
+#include "request/value.h"
 #include "server/server.h"
 
 enum { PORT = 7860, MOST_GIVEN = 64, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
@@ -61,6 +61,10 @@ static void serving_free(serving *s) {
   free(s->key);
 }
 
+static void log_line(void *user, const char *line) {
+  fprintf(stderr, "%s\n", line);
+}
+
 /* ---- flags, environment ------------------------------------------------------------------------------------------ */
 
 /* The flag, else its other name, else the variable; each may be NULL. */
@@ -70,12 +74,27 @@ static const char *setting(const args *a, const char *flag, const char *other, c
   return value || !from ? value : cli_variable(from);
 }
 
+/* Who gave it: "--port", "$ACESTEP_API_PORT". */
+enum { ORIGIN_SIZE = 64 };
+static const char *origin(const args *a, const char *flag, const char *from, char out[ORIGIN_SIZE]) {
+  bool given = args_value(a, flag) || !from;
+  snprintf(out, ORIGIN_SIZE, "%s%s", given ? "--" : "$", given ? flag : from);
+  return out;
+}
+
 static ace_status number(const args *a, const char *flag, const char *from, int lo, int hi, int *out, ace_error *err) {
   const char *text = setting(a, flag, NULL, from);
-  char shown[64];
-  bool given = args_value(a, flag) != NULL;
-  snprintf(shown, sizeof shown, "%s%s", given || !from ? "--" : "$", given || !from ? flag : from);
-  return text ? args_int(text, shown, lo, hi, out, err) : ACE_OK;
+  char shown[ORIGIN_SIZE];
+  return text ? args_int(text, origin(a, flag, from, shown), lo, hi, out, err) : ACE_OK;
+}
+
+/* A switch that may have a word behind it. */
+static ace_status toggle(const args *a, const char *flag, const char *from, bool *out, ace_error *err) {
+  const char *text = setting(a, flag, NULL, from);
+  char shown[ORIGIN_SIZE], excerpt[REQ_EXCERPT_SIZE];
+  if (!text || req_switch_parse(text, strlen(text), out)) return ACE_OK;
+  return ace_fail(err, ACE_EINVAL, "%s: \"%s\" is not true or false", origin(a, flag, from, shown),
+                  req_excerpt(text, strlen(text), excerpt));
 }
 
 /* A key in a file, without the line feed behind it. */
@@ -126,15 +145,26 @@ static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
   return status;
 }
 
-static ace_status read_models(const args *a, serving *s, ace_error *err) {
+static ace_status read_switches(const args *a, serving *s, ace_error *err) {
   const char *init_lm = setting(a, "init-llm", NULL, "ACESTEP_INIT_LLM");
-  const char *now = args_value(a, "init-service"), *no_init = cli_variable("ACESTEP_NO_INIT");
+  bool may = false, word = true, log = false;
+  bool by_tier = !init_lm || req_same(init_lm, strlen(init_lm), "auto");
+  ace_status status = by_tier ? ACE_OK : toggle(a, "init-llm", "ACESTEP_INIT_LLM", &may, err);
+  /* The variable says the opposite of the flag. */
+  if (status == ACE_OK) status = toggle(a, "init-service", "ACESTEP_NO_INIT", &word, err);
+  if (status == ACE_OK) status = toggle(a, "log-requests", NULL, &log, err);
+  s->service.init_lm = by_tier ? -1 : may;
+  s->service.load_now = args_value(a, "init-service") ? word : !word;
+  s->service.int8 = args_on(a, "int8"), s->service.lm_int8 = args_on(a, "lm-int8");
+  if (log) s->server.log = log_line;
+  return status;
+}
+
+static ace_status read_models(const args *a, serving *s, ace_error *err) {
   s->service.slots[0] = setting(a, "config", "config-path", "ACESTEP_CONFIG_PATH");
   s->service.slots[1] = cli_variable("ACESTEP_CONFIG_PATH2"),
   s->service.slots[2] = cli_variable("ACESTEP_CONFIG_PATH3");
   s->service.lm = setting(a, "lm", "lm-model-path", "ACESTEP_LM_MODEL_PATH");
-  s->service.init_lm = !init_lm || strcmp(init_lm, "auto") == 0 ? -1 : value_says_yes(init_lm);
-  s->service.load_now = now ? value_says_yes(now) : no_init && !value_says_yes(no_init);
   s->models = folder_models(args_value(a, "models"), err);
   s->service.models = s->models;
   return s->models ? ACE_OK : err->status;
@@ -153,6 +183,7 @@ static ace_status read_settings(const args *a, serving *s, ace_error *err) {
   args_values(a, "allowed-host", s->hosts, MOST_GIVEN);
   s->server.roots = s->roots, s->server.origins = s->origins, s->server.hosts = s->hosts;
   ace_status status = read_numbers(a, s, err);
+  if (status == ACE_OK) status = read_switches(a, s, err);
   if (status == ACE_OK) status = read_models(a, s, err);
   if (status == ACE_OK) status = read_key(a, s, err);
   if (status == ACE_OK) status = read_tls(a, s, err);
@@ -160,10 +191,6 @@ static ace_status read_settings(const args *a, serving *s, ace_error *err) {
 }
 
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
-
-static void log_line(void *user, const char *line) {
-  fprintf(stderr, "%s\n", line);
-}
 
 static void sweep(const serving *s, service *studio, report *r) {
   ace_error err;
@@ -190,12 +217,11 @@ static void greet(const serving *s, const server *web) {
   fflush(stdout);
 }
 
-static ace_status serve(const args *a, serving *s, report *r, ace_error *err) {
+static ace_status serve(serving *s, report *r, ace_error *err) {
   const double patience = 20; /* seconds that the running job gets to end after a signal */
   service *studio = service_open(&s->service, err);
   if (!studio) return err->status;
   s->server.service = studio;
-  if (args_on(a, "log-requests")) s->server.log = log_line;
   server *web = server_open(&s->server, err);
   if (web) {
     bool open_house =
@@ -220,7 +246,7 @@ static int run(const args *a, report *r) {
   serving s = {.retention_hours = 0};
   ace_status status =
       a->n_operands ? ace_fail(&err, ACE_EINVAL, "serve: takes flags only") : read_settings(a, &s, &err);
-  if (status == ACE_OK) status = serve(a, &s, r, &err);
+  if (status == ACE_OK) status = serve(&s, r, &err);
   serving_free(&s);
   return status == ACE_OK ? CLI_OK : report_failure(r, &err);
 }

@@ -98,7 +98,7 @@ static ace_status number_from_text(ace_request *r, const req_param *p, const cha
 
 /* ---- switches and names ------------------------------------------------------------------------------------------ */
 
-static bool parse_switch(const char *s, size_t n, bool *on) {
+bool req_switch_parse(const char *s, size_t n, bool *on) {
   static const char *const yes[] = {"true", "1", "yes", "y", "on"}, *const no[] = {"false", "0", "no", "n", "off"};
   while (n > 0 && req_is_space(s[n - 1])) n--;
   while (n > 0 && req_is_space(*s)) s++, n--;
@@ -117,7 +117,7 @@ static ace_status switch_from_text(ace_request *r, const req_param *p, const cha
     *(int *)req_field(r, p) = REQ_AUTO;
     return ACE_OK;
   }
-  if (!parse_switch(s, n, &on))
+  if (!req_switch_parse(s, n, &on))
     return not_a(p, s, n, p->type == REQ_TRI ? "true, false or auto" : "true or false", err);
   if (p->type == REQ_BOOL) *(bool *)req_field(r, p) = on;
   else *(int *)req_field(r, p) = on ? REQ_ON : REQ_OFF;

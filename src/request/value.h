@@ -16,6 +16,9 @@ void req_value_to_json(const ace_request *r, const req_param *p, req_text *out);
 /* Back to the profile's default. */
 ace_status req_value_reset(ace_request *r, const req_param *p, ace_error *err);
 
+/* "true", "yes", "on", "1" and their opposites, in any case and with blanks around them; false: it is none of them. */
+bool req_switch_parse(const char *text, size_t length, bool *on);
+
 /* The parameter's own range, for fields that were written directly. */
 ace_status req_value_check(const ace_request *r, const req_param *p, ace_error *err);
 

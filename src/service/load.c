@@ -43,6 +43,8 @@ static ace_engine *open_engine(service *s, const char *name, const char *lm, job
                           .cache = s->cache,
                           .threads = s->options.threads,
                           .memory = s->options.memory,
+                          .int8 = s->options.int8,
+                          .lm_int8 = s->options.lm_int8,
                           .notify = service_callbacks(j)};
   return ace_engine_open(s->models, &o, err);
 }

@@ -153,7 +153,7 @@ service *service_open(const service_options *o, ace_error *err) {
     return NULL;
   }
   pthread_mutex_init(&s->lock, NULL);
-  s->options = (service_options){.threads = o->threads, .memory = o->memory};
+  s->options = (service_options){.threads = o->threads, .memory = o->memory, .int8 = o->int8, .lm_int8 = o->lm_int8};
   s->models = strdup(o->models), s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
   detect(s, o);

@@ -36,6 +36,7 @@ typedef struct service_options {
   bool load_now;                    /* queue the loading at once */
   int threads;                      /* 0: every CPU */
   uint64_t memory;                  /* bytes that a job may use; 0: most of what is free */
+  bool int8, lm_int8;               /* diffusion model and text encoder, the language model: as int8 */
   int most_waiting, window;         /* see jobs_options */
   double average;
 } service_options;

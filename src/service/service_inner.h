@@ -7,7 +7,7 @@
 #include "service/tasks.h"
 
 struct service {
-  service_options options; /* texts are ours */
+  service_options options; /* what every engine is opened with, nothing else */
   char *models, *data, *uploads, *cache;
   jobs *jobs;
   pthread_mutex_t lock; /* of the state */
