@@ -266,6 +266,20 @@ static void test_replacing_and_deleting(void **state) {
   assert_int_equal(download_delete(s->folder.folder, "../vae", &err), ACE_EINVAL);
 }
 
+/* Without a record nobody knows what belongs into a folder: whoever put it there does. */
+static void test_folders_that_nobody_fetched(void **state) {
+  scene *s = *state;
+  const char *const files[] = {"vae/vae-BF16.gguf", "vae/adapter_config.json"};
+  assert_int_equal(mkdir(temp_path(&s->folder, "vae"), 0700), 0);
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    temp_put(&s->folder, files[i], "x", 1);
+    download_state there = download_look(s->folder.folder, "vae");
+    assert_int_equal(there.kind, DOWNLOAD_COMPLETE);
+    assert_string_equal(there.problem, "");
+    unlink(temp_path(&s->folder, files[i]));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_hugging_face, set_up, tear_down),
@@ -282,6 +296,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_too_large_for_the_disk, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_a_write_that_fails, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_replacing_and_deleting, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_folders_that_nobody_fetched, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -181,6 +182,51 @@ bool file_is_directory(const char *path) {
 bool file_exists(const char *path) {
   struct stat st;
   return stat(path, &st) == 0;
+}
+
+char *file_nearest(const char *path) {
+  char *at = strdup(*path ? path : ".");
+  while (at && !file_exists(at)) {
+    char *slash = strrchr(at, '/');
+    if (!slash) strcpy(at, ".");
+    else if (slash == at) slash[1] = 0;
+    else *slash = 0;
+  }
+  return at;
+}
+
+static int visible(const struct dirent *e) {
+  return e->d_name[0] != '.';
+}
+
+/* The same order in every locale. */
+static int by_name(const struct dirent **a, const struct dirent **b) {
+  return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+char **file_names(const char *folder, ace_error *err) {
+  struct dirent **entry;
+  int n = scandir(folder, &entry, visible, by_name);
+  if (n < 0) {
+    ace_fail_errno(err, "%s: cannot open", folder);
+    return NULL;
+  }
+  char **names = calloc((size_t)n + 1, sizeof *names);
+  bool complete = names != NULL;
+  for (int i = 0; i < n; i++) {
+    if (complete) complete = (names[i] = strdup(entry[i]->d_name)) != NULL;
+    free(entry[i]);
+  }
+  free(entry);
+  if (complete) return names;
+  ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+  file_names_free(names);
+  return NULL;
+}
+
+void file_names_free(char **names) {
+  for (char **name = names; name && *name; name++) free(*name);
+  free(names);
 }
 
 ace_status file_make_directory(const char *path, ace_error *err) {

@@ -42,6 +42,13 @@ ace_status file_write(const char *path, const void *data, size_t length, ace_err
 
 bool file_is_directory(const char *path);
 bool file_exists(const char *path);
+/* The path itself if it is there, else the nearest folder above it that is ("." at the worst). free() the result; NULL
+ * when out of memory. */
+char *file_nearest(const char *path);
+/* Names in a folder that do not begin with a dot, in order. The list ends with NULL and is the caller's: file_names_free.
+ * NULL on failure. */
+char **file_names(const char *folder, ace_error *err);
+void file_names_free(char **names);
 /* mkdir -p */
 ace_status file_make_directory(const char *path, ace_error *err);
 /* Does `path` lie below `folder`? Both with links resolved and no dots (realpath). */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/notify.h"
 #include "engine/engine.h"
 #include "net/http.h"
@@ -23,8 +24,7 @@ ace_status engine_server_set(ace_engine *e, const ace_engine_options *o, ace_err
 
 void engine_server_close(engine_server *s) {
   plan_remote_close(s->remote);
-  if (s->key) memset(s->key, 0, strlen(s->key));
-  free(s->url), free(s->model), free(s->key);
+  free(s->url), free(s->model), secret_free(s->key);
   *s = (engine_server){0};
 }
 

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* flock */
 #include "net/download.h"
 
 #include <errno.h>
@@ -7,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,8 +17,7 @@
 #include "net/record.h"
 
 enum {
-  TRIES = 4,        /* of a file, after failures that may pass */
-  SLACK = 64 << 20, /* bytes that shall stay free */
+  TRIES = 4, /* of a file, after failures that may pass */
   BLOCK = 1 << 20
 };
 
@@ -37,9 +34,8 @@ typedef struct file_job {
   int fd;           /* -1: not open */
   hash sum;         /* of the bytes below `have` */
   uint64_t have;
-  int tries;
+  net_retry retry;
   bool restarted; /* its checksum was wrong once */
-  double not_before;
   file_turn turn;
   net_request request;
 } file_job;
@@ -195,7 +191,7 @@ static net_turn next_file(void *user, net_request **out) {
     file_job *f = &j->file[i];
     if (f->turn != FILE_WAITING) continue;
     waiting = true;
-    if (t < f->not_before) continue;
+    if (t < f->retry.not_before) continue;
     f->turn = FILE_FLYING;
     f->request = (net_request){.url = f->url,
                                .bearer = j->d->hub->token,
@@ -217,14 +213,13 @@ static ace_status file_done(void *user, net_request *r, ace_error *err) {
   bool short_answer = r->error.status == ACE_OK;
   if (r->status == out_of_range && start_over(f, err) != ACE_OK) return ACE_EIO;
   bool again = short_answer || r->again || r->status == out_of_range;
-  if (!again || ++f->tries >= TRIES) {
+  if (!again || !net_retry_again(&f->retry, TRIES)) {
     if (short_answer)
       return ace_fail(err, ACE_EFORMAT, "%s: the hub sends %" PRIu64 " bytes and lists %" PRIu64, f->what->path,
                       f->have, f->what->size);
     return ace_fail(err, r->error.status, "%s: %s", f->what->path, r->error.message);
   }
   f->turn = FILE_WAITING;
-  f->not_before = clock_seconds() + 0.25 * (1 << f->tries);
   return ACE_OK;
 }
 
@@ -242,15 +237,9 @@ static ace_status prepare(job *j, ace_error *err) {
     if (status == ACE_OK && f->have == f->what->size) status = close_part(f, err);
     if (status != ACE_OK) return status;
   }
-  uint64_t left = j->listing->bytes - j->done, space = download_space(j->d->models);
-  if (left + SLACK > space)
-    return ace_fail(err, ACE_EIO,
-                    "%s: %" PRIu64 " MB are to be fetched and only %" PRIu64
-                    " MB are free; make room or name another folder with --models",
-                    j->d->models, left / 1000000 + 1, space / 1000000);
   j->started = clock_seconds();
   j->at_start = j->done;
-  return ACE_OK;
+  return download_fits(j->d->models, j->listing->bytes - j->done, err);
 }
 
 static void clean_up(job *j) {

@@ -9,7 +9,7 @@
  * Files grow in "MODELS/.partial/NAME". What a download that was cancelled or cut off leaves there is read again,
  * checked, and continued by the next one. When every file has its size and, where the hub tells it, its SHA-256, the
  * folder takes its place as "MODELS/NAME" in one step. A record of the files (acestep-download.json) lies in it, by
- * which download_state finds what is missing later.
+ * which download_look finds what is missing later.
  */
 #ifndef ACE_NET_DOWNLOAD_H
 #define ACE_NET_DOWNLOAD_H
@@ -35,12 +35,14 @@ ace_status download_fetch(const download *d, const hub_listing *listing, ace_err
  * nearest above it that exists). */
 uint64_t download_left(const char *models, const catalog_model *model, const hub_listing *listing);
 uint64_t download_space(const char *models);
+/* Fails when there is no room for so many bytes, and a little more. */
+ace_status download_fits(const char *models, uint64_t bytes, ace_error *err);
 
 typedef enum download_kind {
   DOWNLOAD_NONE,     /* nothing there */
-  DOWNLOAD_COMPLETE, /* as its record says, or without record but with weights */
+  DOWNLOAD_COMPLETE, /* as its record says; without record anything: opening it tells what it is good for */
   DOWNLOAD_PARTIAL,  /* a download was cut off: bytes of total */
-  DOWNLOAD_DAMAGED   /* files are missing or have another size: `problem` */
+  DOWNLOAD_DAMAGED   /* files of its record are missing or have another size: `problem` */
 } download_kind;
 
 typedef struct download_state {

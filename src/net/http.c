@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* asprintf */
 #include "net/http.h"
 
 #include <curl/curl.h>
@@ -6,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
 
 enum {
   MOST_REDIRECTS = 5,
@@ -151,13 +155,10 @@ static bool add_header(flight *f, const char *line) {
 }
 
 static bool add_key(flight *f) {
-  size_t n = strlen(f->r->bearer) + 32;
-  char *line = malloc(n);
-  if (!line) return false;
-  snprintf(line, n, "Authorization: Bearer %s", f->r->bearer);
+  char *line;
+  if (asprintf(&line, "Authorization: Bearer %s", f->r->bearer) < 0) return false;
   bool ok = add_header(f, line);
-  memset(line, 0, n);
-  free(line);
+  secret_free(line);
   return ok;
 }
 
@@ -415,10 +416,29 @@ ace_status net_run(const net_queue *q, ace_error *err) {
 
 /* ---- one request ------------------------------------------------------------------------------------------------- */
 
+ace_status net_text_add(net_text *t, const void *bytes, size_t n, ace_error *err) {
+  if (t->length + n + 1 > t->room) {
+    size_t room = 2 * (t->length + n + 1);
+    char *grown = realloc(t->data, room);
+    if (!grown) return ace_fail(err, ACE_ENOMEM, "network: out of memory");
+    t->data = grown;
+    t->room = room;
+  }
+  memcpy(t->data + t->length, bytes, n);
+  t->length += n;
+  t->data[t->length] = 0;
+  return ACE_OK;
+}
+
+bool net_retry_again(net_retry *r, int most) {
+  if (++r->tries >= most) return false;
+  r->not_before = clock_seconds() + 0.25 * (1 << r->tries);
+  return true;
+}
+
 typedef struct exchange {
   net_request *r;
   net_text text;
-  size_t room;
   bool started;
   bool (*cancelled)(void *user);
   void *user;
@@ -426,17 +446,7 @@ typedef struct exchange {
 
 static ace_status keep_text(void *user, const void *bytes, size_t n, ace_error *err) {
   exchange *x = user;
-  if (x->text.length + n + 1 > x->room) {
-    size_t room = 2 * (x->text.length + n + 1);
-    char *grown = realloc(x->text.data, room);
-    if (!grown) return ace_fail(err, ACE_ENOMEM, "network: out of memory");
-    x->text.data = grown;
-    x->room = room;
-  }
-  memcpy(x->text.data + x->text.length, bytes, n);
-  x->text.length += n;
-  x->text.data[x->text.length] = 0;
-  return ACE_OK;
+  return net_text_add(&x->text, bytes, n, err);
 }
 
 static net_turn only_one(void *user, net_request **out) {

@@ -61,8 +61,19 @@ ace_status net_run(const net_queue *q, ace_error *err);
 
 typedef struct net_text {
   char *data; /* NUL-terminated; free() it */
-  size_t length;
+  size_t length, room;
 } net_text;
+
+/* What a request's `data` does that keeps the answer: appends, and leaves a NUL behind it. */
+ace_status net_text_add(net_text *t, const void *bytes, size_t n, ace_error *err);
+
+/* After a failure that may pass (net_request.again): whether to ask again, and when. Zero at first. */
+typedef struct net_retry {
+  int tries;
+  double not_before; /* clock_seconds */
+} net_retry;
+/* False: it has failed `most` times, which is enough. Else the next time is set, each twice as far away. */
+bool net_retry_again(net_retry *r, int most);
 
 /* One request, its answer of at most `most` bytes in memory; `begin`, `data`, `user`, `most` of the request are set.
  * Answers other than 200 are failures: r->status tells which. */

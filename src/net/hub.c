@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* asprintf */
 #include "net/hub.h"
 
 #include <fnmatch.h>
@@ -16,7 +17,7 @@ enum {
   NAME_MOST = 120,
   ANSWER_SECONDS = 60
 };
-static const uint64_t SIZE_MOST = (uint64_t)1 << 42;
+static const int64_t SIZE_MOST = INT64_C(1) << 42;
 
 static const struct {
   const char *name, *word, *endpoint;
@@ -162,19 +163,20 @@ static entry read_entry(hub_kind kind, const json_t *e) {
   return out;
 }
 
-static ace_status add_file(hub_listing *l, const char *path, const entry *e, const char *where, ace_error *err) {
+ace_status hub_listing_add(hub_listing *l, const char *path, int64_t size, const char *sha256, const char *where,
+                           ace_error *err) {
   if (!hub_safe_path(path))
     return ace_fail(err, ACE_EFORMAT,
                     "%s: it lists a file named \"%.80s\", which does not belong into a folder of its own", where, path);
-  if (e->size < 0 || (uint64_t)e->size > SIZE_MOST || l->n >= FILES_MOST)
+  if (size < 0 || size > SIZE_MOST || l->n >= FILES_MOST)
     return ace_fail(err, ACE_EFORMAT, "%s: its list of files is not believable (%.80s)", where, path);
   hub_file *grown = realloc(l->file, (l->n + 1) * sizeof *grown);
   if (!grown) return ace_fail(err, ACE_ENOMEM, "hub: out of memory");
   l->file = grown;
   hub_file *f = &l->file[l->n];
-  *f = (hub_file){.path = strdup(path), .size = (uint64_t)e->size};
+  *f = (hub_file){.path = strdup(path), .size = (uint64_t)size};
   if (!f->path) return ace_fail(err, ACE_ENOMEM, "hub: out of memory");
-  if (is_sha256(e->sha256)) memcpy(f->sha256, e->sha256, HASH_HEX);
+  if (is_sha256(sha256)) memcpy(f->sha256, sha256, HASH_HEX);
   l->bytes += f->size;
   l->n++;
   return ACE_OK;
@@ -193,7 +195,7 @@ ace_status hub_read_files(hub_kind kind, const char *text, size_t length, const 
     const char *path = found.path && found.is_file ? inside(model, found.path) : NULL;
     if (status != ACE_OK || !path || !is_useful(path)) continue;
     if (include && fnmatch(include, path, 0) != 0) continue;
-    status = add_file(out, path, &found, where, err);
+    status = hub_listing_add(out, path, found.size, found.sha256, where, err);
   }
   json_decref(json);
   if (out->n) qsort(out->file, out->n, sizeof *out->file, by_path);
@@ -210,24 +212,22 @@ static bool is_cancelled(void *user) {
   return notify_stopped(notify);
 }
 
-static ace_status ask(const hub *h, const char *url, const ace_callbacks *notify, net_text *out, ace_error *err) {
+/* Takes the URL; NULL: out of memory. */
+static ace_status ask(const hub *h, char *url, const ace_callbacks *notify, net_text *out, ace_error *err) {
+  if (!url) return ace_fail(err, ACE_ENOMEM, "hub: out of memory");
   net_request r = {.url = url, .bearer = h->token, .seconds = ANSWER_SECONDS};
   ace_status status = net_exchange(&r, ANSWER_MOST, out, is_cancelled, (void *)notify, err);
+  free(url);
   return status;
 }
 
-/* `part`: what follows the repository in the URL of the interface. */
+/* `part`: what follows the repository in the URL of the interface; revision "": not asked for one. */
 static char *api_url(const hub *h, const catalog_model *model, const char *part, const char *revision) {
   static const char *const roots[HUB_KINDS] = {[HUB_HUGGINGFACE] = "api/models", [HUB_MODELSCOPE] = "api/v1/models"};
-  size_t n = strlen(h->endpoint) + strlen(model->repository) + strlen(part) + strlen(revision) + 64;
-  char *url = malloc(n), *tail = url ? malloc(n) : NULL;
-  if (tail) {
-    snprintf(tail, n, "%s%s%s", part, *revision ? "/" : "", revision);
-    snprintf(url, n, "%s/%s/%s%s%s", h->endpoint, roots[h->kind], model->repository, tail,
-             *revision ? "?recursive=true" : "");
-  }
-  free(tail);
-  return tail ? url : NULL;
+  char *url;
+  int n = asprintf(&url, "%s/%s/%s%s%s%s%s", h->endpoint, roots[h->kind], model->repository, part, *revision ? "/" : "",
+                   revision, *revision ? "?recursive=true" : "");
+  return n < 0 ? NULL : url;
 }
 
 ace_status hub_list(const hub *h, const catalog_model *model, const char *include, const ace_callbacks *notify,
@@ -240,23 +240,20 @@ ace_status hub_list(const hub *h, const catalog_model *model, const char *includ
   ace_status status = net_check_url(h->endpoint, "endpoint", err);
   if (status != ACE_OK) return status;
   snprintf(where, sizeof where, "%s: %s", net_host(h->endpoint, host), model->repository);
-  char *url = api_url(h, model, "", "");
-  status = url ? ask(h, url, notify, &text, err) : ACE_ENOMEM;
+  status = ask(h, api_url(h, model, "", ""), notify, &text, err);
   if (status == ACE_OK) {
     status = hub_read_about(h->kind, text.data, text.length, where, out, err);
     free(text.data);
   }
-  free(url);
-  url = NULL;
-  if (status == ACE_OK)
-    url = h->kind == HUB_HUGGINGFACE ? api_url(h, model, "/tree", out->revision)
-                                     : api_url(h, model, "/repo/files?Revision=master&Recursive=true", "");
-  if (status == ACE_OK) status = url ? ask(h, url, notify, &text, err) : ACE_ENOMEM;
-  if (url && status == ACE_OK) {
-    status = hub_read_files(h->kind, text.data, text.length, model, include, where, out, err);
-    free(text.data);
+  if (status == ACE_OK) {
+    bool tree = h->kind == HUB_HUGGINGFACE;
+    const char *part = tree ? "/tree" : "/repo/files?Revision=master&Recursive=true";
+    status = ask(h, api_url(h, model, part, tree ? out->revision : ""), notify, &text, err);
+    if (status == ACE_OK) {
+      status = hub_read_files(h->kind, text.data, text.length, model, include, where, out, err);
+      free(text.data);
+    }
   }
-  free(url);
   if (status == ACE_OK && out->n == 0)
     status = ace_fail(err, ACE_ENOTFOUND, "%s: there are no files of %s%s%s", where, model->name,
                       include ? " that match " : "", include ? include : "");

@@ -66,6 +66,10 @@ ace_status hub_read_about(hub_kind kind, const char *text, size_t length, const 
 /* Adds the files. */
 ace_status hub_read_files(hub_kind kind, const char *text, size_t length, const catalog_model *model,
                           const char *include, const char *where, hub_listing *out, ace_error *err);
+/* Adds one: for a path that would leave the folder, a size that no file has, a file too many it fails. What is no SHA-256
+ * (NULL too) counts as none. */
+ace_status hub_listing_add(hub_listing *l, const char *path, int64_t size, const char *sha256, const char *where,
+                           ace_error *err);
 /* A relative path of plain names that stays in its folder. */
 bool hub_safe_path(const char *path);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,16 +100,21 @@ ace_status places_move(places *p, ace_error *err) {
 /* ---- what is there ----------------------------------------------------------------------------------------------- */
 
 uint64_t download_space(const char *models) {
-  char path[PATH_SIZE];
   struct statvfs fs;
-  snprintf(path, sizeof path, "%s", *models ? models : ".");
-  while (statvfs(path, &fs) != 0) {
-    char *slash = strrchr(path, '/');
-    if (!slash || slash == path) strcpy(path, slash ? "/" : ".");
-    else *slash = 0;
-    if (errno != ENOENT && errno != ENOTDIR) return 0;
-  }
-  return (uint64_t)fs.f_bavail * fs.f_frsize;
+  char *folder = file_nearest(models);
+  bool known = folder && statvfs(folder, &fs) == 0;
+  free(folder);
+  return known ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
+ace_status download_fits(const char *models, uint64_t bytes, ace_error *err) {
+  const uint64_t slack = 64 << 20; /* shall stay free */
+  uint64_t space = download_space(models);
+  if (bytes + slack <= space) return ACE_OK;
+  return ace_fail(err, ACE_EIO,
+                  "%s: %" PRIu64 " MB are to be fetched and only %" PRIu64
+                  " MB are free; make room or name another folder with --models",
+                  models, bytes / 1000000 + 1, space / 1000000);
 }
 
 static uint64_t size_of(const char *folder, const char *name, bool *there) {
@@ -129,16 +135,6 @@ uint64_t download_left(const char *models, const catalog_model *model, const hub
   }
   free(partial);
   return partial ? left : listing->bytes;
-}
-
-/* Weights of any of the usual names. */
-static bool has_weights(const char *folder) {
-  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                      "diffusion_pytorch_model.safetensors",
-                                      "diffusion_pytorch_model.safetensors.index.json"};
-  bool there = false;
-  for (size_t i = 0; i < sizeof names / sizeof *names && !there; i++) size_of(folder, names[i], &there);
-  return there;
 }
 
 static void note(download_state *s, const char *path, uint64_t size, uint64_t wanted, bool there) {
@@ -172,9 +168,6 @@ download_state download_look(const char *models, const char *name) {
     if (record_read(place, &record, s.include, NULL) == ACE_OK) {
       compare(place, &record, &s);
       hub_listing_free(&record);
-    } else if (!has_weights(place)) {
-      s.kind = DOWNLOAD_DAMAGED;
-      snprintf(s.problem, sizeof s.problem, "there are no weights (model.safetensors) in it");
     }
   } else if (partial && record_read(partial, &record, s.include, NULL) == ACE_OK) {
     s.kind = DOWNLOAD_PARTIAL;

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-enum { RECORD_MOST = 4 << 20, FILES_MOST = 4096 };
+enum { RECORD_MOST = 4 << 20 };
 
 static json_t *files_json(const hub_listing *l) {
   json_t *files = json_array();
@@ -31,18 +31,13 @@ ace_status record_write(const char *folder, const download *d, const hub_listing
   return status;
 }
 
-static ace_status read_file_entry(const json_t *e, const char *where, hub_file *f, ace_error *err) {
+static ace_status read_file_entry(const json_t *e, const char *where, hub_listing *l, ace_error *err) {
   const char *path, *sha256;
   int64_t size;
-  const int64_t most = INT64_C(1) << 42;
   ace_status status = json_string_field(e, "path", "", where, &path, err);
   if (status == ACE_OK) status = json_string_field(e, "sha256", "", where, &sha256, err);
-  if (status == ACE_OK) status = json_int_field(e, "size", -1, 0, most, where, &size, err);
-  if (status != ACE_OK) return status;
-  if (!hub_safe_path(path) || size < 0) return ace_fail(err, ACE_EFORMAT, "%s: an entry is not readable", where);
-  *f = (hub_file){.path = strdup(path), .size = (uint64_t)size};
-  if (strlen(sha256) == HASH_HEX - 1) memcpy(f->sha256, sha256, HASH_HEX);
-  return f->path ? ACE_OK : ace_fail(err, ACE_ENOMEM, "%s: out of memory", where);
+  if (status == ACE_OK) status = json_int_field(e, "size", -1, 0, INT64_MAX, where, &size, err);
+  return status == ACE_OK ? hub_listing_add(l, path, size, sha256, where, err) : status;
 }
 
 ace_status record_read(const char *folder, hub_listing *out, char include[80], ace_error *err) {
@@ -56,15 +51,9 @@ ace_status record_read(const char *folder, hub_listing *out, char include[80], a
   if (include) snprintf(include, 80, "%s", pattern ? pattern : "");
   ace_status status = record ? ACE_OK : err->status;
   const json_t *files = json_object_get(record, "files");
-  size_t n = json_array_size(files), i;
-  if (record && n > FILES_MOST) status = ace_fail(err, ACE_EFORMAT, "%s: too many files", path);
-  out->file = status == ACE_OK ? calloc(n + 1, sizeof *out->file) : NULL;
-  if (status == ACE_OK && !out->file) status = ace_fail(err, ACE_ENOMEM, "%s: out of memory", path);
+  size_t i;
   json_array_foreach((json_t *)files, i, e) {
-    if (status == ACE_OK) status = read_file_entry(e, path, &out->file[i], err);
-    if (status != ACE_OK) break;
-    out->n++;
-    out->bytes += out->file[i].size;
+    if (status == ACE_OK) status = read_file_entry(e, path, out, err);
   }
   if (status != ACE_OK) hub_listing_free(out);
   json_decref(record);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "net/http.h"
 #include "planner/remote_wire.h"
 
@@ -74,8 +75,7 @@ plan_remote *plan_remote_open(const plan_remote_options *o, bool (*cancelled)(vo
 
 void plan_remote_close(plan_remote *r) {
   if (!r) return;
-  if (r->key) memset(r->key, 0, strlen(r->key));
-  free(r->url), free(r->key);
+  free(r->url), secret_free(r->key);
   free(r);
 }
 
@@ -96,15 +96,14 @@ typedef enum item_turn { ITEM_ASKS, ITEM_WAITS, ITEM_ANSWERED, ITEM_DONE } item_
 typedef struct item {
   run *all;
   plan_grammar_state state;
-  int index, steps, idle, tries;
+  int index, steps, idle;
   bool strict;   /* the last answer began with a token that is not allowed: name those that are */
   bool strictly; /* the present question does */
   item_turn turn;
   int asked; /* tokens of the present question */
-  double not_before;
+  net_retry retry;
   char *body;    /* owned */
   net_text text; /* owned */
-  size_t room;
   net_request request;
 } item;
 
@@ -125,7 +124,8 @@ static ace_status take(item *it, int32_t token, ace_error *err) {
   ace_status status = plan_grammar_accept(r->g, &it->state, token, err);
   if (status != ACE_OK) return status;
   it->steps++;
-  if (token == plan_grammar_end(r->g) || plan_grammar_done(&it->state) || it->steps >= r->job->most) it->turn = ITEM_DONE;
+  if (token == plan_grammar_end(r->g) || plan_grammar_done(&it->state) || it->steps >= r->job->most)
+    it->turn = ITEM_DONE;
   return token == plan_grammar_end(r->g) ? ACE_OK : bpe_ids_add(&r->out->item[it->index], token, err);
 }
 
@@ -176,7 +176,7 @@ static ace_status ask(item *it, ace_error *err) {
   free(it->body);
   it->body = wire_ask(&q, &it->request.body_length);
   it->asked = most;
-  it->tries = 0;
+  it->retry = (net_retry){0};
   it->turn = ITEM_ASKS;
   return it->body ? ACE_OK : ace_fail(err, ACE_ENOMEM, "language model server: out of memory");
 }
@@ -235,15 +235,7 @@ static ace_status read_answer(item *it, ace_error *err) {
 
 static ace_status keep(void *user, const void *bytes, size_t n, ace_error *err) {
   item *it = user;
-  if (it->text.length + n + 1 > it->room) {
-    it->room = 2 * (it->text.length + n + 1);
-    char *grown = realloc(it->text.data, it->room);
-    if (!grown) return ace_fail(err, ACE_ENOMEM, "language model server: out of memory");
-    it->text.data = grown;
-  }
-  memcpy(it->text.data + it->text.length, bytes, n);
-  it->text.length += n;
-  return ACE_OK;
+  return net_text_add(&it->text, bytes, n, err);
 }
 
 static net_turn next_question(void *user, net_request **out) {
@@ -253,7 +245,7 @@ static net_turn next_question(void *user, net_request **out) {
     item *it = &r->item[i];
     if (it->turn != ITEM_ASKS) continue;
     waiting = true;
-    if (clock_seconds() < it->not_before) continue;
+    if (clock_seconds() < it->retry.not_before) continue;
     it->turn = ITEM_WAITS;
     it->text.length = 0;
     it->request = (net_request){.url = r->url,
@@ -280,9 +272,8 @@ static ace_status question_done(void *user, net_request *q, ace_error *err) {
     r->out->passes++;
     return ACE_OK;
   }
-  if (q->again && ++it->tries < TRIES) {
+  if (q->again && net_retry_again(&it->retry, TRIES)) {
     it->turn = ITEM_ASKS;
-    it->not_before = clock_seconds() + 0.25 * (1 << it->tries);
     return ACE_OK;
   }
   wire_read_failure(q->excerpt, said);
