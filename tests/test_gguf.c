@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/rng.h"
+#include "gguf_files.h"
 #include "golden.h"
 #include "models/dit.h"
 #include "temp.h"
@@ -16,55 +17,6 @@
 #define SOURCE ACE_SOURCE_DIR "/tests/golden/checkpoints/acestep-v15-turbo"
 
 /* ---- making files ------------------------------------------------------------------------------------------------- */
-
-typedef struct bytes {
-  uint8_t *at;
-  size_t n, capacity;
-} bytes;
-
-static void put(bytes *b, const void *data, size_t n) {
-  if (b->n + n > b->capacity) {
-    b->capacity = (b->n + n) * 2;
-    assert_non_null(b->at = realloc(b->at, b->capacity));
-  }
-  if (n) memcpy(b->at + b->n, data, n);
-  b->n += n;
-}
-
-static void put_uint(bytes *b, uint64_t x, int n) {
-  for (int i = 0; i < n; i++) put(b, &(uint8_t){(uint8_t)(x >> (8 * i))}, 1);
-}
-
-static void put_text(bytes *b, const char *s) {
-  put_uint(b, strlen(s), 8);
-  put(b, s, strlen(s));
-}
-
-static void put_pair(bytes *b, const char *key, const char *value) {
-  put_text(b, key);
-  put_uint(b, 8, 4);
-  put_text(b, value);
-}
-
-static void put_head(bytes *b, uint64_t tensors, uint64_t keys) {
-  put(b, "GGUF", 4);
-  put_uint(b, 3, 4);
-  put_uint(b, tensors, 8);
-  put_uint(b, keys, 8);
-}
-
-/* dim as in safetensors: the slowest first. */
-static void put_tensor(bytes *b, const char *name, int rank, const int64_t *dim, uint32_t type, uint64_t offset) {
-  put_text(b, name);
-  put_uint(b, (uint64_t)rank, 4);
-  for (int i = rank - 1; i >= 0; i--) put_uint(b, (uint64_t)dim[i], 8);
-  put_uint(b, type, 4);
-  put_uint(b, offset, 8);
-}
-
-static void pad(bytes *b, size_t unit) {
-  while (b->n % unit) put_uint(b, 0, 1);
-}
 
 /* Two keys of each kind that matters, a matrix [2, 3] of F32 and a row of one Q8_0 block. */
 static bytes small_file(void) {

@@ -1,22 +1,14 @@
 #include "cli/adapter_info.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "cli/cli.h"
 #include "cli/folders.h"
 #include "models/adapters.h"
-
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int diffusion(const struct dirent *e) {
-  return strncmp(e->d_name, "acestep-v15-", 12) == 0;
-}
 
 /* {"model", "fits", "changes": layers, "unknown", "reason"} of one model; NULL when it cannot be opened. */
 static json_t *try_model(const adapter_file *f, const char *folder, const char *name) {
@@ -40,14 +32,12 @@ static json_t *try_model(const adapter_file *f, const char *folder, const char *
 /* Every diffusion model of the folder; an empty list when there is no folder. */
 static json_t *try_models(const adapter_file *f, const char *folder) {
   json_t *list = json_array();
-  struct dirent **entry;
-  int n = folder ? scandir(folder, &entry, diffusion, by_name) : -1;
-  for (int i = 0; i < n; i++) {
-    json_t *one = try_model(f, folder, entry[i]->d_name);
+  char **names = folder ? file_names(folder, NULL) : NULL;
+  for (char **name = names; name && *name; name++) {
+    json_t *one = string_begins(*name, "acestep-v15-") ? try_model(f, folder, *name) : NULL;
     if (one) json_array_append_new(list, one);
-    free(entry[i]);
   }
-  if (n >= 0) free(entry);
+  file_names_free(names);
   return list;
 }
 

@@ -1,6 +1,5 @@
 /* acestep doctor - is everything here that making music needs? One line for each thing, with what to do about it. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +11,12 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/pool.h"
+#include "base/strings.h"
 #include "cli/cli.h"
 #include "cli/fetching.h"
 #include "cli/folders.h"
 #include "cli/model_info.h"
+#include "engine/engine.h"
 #include "tensor/cpu/isa.h"
 
 static const cli_flag flags[] = {
@@ -91,15 +92,8 @@ static void check_port(visit *v, int port) {
 
 /* The nearest folder above that exists says whether this one can be made. */
 static bool can_write(const char *folder) {
-  char *path = strdup(*folder ? folder : ".");
-  bool can = false;
-  while (path && !file_exists(path)) {
-    char *slash = strrchr(path, '/');
-    if (!slash) strcpy(path, ".");
-    else if (slash == path) slash[1] = 0;
-    else *slash = 0;
-  }
-  if (path) can = file_is_directory(path) && access(path, W_OK | X_OK) == 0;
+  char *path = file_nearest(folder);
+  bool can = path && file_is_directory(path) && access(path, W_OK | X_OK) == 0;
   free(path);
   return can;
 }
@@ -123,20 +117,26 @@ static void check_disk(visit *v, const char *models) {
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */
 
+/* What helps when files are not what they should be. */
+static const char *anew(const char *name, char out[200]) {
+  if (!catalog_find(name)) return "put its files into the folder anew";
+  snprintf(out, 200, "fetch it anew: acestep download %.100s --force", name);
+  return out;
+}
+
+/* Opened as an engine would: a folder, or a GGUF file beside them. */
 static void check_opening(visit *v, const char *models, const char *name) {
   model_info info;
-  char *path = file_join(models, name), size[FETCHING_SIZE], found[160];
+  char *path = file_join(models, name), size[FETCHING_SIZE], found[160], remedy[200];
   if (path && model_inspect(path, false, NULL, &info, NULL) == ACE_OK) {
     bool fine = info.problem.status == ACE_OK;
     snprintf(found, sizeof found, "%s, %s", model_kind_name(info.kind), fetching_size((uint64_t)info.bytes, size));
-    say(v, fine ? GOOD : BAD, name, fine ? found : info.problem.message,
-        fine                 ? NULL
-        : catalog_find(name) ? "fetch it anew: acestep download NAME --force"
-                             : "put its files into the folder anew");
+    say(v, fine ? GOOD : BAD, name, fine ? found : info.problem.message, fine ? NULL : anew(name, remedy));
   }
   free(path);
 }
 
+/* A folder, or what a download of it has left so far. */
 static void check_model(visit *v, const char *models, const char *name, bool needed) {
   download_state s = download_look(models, name);
   char part[FETCHING_SIZE], total[FETCHING_SIZE], text[200], remedy[200];
@@ -150,45 +150,41 @@ static void check_model(visit *v, const char *models, const char *name, bool nee
     snprintf(text, sizeof text, "%s of %s are here", fetching_size(s.bytes, part), fetching_size(s.total, total));
     say(v, needed ? BAD : POOR, name, text, remedy);
   } else if (s.kind == DOWNLOAD_DAMAGED) {
-    strcat(remedy, " --force");
-    say(v, BAD, name, s.problem, catalog_find(name) ? remedy : "put its files into the folder anew");
+    say(v, BAD, name, s.problem, anew(name, remedy));
   } else if (needed) {
     say(v, BAD, name, "not here", remedy);
   }
 }
 
-/* A diffusion model of any kind will do; the other two are always needed. */
-static bool is_diffusion(const char *name) {
-  return strncmp(name, "acestep-v15-", 12) == 0;
+/* A diffusion model of any kind will do; these two are always needed. */
+static bool is_basic(const char *name) {
+  return strcmp(name, ENGINE_VAE) == 0 || strcmp(name, ENGINE_TEXT_ENCODER) == 0;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *e) {
-  return e->d_name[0] != '.';
+/* What lies there; true: a diffusion model is among it. */
+static bool check_present(visit *v, const char *models) {
+  char **names = file_names(models, NULL);
+  bool diffusion = false;
+  for (char **name = names; name && *name; name++) {
+    char *path = file_join(models, *name);
+    bool folder = path && file_is_directory(path), known = folder && catalog_find(*name);
+    bool is_model = known || (path && model_looks_like(path));
+    if (is_model && folder) check_model(v, models, *name, is_basic(*name));
+    else if (is_model) check_opening(v, models, *name);
+    diffusion |= is_model && string_begins(*name, "acestep-v15-");
+    free(path);
+  }
+  file_names_free(names);
+  return diffusion;
 }
 
 static void check_models(visit *v, const char *models) {
-  struct dirent **entry;
-  bool diffusion = false;
-  int n = scandir(models, &entry, visible, by_name);
-  for (int i = 0; i < n; i++) {
-    const char *name = entry[i]->d_name;
-    char *path = file_join(models, name);
-    bool is_model = path && file_is_directory(path) && (catalog_find(name) || model_looks_like(path));
-    if (is_model) check_model(v, models, name, false);
-    diffusion |= is_model && is_diffusion(name);
-    free(path);
-    free(entry[i]);
-  }
-  if (n >= 0) free(entry);
+  bool diffusion = check_present(v, models);
   for (const catalog_model *m = catalog_models(); m->name; m++) {
-    download_kind kind = download_look(models, m->name).kind;
-    bool needed = strcmp(m->name, "vae") == 0 || strcmp(m->name, "Qwen3-Embedding-0.6B") == 0 ||
-                  (strcmp(m->name, "acestep-v15-turbo") == 0 && !diffusion);
-    if (kind == DOWNLOAD_PARTIAL || (kind == DOWNLOAD_NONE && needed)) check_model(v, models, m->name, needed);
+    char *path = engine_locate(models, m->name);
+    bool needed = is_basic(m->name) || (strcmp(m->name, "acestep-v15-turbo") == 0 && !diffusion);
+    if (!path) check_model(v, models, m->name, needed);
+    free(path);
   }
 }
 

@@ -1,5 +1,4 @@
 /* acestep info - what lies in a folder of models, what is missing, and whether it is enough to make music. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +31,6 @@ typedef struct listing {
 
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *e) {
-  return e->d_name[0] != '.';
-}
-
 static ace_status add(listing *l, const char *folder, bool hash, const ace_callbacks *notify, ace_error *err) {
   model_info *grown = realloc(l->model, (size_t)(l->n + 1) * sizeof *grown);
   if (!grown) return ace_fail(err, ACE_ENOMEM, "info: out of memory");
@@ -48,17 +39,14 @@ static ace_status add(listing *l, const char *folder, bool hash, const ace_callb
 }
 
 static ace_status add_below(listing *l, bool hash, const ace_callbacks *notify, ace_error *err) {
-  struct dirent **entry;
-  int n = scandir(l->folder, &entry, visible, by_name);
-  if (n < 0) return ace_fail_errno(err, "%s: cannot open", l->folder);
-  ace_status status = ACE_OK;
-  for (int i = 0; i < n; i++) {
-    char *path = file_join(l->folder, entry[i]->d_name);
-    if (status == ACE_OK && path && model_looks_like(path)) status = add(l, path, hash, notify, err);
+  char **names = file_names(l->folder, err);
+  ace_status status = names ? ACE_OK : err->status;
+  for (char **name = names; name && *name && status == ACE_OK; name++) {
+    char *path = file_join(l->folder, *name);
+    if (path && model_looks_like(path)) status = add(l, path, hash, notify, err);
     free(path);
-    free(entry[i]);
   }
-  free(entry);
+  file_names_free(names);
   return status;
 }
 

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/fetching.h"
 #include "cli/folders.h"
+#include "engine/engine.h"
 
 enum { MOST = 4 };
 
@@ -14,10 +16,18 @@ typedef struct wants {
   int n;
 } wants;
 
+/* A file that stands for the folder: "vae-BF16.gguf". */
+static bool is_file(const char *models, const char *name) {
+  char *path = engine_locate(models, name);
+  bool file = path && !file_is_directory(path);
+  free(path);
+  return file;
+}
+
 /* Names that nobody published are left to the engine, which says what it has. */
-static void want(wants *w, const char *name) {
+static void want(wants *w, const char *models, const char *name) {
   const catalog_model *m = catalog_find(name);
-  if (m && !m->choose && w->n < MOST) w->model[w->n++] = m;
+  if (m && !m->choose && !is_file(models, name) && w->n < MOST) w->model[w->n++] = m;
 }
 
 /* Is there a folder of that kind, so that none needs to be chosen? */
@@ -30,8 +40,8 @@ static bool has_any(const char *models, const char *prefix) {
 }
 
 static void choose(wants *w, const char *models, const char *named, const char *prefix, const char *usual) {
-  if (named) want(w, named);
-  else if (!has_any(models, prefix)) want(w, usual);
+  if (named) want(w, models, named);
+  else if (!has_any(models, prefix)) want(w, models, usual);
 }
 
 char *missing_fetch(const args *a, const opening *o, bool asks, report *r, ace_error *err) {
@@ -40,8 +50,8 @@ char *missing_fetch(const args *a, const opening *o, bool asks, report *r, ace_e
   char *models = folder_for_downloads(args_value(a, "models"), err);
   if (!models) return NULL;
   choose(&basic, models, o->options.model, "acestep-v15-", "acestep-v15-turbo");
-  want(&basic, o->options.vae ? o->options.vae : "vae");
-  want(&basic, "Qwen3-Embedding-0.6B");
+  want(&basic, models, o->options.vae ? o->options.vae : ENGINE_VAE);
+  want(&basic, models, ENGINE_TEXT_ENCODER);
   if (asks) choose(&language, models, o->options.lm, "acestep-5Hz-lm-", "acestep-5Hz-lm-1.7B");
   ace_status status = fetching_plan(&f, a, r, err);
   f.models = models;

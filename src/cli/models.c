@@ -1,5 +1,4 @@
 /* acestep models - the published models and those in the folder of models: what is there, complete, begun, damaged. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,26 +66,15 @@ static void show(const listing *l, const char *name, const catalog_model *m) {
   if (s.kind == DOWNLOAD_DAMAGED) printf("  %-28s %s; acestep download %s --force\n", "", s.problem, m ? name : "NAME");
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *e) {
-  return e->d_name[0] != '.';
-}
-
 /* Models in the folder that are no published ones. */
 static void show_others(const listing *l) {
-  struct dirent **entry;
-  int n = scandir(l->folder, &entry, visible, by_name);
-  for (int i = 0; i < n; i++) {
-    const char *name = entry[i]->d_name;
-    char *path = file_join(l->folder, name);
-    if (path && !catalog_find(name) && file_is_directory(path) && model_looks_like(path)) show(l, name, NULL);
+  char **names = file_names(l->folder, NULL);
+  for (char **name = names; name && *name; name++) {
+    char *path = file_join(l->folder, *name);
+    if (path && !catalog_find(*name) && file_is_directory(path) && model_looks_like(path)) show(l, *name, NULL);
     free(path);
-    free(entry[i]);
   }
-  if (n >= 0) free(entry);
+  file_names_free(names);
 }
 
 static ace_status list(const args *a, const char *folder, ace_error *err) {

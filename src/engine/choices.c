@@ -1,5 +1,4 @@
 /* choices.c - which models lie in a folder, for the message when the one that was named does not. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,30 +32,19 @@ static bool is_kind(const char *folder, const char *name, engine_kind kind) {
   return yes;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *e) {
-  return e->d_name[0] != '.';
-}
-
 /* "acestep-v15-base, acestep-v15-turbo"; what does not fit is left out. */
 static void list(const char *folder, engine_kind kind, char out[LIST_SIZE]) {
-  struct dirent **entry;
+  char **names = file_names(folder, NULL);
   size_t used = 0;
   out[0] = 0;
-  int n = scandir(folder, &entry, visible, by_name);
-  for (int i = 0; i < n; i++) {
-    const char *name = entry[i]->d_name;
-    char *path = file_join(folder, name), shown[REQ_EXCERPT_SIZE];
-    req_excerpt(name, strlen(name), shown);
-    if (path && used + strlen(shown) + 3 < LIST_SIZE && is_kind(path, name, kind))
+  for (char **name = names; name && *name; name++) {
+    char *path = file_join(folder, *name), shown[REQ_EXCERPT_SIZE];
+    req_excerpt(*name, strlen(*name), shown);
+    if (path && used + strlen(shown) + 3 < LIST_SIZE && is_kind(path, *name, kind))
       used += (size_t)snprintf(out + used, LIST_SIZE - used, "%s%s", used ? ", " : "", shown);
     free(path);
-    free(entry[i]);
   }
-  if (n >= 0) free(entry);
+  file_names_free(names);
 }
 
 const char *engine_kind_option(engine_kind kind) {

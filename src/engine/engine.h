@@ -49,6 +49,10 @@ req_model engine_family(const ace_engine *e);
  * only. */
 req_model engine_family_of(const char *name, bool turbo);
 
+/* Where a model of that name lies in a folder: the folder NAME, the file NAME where that is a GGUF file (folders that
+ * hold nothing else count as it), or "NAME-*.gguf" beside the folders. NULL when it is nowhere; free() it. */
+char *engine_locate(const char *folder, const char *name);
+
 typedef enum engine_kind { ENGINE_DIFFUSION, ENGINE_LANGUAGE, ENGINE_AUTOENCODER, ENGINE_TEXT } engine_kind;
 /* How an engine's options and messages call it: "model", "lm", "vae". */
 const char *engine_kind_option(engine_kind kind);

@@ -61,6 +61,15 @@ static char *quantised_file(const char *folder, const char *name) {
   return path;
 }
 
+char *engine_locate(const char *folder, const char *name) {
+  char *path = file_join(folder, name);
+  if (!path || file_is_directory(path)) return path;
+  char *file = gguf_locate(path);
+  if (!file && *name != '/') file = quantised_file(folder, name);
+  free(path);
+  return file;
+}
+
 /* A model is named relative to the models folder (one path component) or by an absolute path. */
 static char *model_path(const char *folder, const char *name, engine_kind kind, ace_error *err) {
   if (*name != '/' && (strchr(name, '/') || strcmp(name, "..") == 0 || strcmp(name, ".") == 0 || !*name)) {
@@ -68,21 +77,9 @@ static char *model_path(const char *folder, const char *name, engine_kind kind, 
              engine_kind_option(kind), name, folder);
     return NULL;
   }
-  char *path = file_join(folder, name);
-  if (!path) {
-    ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
-    return NULL;
-  }
-  char *file = file_is_directory(path) ? NULL : gguf_locate(path);
-  if (!file && !file_is_directory(path) && *name != '/') file = quantised_file(folder, name);
-  if (file || file_is_directory(path)) {
-    if (!file) return path;
-    free(path);
-    return file;
-  }
-  engine_missing(folder, name, kind, err);
-  free(path);
-  return NULL;
+  char *path = engine_locate(folder, name);
+  if (!path) engine_missing(folder, name, kind, err);
+  return path;
 }
 
 /* The checkpoint at that path; as int8 if asked for. */
