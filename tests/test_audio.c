@@ -66,7 +66,7 @@ static const char *in(void **state, const char *name) {
 }
 
 enum { OWN_FORMATS = AUDIO_AAC }; /* aac is made by another program: test_aac.c */
-static const char *const file_names[OWN_FORMATS] = {"a.wav", "b.wav", "c.flac", "d.mp3", "e.opus"};
+static const char *const own_names[OWN_FORMATS] = {"a.wav", "b.wav", "c.flac", "d.mp3", "e.opus"};
 
 /* ---- sounds ---------------------------------------------------------------------------------------------- */
 
@@ -127,7 +127,7 @@ static int64_t size_of(const char *path) {
 static void a_song_survives_every_format(void **state) {
   audio_buffer song = chord(1.37, 2, 48000);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     audio_buffer back = read_back(path);
     assert_int_equal(back.frames, song.frames);
@@ -146,7 +146,7 @@ static void a_song_survives_every_format(void **state) {
 static void mono_is_written_as_mono(void **state) {
   audio_buffer song = chord(0.5, 1, 48000);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     audio_buffer back = read_back(path);
     assert_int_equal(back.frames, song.frames);
@@ -164,7 +164,7 @@ static void the_same_song_is_the_same_file(void **state) {
     size_t n[2];
     char *bytes[2];
     for (int k = 0; k < 2; k++) {
-      const char *path = in(state, file_names[f]);
+      const char *path = in(state, own_names[f]);
       write_ok(path, &song, (audio_format)f, NULL, &tags);
       bytes[k] = file_read(path, 1 << 24, &n[k], NULL);
       assert_non_null(bytes[k]);
@@ -183,7 +183,7 @@ static void loud_samples_clip_and_do_not_wrap(void **state) {
   float samples[] = {1.0f, -1.0f, 1.5f, -1.5f, 40.0f, -40.0f, 0.99999f, -0.99999f};
   audio_buffer song = {samples, 4, 2, 48000};
   for (int f = AUDIO_WAV; f <= AUDIO_FLAC; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     audio_buffer back = read_back(path);
     for (int i = 0; i < 8; i++) {
@@ -198,7 +198,7 @@ static void tags_are_in_the_file(void **state) {
   audio_buffer song = chord(0.3, 2, 48000);
   audio_tags tags = {"Café 雨の歌", "a prompt of more than thirty bytes, ü 夜", "4294967295", "acestep 0.1.0"};
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, &tags);
     SF_INFO info = {0};
     SNDFILE *s = sf_open(path, SFM_READ, &info);
@@ -210,7 +210,7 @@ static void tags_are_in_the_file(void **state) {
     sf_close(s);
   }
   size_t n;
-  char *mp3 = file_read(in(state, file_names[AUDIO_MP3]), 1 << 24, &n, NULL);
+  char *mp3 = file_read(in(state, own_names[AUDIO_MP3]), 1 << 24, &n, NULL);
   assert_memory_equal(mp3, "ID3\4", 4);
   static const char field[] = "TXXX\0\0\0\x10\0\0\3seed\0004294967295", encoder[] = "TSSE\0\0\0\x0E\0\0\3acestep 0.1.0";
   bool seed = false, software = false;
@@ -231,7 +231,7 @@ static void a_huge_prompt_is_cut_between_characters(void **state) {
   for (int i = 0; i < 20000; i++) memcpy(prompt + 1 + 3 * i, "夜", 3);
   prompt[60001] = 0;
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, &(audio_tags){.prompt = prompt});
     /* libsndfile writes long texts into a WAV but does not read them back: look at the bytes. */
     size_t n, found = 0, want = 8191;
@@ -324,7 +324,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
   void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     audio_tags tags = {.title = "full"};
     write_ok(path, &song, (audio_format)f, NULL, &tags);
     int64_t whole = size_of(path);
@@ -338,7 +338,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
       ace_error err = {0};
       ace_status status = audio_write(path, &song, (audio_format)f, NULL, &tags, NULL, &err);
       setrlimit(RLIMIT_FSIZE, &old);
-      if (status != ACE_EIO) fail_msg("%s with %lld bytes: status %d", file_names[f], (long long)room[i], status);
+      if (status != ACE_EIO) fail_msg("%s with %lld bytes: status %d", own_names[f], (long long)room[i], status);
       assert_non_null(strstr(err.message, path));
       assert_non_null(strstr(err.message, strerror(EFBIG)));
       assert_int_equal(size_of(path), 3);
@@ -364,7 +364,7 @@ static bool stop_after(void *user) {
 static void cancelling_leaves_the_old_file(void **state) {
   audio_buffer song = chord(2, 2, 48000);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     assert_int_equal(file_write(path, "old", 3, NULL), ACE_OK);
     countdown c = {5, 0};
     ace_callbacks notify = {.cancelled = stop_after, .user = &c};
@@ -379,7 +379,7 @@ static void cancelling_leaves_the_old_file(void **state) {
 static void kill_9_leaves_the_old_file(void **state) {
   audio_buffer song = chord(2, 2, 48000);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]), *fresh = in(state, "fresh");
+    const char *path = in(state, own_names[f]), *fresh = in(state, "fresh");
     assert_int_equal(file_write(path, "old", 3, NULL), ACE_OK);
     for (int k = 0; k < 2; k++) {
       pid_t child = fork();
@@ -514,7 +514,7 @@ static ace_status read_bytes(const void *data, size_t size, ace_error *err) {
 static void files_cut_anywhere_are_errors_or_shorter(void **state) {
   audio_buffer song = chord(0.3, 2, 48000);
   for (int f = 0; f < OWN_FORMATS; f++) {
-    const char *path = in(state, file_names[f]);
+    const char *path = in(state, own_names[f]);
     write_ok(path, &song, (audio_format)f, NULL, NULL);
     size_t n;
     char *bytes = file_read(path, 1 << 24, &n, NULL);
