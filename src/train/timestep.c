@@ -1,0 +1,24 @@
+#include "train/timestep.h"
+
+#include <math.h>
+
+double timestep_discrete(double shift, int i) {
+  double u = 1 - (double)i / TIMESTEP_COUNT;
+  return shift * u / (1 + (shift - 1) * u);
+}
+
+static double sigmoid(double x) {
+  return 1 / (1 + exp(-x));
+}
+
+double timestep_draw(const timesteps *t, const stream *s) {
+  float z[2];
+  switch (t->mode) {
+    case TIMESTEP_DISCRETE: return timestep_discrete(t->shift, (int)stream_integer(s, 0, TIMESTEP_COUNT));
+    case TIMESTEP_LOGIT_NORMAL:
+      stream_normal(s, 0, 2, z);
+      return sigmoid(t->mu + t->sigma * (double)(z[0] > z[1] ? z[0] : z[1]));
+    case TIMESTEP_FIXED: break;
+  }
+  return t->fixed;
+}
