@@ -148,6 +148,40 @@ static void a_few_positions_are_as_if_alone(void **state) {
   }
 }
 
+/* Scores far below any that a model means, all alike: each position gets the mean of what it sees. Where not even a
+ * float holds them the result is not a number, and nothing is read that is not there. */
+static void scores_may_be_as_low_as_floats_go(void **state) {
+  enum { MANY = 65 };
+  static const int32_t pages[] = {4, 2, 9, 6, 1};
+  for (int i = 0; tens_isa_at(i); i++) {
+    const tens_device *device = tens_cpu_isa(tens_isa_at(i));
+    for (int variant = 0; device && variant < 4; variant++) {
+      const bool many = variant % 2, beyond = variant / 2;
+      const int64_t first = many ? 0 : MANY - 1;
+      tens_ctx *c = open_context(device, NULL);
+      tens *q = normals(c, 1, 1, MANY, Q), *k = normals(c, 2, 1, MANY, KV), *v = normals(c, 3, 1, MANY, KV);
+      for (int64_t n = 0; n < MANY * Q; n++) tens_f32(q)[n] = beyond ? 1e20f : 1e16f;
+      for (int64_t n = 0; n < MANY * KV; n++) tens_f32(k)[n] = beyond ? -1e20f : -1e16f;
+      op_cache cache = new_cache(c, TENS_F32, 1, pages, 5);
+      assert_true(op_cache_store(c, &cache, k, v));
+      tens_i32(cache.length)[0] = (int32_t)first;
+      const tens *y = op_attention_cached(c, part(c, q, first, MANY), &cache, HEADS);
+      assert_non_null(y);
+      for (int64_t at = first; at < MANY; at++)
+        for (int64_t n = 0; n < Q; n++) {
+          float got = tens_f32(y)[(at - first) * Q + n];
+          double mean = 0;
+          for (int64_t key = 0; key <= at; key++)
+            mean +=
+                (double)tens_f32(v)[key * KV + n / DEPTH / (HEADS / KV_HEADS) * DEPTH + n % DEPTH] / (double)(at + 1);
+          if (beyond ? !isnan(got) : !(fabs(got - mean) < 4e-6))
+            fail_msg("%s, variant %d, position %d: %g, not %g", tens_isa_at(i), variant, (int)at, got, mean);
+        }
+      tens_close(c);
+    }
+  }
+}
+
 /* Two sequences that part in the middle of a page each go on in a copy of it. */
 static void a_page_is_copied_whole(void **state) {
   static const int32_t pages[] = {0, 1, 0, 2};
@@ -282,10 +316,15 @@ static void wrong_tables_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pieces_equal_the_whole),          cmocka_unit_test(a_long_text_may_come_in_any_pieces),
-      cmocka_unit_test(a_few_positions_are_as_if_alone), cmocka_unit_test(a_page_is_copied_whole),
-      cmocka_unit_test(rows_do_not_touch_one_another),   cmocka_unit_test(a_shared_beginning_is_stored_once),
-      cmocka_unit_test(rotation_follows_the_row),        cmocka_unit_test(wrong_tables_are_refused),
+      cmocka_unit_test(pieces_equal_the_whole),
+      cmocka_unit_test(a_long_text_may_come_in_any_pieces),
+      cmocka_unit_test(a_few_positions_are_as_if_alone),
+      cmocka_unit_test(a_page_is_copied_whole),
+      cmocka_unit_test(scores_may_be_as_low_as_floats_go),
+      cmocka_unit_test(rows_do_not_touch_one_another),
+      cmocka_unit_test(a_shared_beginning_is_stored_once),
+      cmocka_unit_test(rotation_follows_the_row),
+      cmocka_unit_test(wrong_tables_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

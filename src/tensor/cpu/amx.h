@@ -31,8 +31,7 @@ void amx_product_run(const cpu_micro *m, tens_ctx *c, const product *p);
 size_t amx_packed_bytes(const tens *w, int stride);
 void amx_pack(const tens *w, int stride, void *out, int part, int parts);
 /* False: heads of a width that is no multiple of AMX_DEPTH; nothing was done. */
-bool amx_attention_run(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
-                       const op_attn *a);
+bool amx_attention_run(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
 
 /* ---- layouts (amx_pack.c) ---------------------------------------------------------------------------------------- */
 

@@ -18,10 +18,8 @@ enum {
   MAX_DEPTH = 1024,
   MAX_HEADS = 8 /* of a chunk */
 };
-#define SCORE_FLOOR (-1e30f) /* the running maximum before any key */
 
 typedef struct attention {
-  const cpu_micro *m;
   tens_ctx *c;
   const tens *q, *k, *v;
   float *y;
@@ -81,7 +79,7 @@ static void load_queries(chunk *k) {
     if (q) amx_round_row(out, step, q, j->depth, scale);
     else
       for (int64_t s = 0; s < steps; s++) memset(out + s * step, 0, AMX_LINE);
-    k->top[r] = SCORE_FLOOR, k->sum[r] = 0;
+    k->top[r] = CPU_SCORE_FLOOR, k->sum[r] = 0;
   }
   memset(k->out, 0, (size_t)(cpu_ceil(rows_of(k), 32) * 32 * j->depth) * sizeof *k->out);
 }
@@ -128,24 +126,6 @@ static void hide_keys(const chunk *k, int64_t i, int64_t key, int64_t n, int64_t
       if (!k->mask[key + t]) p[t] = -INFINITY;
 }
 
-/* Turns n scores of a row, a multiple of 32, into weights; the row's earlier outputs must be multiplied by the result.
- */
-static float weigh(chunk *k, int64_t r, float *p, int64_t n) {
-  vf high = vec_all(k->top[r]), total = {0};
-  for (int64_t t = 0; t < n; t += LANES) high = vec_max(high, vec_load(p + t));
-  float top = high[0];
-  for (int l = 1; l < LANES; l++) top = high[l] > top ? high[l] : top;
-  for (int64_t t = 0; t < n; t += LANES) {
-    vf w = vec_exp_negative(vec_load(p + t) - top);
-    vec_store(p + t, w);
-    total += w;
-  }
-  vf rescale = vec_exp_negative(vec_all(k->top[r]) - top);
-  k->sum[r] = k->sum[r] * rescale[0] + vec_sum(total);
-  k->top[r] = top;
-  return rescale[0];
-}
-
 /* 32 rows against the n loaded keys from `key` on. */
 static void attend_rows(chunk *k, int64_t r, int64_t key, int64_t n) {
   const attention *j = k->j;
@@ -155,7 +135,7 @@ static void attend_rows(chunk *k, int64_t r, int64_t key, int64_t n) {
   for (int64_t i = 0; i < 32; i++) {
     float *p = k->scores + i * SCORE_ROW, *o = out + i * depth;
     hide_keys(k, k->first + (r + i) % j->queries, key, padded, n, p);
-    float rescale = weigh(k, r + i, p, padded);
+    float rescale = vec_weigh(p, padded, &k->top[r + i], &k->sum[r + i]);
     for (int64_t d = 0; rescale != 1 && d < depth; d += LANES) vec_store(o + d, vec_load(o + d) * rescale);
     amx_round_row(k->weights + i * AMX_LINE, 32 * AMX_LINE, p, padded, 1);
   }
@@ -212,9 +192,8 @@ static void attend(void *arg, int number, int worker) {
   amx_end();
 }
 
-bool amx_attention_run(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
-                       const op_attn *a) {
-  attention j = {.m = m, .c = c, .q = q, .k = k, .v = v, .y = tens_f32(y), .a = a, .depth = q->dim[2] / a->heads};
+bool amx_attention_run(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a) {
+  attention j = {.c = c, .q = q, .k = k, .v = v, .y = tens_f32(y), .a = a, .depth = q->dim[2] / a->heads};
   if (j.depth % AMX_DEPTH) return false;
   int64_t group = a->heads / a->kv_heads;
   j.heads = cpu_min(group, MAX_HEADS);

@@ -8,8 +8,6 @@
 
 enum { PAIR = 2, KEYS = 4 };
 
-#define FEW_FLOOR (-1e30f) /* the running maximum before any key */
-
 typedef struct few_state {
   const cpu_attend *a;
   int64_t depth; /* padded to whole groups of 2 steps */
@@ -74,18 +72,9 @@ VEC_INLINE void score_few(const few_state *s, int64_t g, int queries, const void
 
 /* Scores become weights under the maximum so far. */
 static void weigh_few(few_state *s, int64_t g, int64_t n) {
-  float *p = s->p + g * CPU_KEY_BLOCK, top = s->top[g];
-  for (int64_t j = 0; j < n; j++) top = p[j] > top ? p[j] : top;
-  for (int64_t j = n; j < CPU_KEY_BLOCK && j % LANES; j++) p[j] = -INFINITY;
-  vf sum = {0};
-  for (int64_t j = 0; j < n; j += LANES) {
-    vf w = vec_exp_negative(vec_load(p + j) - top);
-    vec_store(p + j, w);
-    sum += w;
-  }
-  s->kept[g] = vec_exp_negative(vec_all(s->top[g] - top))[0];
-  s->sum[g] = s->sum[g] * s->kept[g] + vec_sum(sum);
-  s->top[g] = top;
+  float *p = s->p + g * CPU_KEY_BLOCK;
+  for (; n % LANES; n++) p[n] = -INFINITY;
+  s->kept[g] = vec_weigh(p, n, &s->top[g], &s->sum[g]);
 }
 
 /* out = kept * out + the values by their weights; meanwhile the next block's keys are fetched. */
@@ -143,7 +132,7 @@ static void load_few(few_state *s, bool bf16) {
   for (int64_t g = 0; g < a->count; g++) {
     pack_line(s->q + g * s->depth, a->q + g * a->q_row, a->depth, bf16);
     for (int64_t d = 0; d < s->depth; d++) s->q[g * s->depth + d] *= scale;
-    s->top[g] = FEW_FLOOR;
+    s->top[g] = CPU_SCORE_FLOOR;
     s->sum[g] = 0;
   }
 }

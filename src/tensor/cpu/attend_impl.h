@@ -12,8 +12,6 @@ enum {
   TOGETHER = MICRO_ROWS > 4 ? 8 : 4 /* keys scored at once */
 };
 
-#define SCORE_FLOOR (-1e30f) /* the running maximum before any key */
-
 typedef struct attend_state {
   const cpu_attend *a;
   int64_t depth;  /* padded to whole groups of 4 vectors */
@@ -34,7 +32,7 @@ static void load_queries(attend_state *s) {
   for (int64_t i = 0; i < QUERIES; i++)
     for (int64_t d = 0; d < a->depth; d++) s->q[d * QUERIES + i] = i < a->count ? a->q[i * a->q_row + d] * scale : 0;
   memset(s->out, 0, (size_t)(QUERIES * s->depth) * sizeof *s->out);
-  for (int i = 0; i < MICRO_VECTORS; i++) s->top[i] = vec_all(SCORE_FLOOR), s->sum[i] = (vf){0};
+  for (int i = 0; i < MICRO_VECTORS; i++) s->top[i] = vec_all(CPU_SCORE_FLOOR), s->sum[i] = (vf){0};
 }
 
 /* Scores of keys j..j+n-1 of the block with all queries; each is one running sum over depth. */
@@ -92,11 +90,10 @@ static void weigh_keys(attend_state *s, int64_t n) {
 /* Keys or values of a cache as floats. */
 static void load_pages(attend_state *s, float *out, const void *from, int64_t key, int64_t n) {
   const cpu_attend *a = s->a;
-  const cpu_pages *g = a->pages;
-  for (int64_t j = 0; j < n; j++, key++, out += s->depth) {
-    int64_t at = g->table[key / g->page] * g->stride + key % g->page * a->depth;
-    if (g->bf16) widen_row(out, (const uint16_t *)from + at, a->depth);
-    else memcpy(out, (const float *)from + at, (size_t)a->depth * sizeof *out);
+  for (int64_t j = 0; j < n; j++, out += s->depth) {
+    const void *row = page_row(a, from, key + j);
+    if (a->pages->bf16) widen_row(out, row, a->depth);
+    else memcpy(out, row, (size_t)a->depth * sizeof *out);
     memset(out + a->depth, 0, (size_t)(s->depth - a->depth) * sizeof *out);
   }
 }
@@ -145,7 +142,7 @@ static void attend_keys(attend_state *s, int64_t key, int64_t n) {
     for (int64_t d = 0; d < s->depth; d += 4 * LANES) add_values(s, i, d, n);
 }
 
-/* For a query that sees no key: the mean of all values. */
+/* For a query that sees no key: the mean of all values. In a cache there is none such: each query sees its own key. */
 static void mean_value(const cpu_attend *a, float *y) {
   for (int64_t d = 0; d < a->depth; d++) {
     double sum = 0;
@@ -177,7 +174,7 @@ static void attend(const cpu_attend *a) {
   for (int i = 0; i < MICRO_VECTORS; i++) vec_store(sum + i * LANES, s.sum[i]);
   for (int64_t i = 0; i < a->count; i++) {
     float *y = a->y + i * a->q_row, inverse = 1.0f / sum[i];
-    if (sum[i] == 0) mean_value(a, y);
+    if (sum[i] == 0 && !a->pages) mean_value(a, y);
     else
       for (int64_t d = 0; d < a->depth; d += LANES)
         store(y, load(s.out + i * s.depth, d, a->depth) * inverse, d, a->depth);

@@ -49,7 +49,7 @@ static void attend_block(void *arg, int number, int worker) {
 
 void cpu_attention(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
                    const op_attn *a) {
-  if (m->attention && m->attention(m, c, y, q, k, v, a)) return;
+  if (m->attention && m->attention(c, y, q, k, v, a)) return;
   attention_job j = {.m = m,
                      .c = c,
                      .y = y,

@@ -7,7 +7,12 @@
 #ifndef ACE_CPU_MICRO_H
 #define ACE_CPU_MICRO_H
 
+#include <float.h>
+
 #include "tensor/ops.h"
+
+/* The running maximum of a query's scores before its first key: no finite score is below it. */
+#define CPU_SCORE_FLOOR (-FLT_MAX)
 
 enum {
   CPU_COLUMNS = 4,         /* weight rows of a line tile */
@@ -106,8 +111,7 @@ struct cpu_micro {
   /* Whole products and attention on matrix tiles, in place of the tiles and `attend` below; NULL: there are none.
    * `attention` returns false, having done nothing, for a width of heads that it is not made for. */
   void (*product)(const cpu_micro *m, tens_ctx *c, const struct product *p);
-  bool (*attention)(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v,
-                    const op_attn *a);
+  bool (*attention)(tens_ctx *c, tens *y, const tens *q, const tens *k, const tens *v, const op_attn *a);
   /* n <= CPU_PIECE values of x, with zeros after them up to whole steps of 2 vectors. `split`, for BF16 weights, puts
    * the even-numbered values of a step before the odd-numbered ones, the order in which pairs of BF16 widen cheapest. */
   void (*pack_line)(float *out, const float *x, int64_t n, bool split);

@@ -271,6 +271,24 @@ VEC_INLINE vf vec_exp(vf x) {
   return p * (vf)((vu)(half + 127) << 23) * (vf)((vu)(whole - half + 127) << 23);
 }
 
+/* The next n scores of a softmax, whole vectors of them, become weights under the maximum so far. *top and *sum, the
+ * maximum and the sum of all weights, go on; what was added up by earlier weights must be multiplied by the result. */
+VEC_INLINE float vec_weigh(float *p, int64_t n, float *top, float *sum) {
+  vf high = vec_all(*top), total = {0};
+  for (int64_t i = 0; i < n; i += LANES) high = vec_max(high, vec_load(p + i));
+  float most = high[0];
+  for (int l = 1; l < LANES; l++) most = high[l] > most ? high[l] : most;
+  for (int64_t i = 0; i < n; i += LANES) {
+    vf w = vec_exp_negative(vec_load(p + i) - most);
+    vec_store(p + i, w);
+    total += w;
+  }
+  float kept = vec_exp_negative(vec_all(*top - most))[0];
+  *sum = *sum * kept + vec_sum(total);
+  *top = most;
+  return kept;
+}
+
 VEC_INLINE vf vec_silu(vf x) {
   return x / (1.0f + vec_exp(-x));
 }
