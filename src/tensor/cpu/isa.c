@@ -1,8 +1,10 @@
 /* isa.c - one device for each instruction set, and the choice among them. */
 #include "tensor/cpu/isa.h"
 
-#include "tensor/cpu/amx.h"
 #include "tensor/cpu/cpu.h"
+#if defined(__x86_64__)
+#include "tensor/cpu/amx.h"
+#endif
 
 #include <stdlib.h>
 #include <string.h>
