@@ -4,102 +4,26 @@
  *   bench_ops avx2 1           one instruction set (or "all"), one number of threads
  *
  * Each number is the best of several runs, in 1e9 floating-point operations a second (a multiply-add is two) and as a
- * share of the fused multiply-add rate measured in the same run with the same instruction set and threads. Products of
- * one row are bound by memory: their weights rotate through more memory than caches hold, and the table gives their
- * bytes a second beside the rate of a plain read. */
+ * share of the fused multiply-add rate, on "amx" that of the matrix tiles, measured in the same run with the same
+ * instruction set and threads (tensor/cpu/ceiling.h). Products of one row are bound by memory: their weights rotate
+ * through more memory than caches hold, and the table gives their bytes a second beside the rate of a plain read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/half.h"
+#include "tensor/cpu/ceiling.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/ops.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-enum { RUNS = 7, CHAINS = 12, PEAK_STEPS = 2000000 };
+enum { RUNS = 7 };
 
 /* Seconds; of this process's own time on the processor when it is alone, so that others on the machine count less. */
 static double now(bool alone) {
   struct timespec t;
   clock_gettime(alone ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- what the machine can do ------------------------------------------------------------------------------------- */
-
-/* CHAINS independent running multiply-adds; a value that depends on all of them comes back. */
-static float peak_plain(void) {
-  typedef float v4 __attribute__((vector_size(16)));
-  v4 s[CHAINS], x = {0.5f, 0.5f, 0.5f, 0.5f}, sum = {0};
-  for (int i = 0; i < CHAINS; i++) s[i] = x * (float)i;
-  for (int k = 0; k < PEAK_STEPS; k++)
-    for (int i = 0; i < CHAINS; i++) s[i] = s[i] * x + x;
-  for (int i = 0; i < CHAINS; i++) sum += s[i];
-  return sum[0] + sum[1] + sum[2] + sum[3];
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static float peak_avx2(void) {
-  __m256 s[CHAINS], x = _mm256_set1_ps(0.5f), sum = _mm256_setzero_ps();
-  for (int i = 0; i < CHAINS; i++) s[i] = _mm256_set1_ps((float)i);
-  for (int k = 0; k < PEAK_STEPS; k++)
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm256_fmadd_ps(s[i], x, x);
-  for (int i = 0; i < CHAINS; i++) sum = _mm256_add_ps(sum, s[i]);
-  return _mm256_cvtss_f32(sum);
-}
-
-__attribute__((target("avx512f"))) static float peak_avx512(void) {
-  __m512 s[CHAINS], x = _mm512_set1_ps(0.5f), sum = _mm512_setzero_ps();
-  for (int i = 0; i < CHAINS; i++) s[i] = _mm512_set1_ps((float)i);
-  for (int k = 0; k < PEAK_STEPS; k++)
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm512_fmadd_ps(s[i], x, x);
-  for (int i = 0; i < CHAINS; i++) sum = _mm512_add_ps(sum, s[i]);
-  return _mm512_cvtss_f32(sum);
-}
-#endif
-
-typedef struct probe {
-  float (*peak)(void);
-  int lanes;
-  const uint64_t *memory;
-  size_t words; /* a chunk */
-  float sink[256];
-} probe;
-
-static void peak_chunk(void *arg, int chunk, int worker) {
-  probe *p = arg;
-  p->sink[worker] += p->peak();
-}
-
-static void read_chunk(void *arg, int chunk, int worker) {
-  probe *p = arg;
-  uint64_t sum = 0;
-  const uint64_t *m = p->memory + (size_t)chunk * p->words;
-  for (size_t i = 0; i < p->words; i++) sum += m[i];
-  p->sink[worker] += (float)sum;
-}
-
-static probe probe_for(const char *isa) {
-#if defined(__x86_64__)
-  if (!strcmp(isa, "avx512")) return (probe){.peak = peak_avx512, .lanes = 16};
-  if (!strcmp(isa, "avx2")) return (probe){.peak = peak_avx2, .lanes = 8};
-#endif
-  return (probe){.peak = peak_plain, .lanes = 4};
-}
-
-static double best_of(pool *threads, int chunks, pool_fn fn, probe *p) {
-  double best = 1e9;
-  for (int r = 0; r < RUNS; r++) {
-    double begin = now(pool_threads(threads) == 1);
-    pool_run(threads, chunks, fn, p);
-    double took = now(pool_threads(threads) == 1) - begin;
-    if (took < best) best = took;
-  }
-  return best;
 }
 
 /* ---- what the device does ---------------------------------------------------------------------------------------- */
@@ -113,6 +37,19 @@ typedef struct bench {
 } bench;
 
 enum { VALUES = 64 << 20 };
+
+static double larger(double a, double b) {
+  return a > b ? a : b;
+}
+
+/* What the machine can do: the best of several looks, as for what is measured. */
+static void find_ceilings(bench *b, pool *threads, const char *isa) {
+  double (*arithmetic)(pool *, const char *) = tens_isa_has_tiles(isa) ? ceiling_tiles : ceiling_multiply_add;
+  for (int r = 0; r < RUNS; r++) {
+    b->peak = larger(b->peak, arithmetic(threads, isa) * 1e-9);
+    b->read = larger(b->read, ceiling_read(threads, b->values, VALUES * sizeof *b->values) * 1e-9);
+  }
+}
 
 static tens f32_of(bench *b, int rank, const int64_t *dim) {
   tens t = {.dtype = TENS_F32, .rank = rank, .data = b->values};
@@ -220,14 +157,10 @@ static bool bench_isa(const char *isa, int threads, float *values, uint16_t *hal
   tens_options options = {.device = tens_cpu_isa(isa), .threads = p, .capacity = (size_t)512 << 20};
   bench b = {.c = p ? tens_open(&options, &err) : NULL, .alone = threads == 1, .values = values, .halves = halves};
   if (b.c) {
-    probe m = probe_for(isa);
+    find_ceilings(&b, p, isa);
     threads = pool_threads(p);
-    b.peak = (double)threads * 2.0 * m.lanes * CHAINS * PEAK_STEPS / best_of(p, threads, peak_chunk, &m) * 1e-9;
-    m.memory = (const uint64_t *)(const void *)values;
-    m.words = (size_t)1 << 17; /* 1 MiB */
-    b.read = VALUES * 4.0 / best_of(p, VALUES * 4 / (1 << 20), read_chunk, &m) * 1e-9;
-    printf("%s, %d thread%s: multiply-add %.1f GF/s, read %.1f GB/s\n", isa, threads, threads > 1 ? "s" : "", b.peak,
-           b.read);
+    printf("%s, %d thread%s: %s %.1f GF/s, read %.1f GB/s\n", isa, threads, threads > 1 ? "s" : "",
+           tens_isa_has_tiles(isa) ? "matrix tiles" : "multiply-add", b.peak, b.read);
     bench_all(&b);
     if (tens_error(b.c, &err) != ACE_OK) fprintf(stderr, "bench_ops: %s\n", err.message);
   } else fprintf(stderr, "bench_ops: %s\n", err.message);

@@ -118,9 +118,14 @@ static ace_status measure_read(void *arg, double *value, ace_error *err) {
 
 ace_status bench_ceilings(bench_machine *m, ace_error *err) {
   ace_status status = bench_measure(m, measure_multiply_add, m, &m->multiply_add, err);
-  if (status == ACE_OK) status = bench_measure(m, measure_tiles, m, &m->tiles, err);
+  if (status == ACE_OK && tens_isa_has_tiles(tens_isa_name()))
+    status = bench_measure(m, measure_tiles, m, &m->tiles, err);
   if (status == ACE_OK) status = bench_measure(m, measure_read, m, &m->read, err);
   return status;
+}
+
+int bench_ceiling_count(void) {
+  return tens_isa_has_tiles(tens_isa_name()) ? 3 : 2;
 }
 
 double bench_peak(const bench_machine *m) {
@@ -247,7 +252,7 @@ static ace_status measure_all(bench_machine *m, song_stages *stages, const bench
   bench_samples samples[SONG_STAGES] = {0};
   timed_stage timed[SONG_STAGES];
   for (int i = 0; i < SONG_STAGES; i++) m->total += wanted(o, i);
-  m->total = o->repeat * (m->total + BENCH_CEILINGS + (lora ? 2 : 0));
+  m->total = o->repeat * (m->total + bench_ceiling_count() + (lora ? 2 : 0));
   ace_status status = ACE_OK;
   for (int r = 0; r < o->repeat && status == ACE_OK; r++) {
     status = bench_ceilings(m, err);

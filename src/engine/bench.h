@@ -38,7 +38,7 @@ typedef struct bench_options {
   bool guided;            /* language model: two rows an item */
 } bench_options;
 
-enum { BENCH_REPEAT_MOST = 100, BENCH_RANK_MOST = 512, BENCH_CODES_MOST = 3000, BENCH_CEILINGS = 3 };
+enum { BENCH_REPEAT_MOST = 100, BENCH_RANK_MOST = 512, BENCH_CODES_MOST = 3000 };
 
 /* A new reference; NULL on failure or when cancelled. Progress comes as stages "make" and "measure". */
 json_t *bench_run(const bench_options *o, const ace_callbacks *notify, ace_error *err);
@@ -67,8 +67,10 @@ double bench_median(const bench_samples *s);
 /* Waits for a calm machine, then runs `what`, which gives its value. ACE_ECANCELED when the caller wants to stop. */
 ace_status bench_measure(bench_machine *m, ace_status (*what)(void *arg, double *value, ace_error *err), void *arg,
                          bench_samples *s, ace_error *err);
-/* Measures all ceilings once more. */
+/* Measures all ceilings once more; tiles only where kernels use them. */
 ace_status bench_ceilings(bench_machine *m, ace_error *err);
+/* How many measurements that is. */
+int bench_ceiling_count(void);
 /* The best arithmetic of the instruction set in use, flop/s. */
 double bench_peak(const bench_machine *m);
 

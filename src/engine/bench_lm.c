@@ -178,7 +178,7 @@ static ace_status measure_all(lm_bench *b, json_t *stages, ace_error *err) {
   bench_samples prefill = {0}, decode = {0};
   bench_machine *m = b->machine;
   const qwen3_config *cfg = &b->lm->model->cfg;
-  m->total = b->o->repeat * (2 * BENCH_CEILINGS + 2);
+  m->total = b->o->repeat * (2 * bench_ceiling_count() + 2);
   ace_status status = lengthen_prompt(b, PREFILL_TOKENS, err);
   double n = (double)b->prompt_tokens;
   double work = cost_qwen3(cfg, (int64_t)n) + attention_work(cfg, n, n / 2) + 2.0 * cfg->block.hidden * codes_of(b->lm);

@@ -79,4 +79,8 @@ typedef struct amx_block {
 void amx_block_16(const amx_block *k);
 void amx_block_32(const amx_block *k);
 
+/* The four products of amx_block_32 `rounds` times, with nothing loaded between them: what tiles can do at best. */
+enum { AMX_ROUND_FLOPS = 4 * 2 * AMX_ROWS * AMX_ROWS * AMX_DEPTH };
+void amx_resident(int64_t rounds);
+
 #endif

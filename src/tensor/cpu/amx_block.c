@@ -45,6 +45,34 @@ static inline __attribute__((always_inline)) void run_block(const amx_block *k, 
   AMX_BARRIER();
 }
 
+void amx_resident(int64_t rounds) {
+  uint16_t rows[AMX_TILE / 2], columns[AMX_TILE / 2]; /* 1..1.5; -1 and 1 by turns, so that sums stay small */
+  float sums[AMX_ROWS * AMX_ROWS];
+  for (int i = 0; i < AMX_TILE / 2; i++) {
+    rows[i] = (uint16_t)(0x3f80 + i % 64);
+    columns[i] = i % 2 ? 0x3f80 : 0xbf80;
+  }
+  amx_begin();
+  AMX_BARRIER();
+  TILE_LOAD(4, rows, AMX_LINE);
+  TILE_LOAD(5, rows, AMX_LINE);
+  TILE_LOAD(6, columns, AMX_LINE);
+  TILE_LOAD(7, columns, AMX_LINE);
+  TILE_ZERO(0);
+  TILE_ZERO(1);
+  TILE_ZERO(2);
+  TILE_ZERO(3);
+  for (int64_t i = 0; i < rounds; i++) {
+    TILE_PRODUCT(0, 4, 6);
+    TILE_PRODUCT(1, 4, 7);
+    TILE_PRODUCT(2, 5, 6);
+    TILE_PRODUCT(3, 5, 7);
+  }
+  TILE_STORE(0, sums, AMX_LINE);
+  AMX_BARRIER();
+  amx_end();
+}
+
 void amx_block_16(const amx_block *k) {
   run_block(k, false);
 }

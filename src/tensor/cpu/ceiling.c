@@ -3,10 +3,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "tensor/cpu/isa.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "tensor/cpu/amx.h"
 #endif
+
+#define TILE_SECONDS 3e-3 /* of a chunk at least, about as long as one of multiply-adds takes */
 
 enum { CHAINS = 12, STEPS = 1000000, LINE = 64, READ_CHUNK = 1 << 20, READ_AHEAD = 4096 };
 
@@ -58,7 +63,9 @@ double ceiling_multiply_add(pool *threads, const char *isa) {
   probe p = {.add = add_plain};
   int lanes = 4;
 #if defined(__x86_64__)
-  if (strncmp(isa, "avx512", 6) == 0 || strncmp(isa, "amx", 3) == 0) p.add = add_avx512, lanes = 16;
+  /* Beside tiles there are the vectors of AVX-512, but where tiles are emulated. */
+  if (tens_isa_has_tiles(isa)) isa = tens_cpu_isa("avx512") ? "avx512" : "avx2";
+  if (strcmp(isa, "avx512") == 0) p.add = add_avx512, lanes = 16;
   if (strcmp(isa, "avx2") == 0) p.add = add_avx2, lanes = 8;
 #endif
   /* Several chunks for each thread: one that is interrupted does not hold up the others. */
@@ -69,8 +76,33 @@ double ceiling_multiply_add(pool *threads, const char *isa) {
   return 2.0 * lanes * CHAINS * STEPS * chunks / (clock_seconds() - begin);
 }
 
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+static void tile_chunk(void *arg, int chunk, int worker) {
+  const int64_t *rounds = arg;
+  amx_resident(*rounds);
+}
+
+/* Seconds of `rounds` rounds in each of so many chunks. */
+static double tile_seconds(pool *threads, int chunks, int64_t rounds) {
+  double begin = clock_seconds();
+  pool_run(threads, chunks, tile_chunk, &rounds);
+  return clock_seconds() - begin;
+}
+#endif
+
 double ceiling_tiles(pool *threads, const char *isa) {
+  if (!tens_isa_has_tiles(isa)) return 0;
+#if defined(__x86_64__)
+  /* As many rounds as fill TILE_SECONDS; emulated tiles are a thousand times slower. */
+  int64_t rounds = 1000;
+  while (tile_seconds(threads, pool_threads(threads), rounds) < TILE_SECONDS) rounds *= 2;
+  int chunks = 4 * pool_threads(threads);
+  return (double)AMX_ROUND_FLOPS * (double)rounds * chunks / tile_seconds(threads, chunks, rounds);
+#else
   return 0;
+#endif
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */

@@ -155,6 +155,10 @@ const tens_device *tens_cpu_isa(const char *name) {
   return NULL;
 }
 
+bool tens_isa_has_tiles(const char *name) {
+  return !strcmp(name, "amx");
+}
+
 const char *tens_isa_at(int index) {
   return index >= 0 && index < SETS ? sets[index].name : NULL;
 }

@@ -16,6 +16,8 @@
 const char *tens_isa_name(void);
 /* The device for one; NULL for an unknown name or when this machine lacks it. */
 const tens_device *tens_cpu_isa(const char *name);
+/* Does it form products in matrix tiles, of factors rounded to BF16? */
+bool tens_isa_has_tiles(const char *name);
 /* Names from the best to the plainest, whether this machine has them or not; NULL past the last. */
 const char *tens_isa_at(int index);
 
