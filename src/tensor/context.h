@@ -42,6 +42,9 @@ bool op_arg(tens_ctx *c, const char *op, const char *name, const tens *x, op_kin
 /* Same, for an argument of one exact shape. */
 bool op_shaped(tens_ctx *c, const char *op, const char *name, const tens *x, op_kind kind, int rank,
                const int64_t *dim);
+/* Checks what follows a product of x with n columns: a known activation, bias [n], gate [batch, n], residual like the
+ * result. */
+bool op_epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, const op_epilogue *e);
 /* A result shaped like x but for its last dim. */
 tens *op_new_last(tens_ctx *c, tens_dtype dtype, const tens *x, int64_t last);
 bool op_same_shape(const tens *a, const tens *b);

@@ -24,10 +24,9 @@ tens *op_mix_blocks(tens_ctx *c, const tens *x, const tens *w, const op_epilogue
     return tens_fail(c, ACE_EINVAL, "mix_blocks: x %s is not a multiple of w %s", TENS_SHAPE(x), TENS_SHAPE(w));
   if (e->bias || e->act != OP_ACT_NONE)
     return tens_fail(c, ACE_EINVAL, "mix_blocks: takes neither a bias nor an activation");
-  tens *y = op_new_last(c, TENS_F32, x, op_last(x) / w->dim[1] * w->dim[0]);
-  if (!y || (e->gate && !op_shaped(c, "mix_blocks", "gate", e->gate, OP_F32, TENS_DIMS(x->dim[0], op_last(y)))) ||
-      (e->residual && !op_shaped(c, "mix_blocks", "residual", e->residual, OP_F32, y->rank, y->dim)))
-    return NULL;
-  if (!c->plan) c->device->mix_blocks(c, y, x, w, e);
+  int64_t n = op_last(x) / w->dim[1] * w->dim[0];
+  if (!op_epilogue_fits(c, "mix_blocks", x, n, e)) return NULL;
+  tens *y = op_new_last(c, TENS_F32, x, n);
+  if (y && !c->plan) c->device->mix_blocks(c, y, x, w, e);
   return op_end(c, y);
 }

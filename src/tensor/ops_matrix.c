@@ -3,7 +3,7 @@
 
 /* ---- linear: y = residual + gate * act(x wᵀ + bias) ----------------------------------------------------------- */
 
-static bool epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, const op_epilogue *e) {
+bool op_epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, const op_epilogue *e) {
   int64_t shape[TENS_MAX_RANK];
   for (int i = 0; i < x->rank; i++) shape[i] = x->dim[i];
   shape[x->rank - 1] = n;
@@ -27,7 +27,7 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
     return NULL;
   if (op_last(x) != w->dim[1])
     return tens_fail(c, ACE_EINVAL, "linear: x %s does not fit w %s", TENS_SHAPE(x), TENS_SHAPE(w));
-  if (!epilogue_fits(c, "linear", x, w->dim[0], e)) return NULL;
+  if (!op_epilogue_fits(c, "linear", x, w->dim[0], e)) return NULL;
   tens *y = op_new_last(c, TENS_F32, x, w->dim[0]);
   if (y && !c->plan) c->device->linear(c, y, x, w, e);
   return op_end(c, y);

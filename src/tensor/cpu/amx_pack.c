@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "tensor/cpu/vec.h"
 
 typedef uint32_t pairs __attribute__((vector_size(AMX_LINE))); /* 32 BF16 values */
 
@@ -49,29 +50,18 @@ void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float 
   }
 }
 
-/* Exchanges the off-diagonal quarters of all squares of side 2*d: a transposition when done for d = 8, 4, 2, 1. */
-#define EXCHANGE(rows, d, LOW, HIGH)                         \
-  for (int i = 0; i < AMX_ROWS; i++)                         \
-    if (!(i & (d))) {                                        \
-      pairs a = (rows)[i], b = (rows)[i + (d)];              \
-      (rows)[i] = __builtin_shufflevector(a, b, LOW);        \
-      (rows)[i + (d)] = __builtin_shufflevector(a, b, HIGH); \
+/* A tile whose rows are these columns, square by square. */
+static void store_transposed(uint8_t *out, const pairs *columns) {
+  float from[AMX_ROWS][AMX_ROWS], to[AMX_ROWS][AMX_ROWS]; /* pairs of BF16 values in the place of floats */
+  memcpy(from, columns, sizeof from);
+  for (int i = 0; i < AMX_ROWS; i += LANES)
+    for (int j = 0; j < AMX_ROWS; j += LANES) {
+      vf t[LANES];
+      for (int l = 0; l < LANES; l++) t[l] = vec_load(&from[i + l][j]);
+      vec_transpose(t);
+      for (int l = 0; l < LANES; l++) vec_store(&to[j + l][i], t[l]);
     }
-#define LOW_8  0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-#define LOW_4  0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define LOW_2  0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define LOW_1  0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
-
-static void store_transposed(uint8_t *out, pairs *rows) {
-  EXCHANGE(rows, 8, LOW_8, HIGH_8)
-  EXCHANGE(rows, 4, LOW_4, HIGH_4)
-  EXCHANGE(rows, 2, LOW_2, HIGH_2)
-  EXCHANGE(rows, 1, LOW_1, HIGH_1)
-  memcpy(out, rows, AMX_TILE);
+  memcpy(out, to, sizeof to);
 }
 
 void amx_pack_panel(uint8_t *out, const amx_weight *w, int64_t panel, int64_t first, int64_t steps) {
@@ -79,11 +69,12 @@ void amx_pack_panel(uint8_t *out, const amx_weight *w, int64_t panel, int64_t fi
   for (int64_t s = first; s < first + steps; s++) {
     int64_t tap = s / tap_steps, at = s % tap_steps * AMX_DEPTH, n = cpu_min(AMX_DEPTH, w->width - at);
     for (int64_t half = 0; half < 2; half++, out += AMX_TILE) {
-      pairs rows[AMX_ROWS] = {{0}};
+      pairs columns[AMX_ROWS] = {{0}};
       int64_t column = panel * AMX_PANEL + half * AMX_ROWS;
       for (int64_t j = 0; j < cpu_min(AMX_ROWS, w->columns - column); j++)
-        rows[j] = load_pairs((const uint8_t *)w->w + ((column + j) * w->column + tap * w->tap + at) * size, w->bf16, n);
-      store_transposed(out, rows);
+        columns[j] =
+            load_pairs((const uint8_t *)w->w + ((column + j) * w->column + tap * w->tap + at) * size, w->bf16, n);
+      store_transposed(out, columns);
     }
   }
 }

@@ -129,12 +129,6 @@ typedef struct block {
   float *c;
 } block;
 
-/* Input row `at`, or NULL for one outside the item, which counts as zeros. */
-static const float *input_row(const block *k, int64_t at) {
-  const product *p = k->a->p;
-  return at < 0 || at >= p->in_rows ? NULL : p->x + (k->item * p->in_rows + at) * p->width;
-}
-
 static void zero_row(uint8_t *out, int64_t step, int64_t steps) {
   for (int64_t s = 0; s < steps; s++) memset(out + s * step, 0, AMX_LINE);
 }
@@ -144,7 +138,7 @@ static void pack_shared(const block *k) {
   int64_t first = k->row * a->p->stride + a->first_reach, whole = (k->rows + 31) / 32 * 32;
   int64_t n = (whole - 1) * a->p->stride + a->span;
   for (int64_t r = 0; r < n; r++) {
-    const float *x = input_row(k, first + r);
+    const float *x = product_input(a->p, k->item, first + r);
     uint8_t *out = k->x + r * AMX_LINE;
     if (x) amx_round_row(out, a->x_step, x, a->w.width, 1);
     else zero_row(out, a->x_step, a->tap_steps);
@@ -154,7 +148,7 @@ static void pack_shared(const block *k) {
 /* `values` values of output row r's depth, from value `at` of tap `tap` on, as steps. */
 static void pack_tap(const block *k, uint8_t *out, int64_t r, int64_t tap, int64_t at, int64_t values) {
   const product *p = k->a->p;
-  const float *x = input_row(k, r * p->stride + tap * p->dilation + p->offset);
+  const float *x = product_input(p, k->item, r * p->stride + tap * p->dilation + p->offset);
   if (x) amx_round_row(out, k->a->x_step, x + at, values, 1);
   else zero_row(out, k->a->x_step, amx_steps(values));
 }
@@ -163,11 +157,7 @@ static void pack_tap(const block *k, uint8_t *out, int64_t r, int64_t tap, int64
 static void pack_gathered(const block *k, uint8_t *out, int64_t r) {
   const product *p = k->a->p;
   float line[LINE_VALUES];
-  for (int64_t t = 0; t < p->taps; t++) {
-    const float *x = input_row(k, r * p->stride + t * p->dilation + p->offset);
-    if (x) memcpy(line + t * p->width, x, (size_t)p->width * sizeof *line);
-    else memset(line + t * p->width, 0, (size_t)p->width * sizeof *line);
-  }
+  product_gather(p, k->item, r, line);
   amx_round_row(out, k->a->x_step, line, p->taps * p->width, 1);
 }
 

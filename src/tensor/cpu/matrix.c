@@ -1,6 +1,5 @@
 /* matrix.c - linear layers, the gated unit and convolutions as products (product.h); embeddings. */
 #include "tensor/cpu/product.h"
-#include "tensor/cpu/product_small.h"
 
 #include "base/half.h"
 #include "tensor/int8.h"
@@ -56,25 +55,12 @@ static product linear_product(tens *y, const tens *x, const tens *w) {
 /* w_up of the type of w, or NULL; the gate has a row for each gate_rows. */
 static void multiply(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const tens *w_up,
                      const cpu_finish *finish, int64_t gate_rows) {
-  if (w->dtype == TENS_F32 || w->dtype == TENS_BF16) {
-    product p = linear_product(y, x, w);
-    if (w_up) p.w_up = w_up->data, p.packed_up = product_of_weight(w_up, 0).packed;
-    p.finish = *finish;
-    p.gate_rows = gate_rows;
-    product_run(m, c, &p);
-    return;
-  }
-  int64_t K = w->dim[1];
-  product_small p = {.x = tens_f32(x),
-                     .y = tens_f32(y),
-                     .rows = tens_count(x) / K,
-                     .width = K,
-                     .columns = w->dim[0],
-                     .w = w,
-                     .w_up = w_up,
-                     .finish = *finish,
-                     .gate_rows = gate_rows};
-  product_small_run(m, c, &p);
+  product p = linear_product(y, x, w);
+  if (w_up) p.w_up = w_up->data, p.packed_up = product_of_weight(w_up, 0).packed;
+  p.finish = *finish;
+  p.gate_rows = gate_rows;
+  if (w->dtype == TENS_F32 || w->dtype == TENS_BF16) product_run(m, c, &p);
+  else product_small_run(m, c, &p, w, w_up);
 }
 
 void cpu_linear(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e) {

@@ -102,17 +102,19 @@ static void pack(const chunk *k, float *out, const float *x, int64_t n) {
   (k->lines ? m->pack_line : m->pack_block)(out, x, n, k->a->p->bf16);
 }
 
-/* Every tap of output row r side by side. */
+void product_gather(const product *p, int64_t item, int64_t row, float *line) {
+  for (int64_t t = 0; t < p->taps; t++, line += p->width) {
+    const float *x = product_input(p, item, row * p->stride + t * p->dilation + p->offset);
+    if (x) memcpy(line, x, (size_t)p->width * sizeof *line);
+    else memset(line, 0, (size_t)p->width * sizeof *line);
+  }
+}
+
+/* Every tap of each output row side by side. */
 static void pack_gathered(const chunk *k, const part *q) {
-  const product *p = k->a->p;
   float line[CPU_PIECE];
   for (int64_t r = 0; r < k->rows; r++) {
-    for (int64_t t = 0; t < p->taps; t++) {
-      int64_t at = (k->row + r) * p->stride + t * p->dilation + p->offset;
-      float *out = line + t * p->width;
-      if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)p->width * sizeof *out);
-      else memcpy(out, p->x + (k->item * p->in_rows + at) * p->width, (size_t)p->width * sizeof *out);
-    }
+    product_gather(k->a->p, k->item, k->row + r, line);
     pack(k, q->x + r * k->a->row_floats, line, k->a->width);
   }
 }
@@ -130,9 +132,9 @@ static void pack_rows(const chunk *k, const part *q) {
   int64_t rows = (k->rows - 1) * p->stride + (q->taps - 1) * reach + 1;
   for (int64_t r = 0; r < rows; r++) {
     float *out = q->x + r * k->a->row_floats;
-    int64_t at = first + r;
-    if (at < 0 || at >= p->in_rows) memset(out, 0, (size_t)round_up(q->width, 2 * k->a->m->lanes) * sizeof *out);
-    else pack(k, out, p->x + (k->item * p->in_rows + at) * p->width + q->at, q->width);
+    const float *x = product_input(p, k->item, first + r);
+    if (x) pack(k, out, x + q->at, q->width);
+    else memset(out, 0, (size_t)round_up(q->width, 2 * k->a->m->lanes) * sizeof *out);
   }
 }
 

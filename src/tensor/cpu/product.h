@@ -34,10 +34,22 @@ typedef struct product {
  * convolution [taps, O, C]. */
 product product_of_weight(const tens *w, int stride);
 
+/* Input row `at` of an item; NULL for one outside it, which counts as zeros. */
+static inline const float *product_input(const product *p, int64_t item, int64_t at) {
+  return at < 0 || at >= p->in_rows ? NULL : p->x + (item * p->in_rows + at) * p->width;
+}
+
+/* The rows of all taps of an output row side by side, without gaps: line [taps, width]. */
+void product_gather(const product *p, int64_t item, int64_t row, float *line);
+
 /* The epilogue of columns column..column+count-1 of an output row, whose sums are c and, with w_up, c_up. */
 void product_finish(const cpu_micro *m, const product *p, int64_t item, int64_t row, int64_t column, int64_t count,
                     const float *c, const float *c_up);
 
 void product_run(const cpu_micro *m, tens_ctx *c, const product *p);
+
+/* The same for a linear layer or gated unit over TENS_I8 or TENS_Q8_0 weights (tensor/int8.h), both of one type: w and
+ * w_up in place of those in p. */
+void product_small_run(const cpu_micro *m, tens_ctx *c, const product *p, const tens *w, const tens *w_up);
 
 #endif

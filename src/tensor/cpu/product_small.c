@@ -4,7 +4,7 @@
  * then meet four weight rows at a time, which stay in the first-level cache while the rows pass. TENS_Q8_0: each weight
  * row is widened into scratch and meets all rows. Either way a product depends on its two rows alone.
  */
-#include "tensor/cpu/product_small.h"
+#include "tensor/cpu/product.h"
 
 #include <string.h>
 
@@ -22,7 +22,8 @@ _Static_assert((WIDE_FLOATS + SUM_FLOATS + ROWS) * 4 + ROUNDED_BYTES <= TENS_WOR
 typedef struct plan {
   const cpu_micro *m;
   tens_ctx *c;
-  const product_small *p;
+  const product *p;
+  const tens *w, *w_up;
   int64_t rows, columns, row_blocks, column_blocks; /* rows and columns of a chunk */
 } plan;
 
@@ -36,7 +37,7 @@ typedef struct chunk {
 /* ---- TENS_I8 ----------------------------------------------------------------------------------------------------- */
 
 static void round_rows(const chunk *k) {
-  const product_small *p = k->a->p;
+  const product *p = k->a->p;
   for (int64_t r = 0; r < k->rows; r++) {
     memcpy(k->wide, p->x + (k->row + r) * p->width, (size_t)p->width * sizeof *k->wide);
     k->a->m->turn(k->wide, p->width);
@@ -67,7 +68,7 @@ static void multiply_i8(const chunk *k, const tens *w, float *sums) {
 /* ---- TENS_Q8_0 --------------------------------------------------------------------------------------------------- */
 
 static void multiply_q8_0(const chunk *k, const tens *w, float *sums) {
-  const product_small *p = k->a->p;
+  const product *p = k->a->p;
   for (int64_t n = 0; n < k->columns; n++) {
     q8_0_decode(k->wide, (const uint8_t *)w->data + tens_bytes(TENS_Q8_0, (k->column + n) * p->width), p->width);
     for (int64_t r = 0; r < k->rows; r++)
@@ -83,40 +84,32 @@ static void multiply(const chunk *k, const tens *w, float *sums) {
 }
 
 static void finish_rows(const chunk *k) {
-  const product_small *p = k->a->p;
-  for (int64_t r = 0; r < k->rows; r++) {
-    int64_t row = k->row + r, at = row * p->columns + k->column;
-    cpu_finish f = p->finish;
-    if (f.bias) f.bias += k->column;
-    if (f.gate) f.gate += row / p->gate_rows * p->columns + k->column;
-    if (f.residual) f.residual += at;
-    if (p->w_up) f.up = k->sums_up + r * COLUMNS;
-    k->a->m->finish(p->y + at, k->sums + r * COLUMNS, k->columns, &f);
-  }
+  for (int64_t r = 0; r < k->rows; r++)
+    product_finish(k->a->m, k->a->p, 0, k->row + r, k->column, k->columns, k->sums + r * COLUMNS,
+                   k->sums_up + r * COLUMNS);
 }
 
 static void run_chunk(void *arg, int number, int worker) {
   const plan *a = arg;
-  const product_small *p = a->p;
   chunk k = {.a = a, .row = number / a->column_blocks * a->rows, .column = number % a->column_blocks * a->columns};
-  k.rows = cpu_min(a->rows, p->rows - k.row);
-  k.columns = cpu_min(a->columns, p->columns - k.column);
+  k.rows = cpu_min(a->rows, a->p->out_rows - k.row);
+  k.columns = cpu_min(a->columns, a->p->columns - k.column);
   k.wide = tens_worker_scratch(a->c, worker);
   k.sums = k.wide + WIDE_FLOATS;
   k.sums_up = k.sums + ROWS * COLUMNS;
   k.x_scale = k.sums + SUM_FLOATS;
   k.rounded = (int8_t *)(k.x_scale + ROWS);
-  if (p->w->dtype == TENS_I8) round_rows(&k);
-  multiply(&k, p->w, k.sums);
-  if (p->w_up) multiply(&k, p->w_up, k.sums_up);
+  if (a->w->dtype == TENS_I8) round_rows(&k);
+  multiply(&k, a->w, k.sums);
+  if (a->w_up) multiply(&k, a->w_up, k.sums_up);
   finish_rows(&k);
 }
 
-void product_small_run(const cpu_micro *m, tens_ctx *c, const product_small *p) {
-  plan a = {.m = m, .c = c, .p = p, .columns = COLUMNS};
-  a.rows = cpu_min(cpu_min(ROWS, ROUNDED_BYTES / p->width), p->rows);
-  a.row_blocks = cpu_ceil(p->rows, a.rows);
-  a.rows = cpu_ceil(p->rows, a.row_blocks);
+void product_small_run(const cpu_micro *m, tens_ctx *c, const product *p, const tens *w, const tens *w_up) {
+  plan a = {.m = m, .c = c, .p = p, .w = w, .w_up = w_up, .columns = COLUMNS};
+  a.rows = cpu_min(cpu_min(ROWS, ROUNDED_BYTES / p->width), p->out_rows);
+  a.row_blocks = cpu_ceil(p->out_rows, a.rows);
+  a.rows = cpu_ceil(p->out_rows, a.row_blocks);
   int64_t wanted = 4 * tens_workers(c);
   while (a.columns > 32 && a.row_blocks * cpu_ceil(p->columns, a.columns) < wanted) a.columns /= 2;
   a.column_blocks = cpu_ceil(p->columns, a.columns);

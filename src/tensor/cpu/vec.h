@@ -1,8 +1,8 @@
 /* vec.h - float vectors as wide as the instruction set of the file that includes this, and exp and sin² on them.
  *
- * Included only by the micro_*.c files, which are compiled once for each instruction set. GCC and clang vector
- * extensions do the arithmetic; the few operations they lack (fused multiply-add, maximum) are intrinsics. Fusing is
- * always explicit: the compiler may not choose it, so a value never depends on the code around it.
+ * Included only by the micro_*.c and amx_*.c files, which are compiled for one instruction set each. GCC and clang
+ * vector extensions do the arithmetic; the few operations they lack (fused multiply-add, maximum) are intrinsics. Fusing
+ * is always explicit: the compiler may not choose it, so a value never depends on the code around it.
  */
 #ifndef ACE_CPU_VEC_H
 #define ACE_CPU_VEC_H
