@@ -124,6 +124,12 @@ static void keep_takes_views_and_strangers(void **state) {
   assert_ptr_equal(tens_keep(c, mark, &stranger), &stranger);
   tens *borrowed = tens_keep(c, mark, tens_view(c, &stranger, TENS_DIMS(2, 2)));
   assert_ptr_equal(borrowed->data, outside);
+  tens_packed copy = {.data = outside, .rows = 4};
+  stranger.packed = &copy;
+  stranger.packed_row = 1;
+  const tens *rows = tens_keep(c, mark, tens_rows(c, &stranger, 2, 2)); /* with the copy of a weight that it has */
+  assert_ptr_equal(rows->packed, &copy);
+  assert_int_equal(rows->packed_row, 3);
   assert_null(tens_keep(c, mark, NULL));
   assert_int_equal(tens_status(c), ACE_OK);
   tens_close(c);

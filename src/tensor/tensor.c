@@ -265,7 +265,7 @@ tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x) {
   }
   tens_node *moved = new_node(c, kept.t.dtype, kept.t.rank, kept.t.dim, kept.t.data, kept.offset);
   if (!moved) return NULL;
-  moved->t.scale = kept.t.scale;
+  moved->t = kept.t;
   return &moved->t;
 }
 
