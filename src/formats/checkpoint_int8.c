@@ -57,6 +57,7 @@ bool ckpt_is_int8(const ckpt *k) {
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 typedef struct encoding {
+  const tens_device *device;
   const st_tensor *from;
   int8_t *q;
   float *scale, *lines; /* a row for each worker */
@@ -70,12 +71,13 @@ static void encode_chunk(void *arg, int chunk, int worker) {
   int64_t first = chunk * e->rows_a_chunk, last = first + e->rows_a_chunk;
   for (int64_t r = first; r < last && r < e->rows; r++) {
     st_widen(e->from, r * e->columns, e->columns, line);
-    if (!int8_encode(e->q + r * e->columns, &e->scale[r], line, e->columns)) atomic_store(&e->bad, true);
+    if (!tens_int8_encode(e->device, e->q + r * e->columns, &e->scale[r], line, e->columns))
+      atomic_store(&e->bad, true);
   }
 }
 
 ace_status ckpt_encode_int8(const st_tensor *t, pool *threads, int8_t *q, float *scale, ace_error *err) {
-  encoding e = {.from = t, .q = q, .scale = scale, .rows = t->dim[0], .columns = t->dim[1]};
+  encoding e = {.device = tens_cpu(), .from = t, .q = q, .scale = scale, .rows = t->dim[0], .columns = t->dim[1]};
   int workers = pool_threads(threads);
   e.rows_a_chunk = CHUNK_VALUES / e.columns + 1;
   e.lines = malloc((size_t)workers * (size_t)e.columns * sizeof *e.lines);

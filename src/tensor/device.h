@@ -26,6 +26,7 @@ struct tens_device {
   size_t scratch; /* bytes for each worker, where TENS_WORKER_SCRATCH is too little; else 0 */
   size_t (*packed_bytes)(const tens *w, int stride); /* tens_packed_bytes; NULL: weights are read in place */
   void (*pack)(const tens *w, int stride, void *out, int part, int parts);
+  bool (*int8_encode)(int8_t *q, float *scale, float *w, int64_t k); /* tens_int8_encode; NULL: the definition */
   void (*linear)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
   void (*mix_blocks)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);

@@ -78,6 +78,10 @@ void tens_pack(const tens_device *device, const tens *w, int stride, void *out, 
   device->pack(w, stride, out, part, parts);
 }
 
+bool tens_int8_encode(const tens_device *device, int8_t *q, float *scale, float *w, int64_t k) {
+  return (device->int8_encode ? device->int8_encode : int8_encode)(q, scale, w, k);
+}
+
 bool tens_planning(const tens_ctx *c) {
   return c->plan;
 }

@@ -60,6 +60,9 @@ size_t tens_packed_bytes(const tens_device *device, const tens *w, int stride);
  * same time. */
 void tens_pack(const tens_device *device, const tens *w, int stride, void *out, int part, int parts);
 
+/* int8_encode of int8.h, the same bits, as fast as this device can. */
+bool tens_int8_encode(const tens_device *device, int8_t *q, float *scale, float *w, int64_t k);
+
 typedef struct tens_options {
   const tens_device *device; /* NULL: tens_cpu() */
   pool *threads;             /* NULL: the caller's thread alone */

@@ -18,6 +18,8 @@ void cpu_attention(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, cons
 void cpu_attention_probs(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const tens *k, const op_attn *a,
                          const int *heads, int n);
 void cpu_attention_cached(const cpu_micro *m, tens_ctx *c, tens *y, const tens *q, const op_cache *cache, int heads);
+/* int8_encode of tensor/int8.h. */
+bool cpu_int8_encode(const cpu_micro *m, int8_t *q, float *scale, float *w, int64_t k);
 void cpu_snake(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
 void cpu_silu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x);
 

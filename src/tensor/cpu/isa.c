@@ -20,6 +20,9 @@
   static void swiglu_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up) {              \
     cpu_swiglu(&cpu_micro_##ISA, c, y, x, w_gate, w_up);                                                             \
   }                                                                                                                  \
+  static bool encode_##ISA(int8_t *q, float *scale, float *w, int64_t k) {                                           \
+    return cpu_int8_encode(&cpu_micro_##ISA, q, scale, w, k);                                                        \
+  }                                                                                                                  \
   static void rms_norm_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale,       \
                              const tens *shift) {                                                                    \
     cpu_rms_norm(&cpu_micro_##ISA, c, y, x, w, eps, scale, shift);                                                   \
@@ -54,6 +57,7 @@
       __VA_ARGS__,                                                                                                   \
       .linear = linear_##ISA,                                                                                        \
       .swiglu = swiglu_##ISA,                                                                                        \
+      .int8_encode = encode_##ISA,                                                                                   \
       .embedding = cpu_embedding,                                                                                    \
       .rms_norm = rms_norm_##ISA,                                                                                    \
       .head_norm = head_norm_##ISA,                                                                                  \

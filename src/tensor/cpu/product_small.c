@@ -6,6 +6,7 @@
  */
 #include "tensor/cpu/product.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tensor/int8.h"
@@ -114,4 +115,12 @@ void product_small_run(const cpu_micro *m, tens_ctx *c, const product *p, const 
   while (a.columns > 32 && a.row_blocks * cpu_ceil(p->columns, a.columns) < wanted) a.columns /= 2;
   a.column_blocks = cpu_ceil(p->columns, a.columns);
   tens_parallel(c, (int)(a.row_blocks * a.column_blocks), run_chunk, &a);
+}
+
+/* ---- rows of weights --------------------------------------------------------------------------------------------- */
+
+bool cpu_int8_encode(const cpu_micro *m, int8_t *q, float *scale, float *w, int64_t k) {
+  m->turn(w, k);
+  *scale = m->round_i8(q, w, k) / (float)int8_block(k);
+  return isfinite(*scale);
 }
