@@ -72,18 +72,6 @@ void case_fail(golden_case *k, const char *what, const char *why) {
   printf("%-36s %-28s %s\n", k->name, what, why);
 }
 
-/* Matrix tiles round factors to BF16: a tensor is then compared as a whole. Only tensors that are products at all are
- * compared so; what must be equal to a few digits (random numbers, schedules) has a far smaller tolerance. */
-static bool close_as_bf16(const float *got, const float *ref, int64_t n, double *apart) {
-  double dot = 0, got2 = 0, ref2 = 0, difference = 0;
-  for (int64_t i = 0; i < n; i++) {
-    double a = (double)got[i], b = (double)ref[i];
-    dot += a * b, got2 += a * a, ref2 += b * b, difference += (a - b) * (a - b);
-  }
-  *apart = ref2 > 0 ? sqrt(difference / ref2) : sqrt(difference);
-  return dot >= BF16_COSINE * sqrt(got2 * ref2) && *apart <= BF16_RELATIVE;
-}
-
 /* Both measures of the difference; false when the reference is absent or of another size. */
 static bool differences(golden_case *k, const char *tensor, const float *got, int64_t count, double *absolute,
                         double *relative) {
@@ -110,12 +98,28 @@ static bool differences(golden_case *k, const char *tensor, const float *got, in
 void case_compare_floats(golden_case *k, const char *tensor, const float *got, int64_t count, double tolerance) {
   double absolute, relative;
   if (!differences(k, tensor, got, count, &absolute, &relative)) return;
-  bool ok = relative <= tolerance;
-  if (k->g->tiles && tolerance > 0 && !ok) {
-    ok = close_as_bf16(got, case_floats(k, tensor, NULL), count, &relative);
+  row(k, tensor, absolute, relative, tolerance, relative <= tolerance);
+}
+
+/* The norm of the difference beside that of the reference. */
+static double apart(const float *got, const float *ref, int64_t n) {
+  double difference = 0, size = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double d = (double)got[i] - (double)ref[i];
+    difference += d * d;
+    size += (double)ref[i] * (double)ref[i];
+  }
+  return size > 0 ? sqrt(difference / size) : sqrt(difference);
+}
+
+void case_compare_product_floats(golden_case *k, const char *tensor, const float *got, int64_t count) {
+  double absolute, relative, tolerance = k->tolerance;
+  if (!differences(k, tensor, got, count, &absolute, &relative)) return;
+  if (k->g->tiles && !(relative <= tolerance)) {
+    relative = apart(got, case_floats(k, tensor, NULL), count);
     tolerance = BF16_RELATIVE;
   }
-  row(k, tensor, absolute, relative, tolerance, ok);
+  row(k, tensor, absolute, relative, tolerance, relative <= tolerance);
 }
 
 void case_compare_absolute(golden_case *k, const char *tensor, const float *got, int64_t count, double tolerance) {
@@ -124,14 +128,21 @@ void case_compare_absolute(golden_case *k, const char *tensor, const float *got,
     row(k, tensor, absolute, relative, tolerance, absolute <= tolerance);
 }
 
+/* False, with a failure recorded, when there is nothing to compare. */
+static bool computed(golden_case *k, const char *tensor, const tens *got) {
+  if (got) return true;
+  ace_error why = {.message = "no result"};
+  tens_error(k->g->c, &why);
+  case_fail(k, tensor, why.message);
+  return false;
+}
+
 void case_compare(golden_case *k, const char *tensor, const tens *got) {
-  if (!got) {
-    ace_error why = {.message = "no result"};
-    tens_error(k->g->c, &why);
-    case_fail(k, tensor, why.message);
-    return;
-  }
-  case_compare_floats(k, tensor, tens_f32(got), tens_count(got), k->tolerance);
+  if (computed(k, tensor, got)) case_compare_floats(k, tensor, tens_f32(got), tens_count(got), k->tolerance);
+}
+
+void case_compare_product(golden_case *k, const char *tensor, const tens *got) {
+  if (computed(k, tensor, got)) case_compare_product_floats(k, tensor, tens_f32(got), tens_count(got));
 }
 
 void case_compare_ints(golden_case *k, const char *tensor, const int32_t *got, int64_t count) {

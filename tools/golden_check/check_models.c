@@ -35,8 +35,8 @@ void check_text_encoder(golden_case *k) {
   qwen3 *m = open_qwen3(k, "Qwen3-Embedding-0.6B");
   if (!m) return;
   tens *ids = case_tensor(k, "in.ids");
-  case_compare(k, "out.hidden", qwen3_hidden(k->g->c, m, ids, NULL));
-  case_compare(k, "out.hidden_masked", qwen3_hidden(k->g->c, m, ids, case_tensor(k, "in.mask")));
+  case_compare_product(k, "out.hidden", qwen3_hidden(k->g->c, m, ids, NULL));
+  case_compare_product(k, "out.hidden_masked", qwen3_hidden(k->g->c, m, ids, case_tensor(k, "in.mask")));
   qwen3_close(m);
 }
 
@@ -73,7 +73,7 @@ static void check_greedy(golden_case *k, const qwen3 *m, const tens *prompt) {
       tens_release(c, mark);
     }
     case_compare_ints(k, "out.greedy_tokens", ids + length, n);
-    case_compare_floats(k, "out.greedy_logits", logits, n * vocab, k->tolerance);
+    case_compare_product_floats(k, "out.greedy_logits", logits, n * vocab);
   }
   free(ids);
   free(logits);
@@ -95,8 +95,8 @@ void check_lm_forward(golden_case *k) {
     if (!m) return;
     tens *ids = case_tensor(k, "in.ids");
     tens *hidden = qwen3_hidden(k->g->c, m, ids, NULL);
-    case_compare(k, "out.hidden", hidden);
-    case_compare(k, "out.logits", qwen3_logits(k->g->c, m, hidden));
+    case_compare_product(k, "out.hidden", hidden);
+    case_compare_product(k, "out.logits", qwen3_logits(k->g->c, m, hidden));
     if (ids) check_greedy(k, m, ids);
     qwen3_close(m);
   }
@@ -110,7 +110,7 @@ void check_lm_left_pad(golden_case *k) {
   /* Rows that only see padding mean nothing; the golden has zeros there. */
   for (int64_t i = 0; mask && logits && i < tens_count(mask); i++)
     if (!tens_i32(mask)[i]) memset(tens_f32(logits) + i * m->cfg.vocab, 0, (size_t)m->cfg.vocab * sizeof(float));
-  case_compare(k, "out.logits", logits);
+  case_compare_product(k, "out.logits", logits);
   qwen3_close(m);
 }
 
@@ -131,7 +131,7 @@ void check_condition_encoder(golden_case *k) {
   condition_input in = read_condition(k);
   int32_t *mask = NULL;
   tens *y = in.clip_order ? condition_encode(k->g->c, m, &in, &mask) : NULL;
-  case_compare(k, "out.encoder_hidden_states", y);
+  case_compare_product(k, "out.encoder_hidden_states", y);
   if (y) case_compare_ints(k, "out.encoder_attention_mask", mask, y->dim[0] * y->dim[1]);
   free(mask);
   acestep_dit_close(m);
@@ -144,7 +144,7 @@ void check_dit_forward(golden_case *k) {
   dit_attend(k->g->c, m, case_tensor(k, "in.encoder_hidden_states"), &attend);
   tens *v = dit_velocity(k->g->c, m, &attend, case_tensor(k, "in.context_latents"), case_tensor(k, "in.hidden_states"),
                          case_tensor(k, "in.timestep"), case_tensor(k, "in.timestep_r"));
-  case_compare(k, "out.velocity", v);
+  case_compare_product(k, "out.velocity", v);
   acestep_dit_close(m);
 }
 
@@ -182,8 +182,8 @@ void check_audio_tokenizer(golden_case *k) {
   acestep_dit own = with_silence(k, m);
   audio_codes codes = audio_tokenize(k->g->c, &own, case_tensor(k, "in.latents"));
   if (codes.index) case_compare_ints(k, "out.indices", tens_i32(codes.index), tens_count(codes.index));
-  case_compare(k, "out.quantized", codes.quantized);
-  case_compare(k, "out.hints_25hz", audio_detokenize(k->g->c, &own, codes.quantized));
+  case_compare_product(k, "out.quantized", codes.quantized);
+  case_compare_product(k, "out.hints_25hz", audio_detokenize(k->g->c, &own, codes.quantized));
   check_pooled_mask(k, m->cfg.pool_window);
   acestep_dit_close(m);
 }
@@ -199,8 +199,8 @@ void check_detokenizer(golden_case *k) {
   acestep_dit *m = golden_open_dit(k);
   if (!m) return;
   tens *quantized = audio_dequantize(k->g->c, m, read_indices(k));
-  case_compare(k, "out.quantized", quantized);
-  case_compare(k, "out.hints_25hz", audio_detokenize(k->g->c, m, quantized));
+  case_compare_product(k, "out.quantized", quantized);
+  case_compare_product(k, "out.hints_25hz", audio_detokenize(k->g->c, m, quantized));
   acestep_dit_close(m);
 }
 
@@ -209,7 +209,7 @@ void check_fsq_codes(golden_case *k) {
   if (!m) return;
   tens *index = read_indices(k);
   case_compare(k, "out.codes", op_fsq_codes(k->g->c, index, m->cfg.levels, m->cfg.n_levels));
-  case_compare(k, "out.project_out", audio_dequantize(k->g->c, m, index));
+  case_compare_product(k, "out.project_out", audio_dequantize(k->g->c, m, index));
   acestep_dit_close(m);
 }
 
@@ -240,8 +240,8 @@ void check_prepare(golden_case *k) {
   int32_t *mask = NULL;
   prepared p = {0};
   if (in.is_cover && in.condition.clip_order) p = prepare_condition(k->g->c, &own, &in, &mask);
-  case_compare(k, "out.encoder_hidden_states", p.encoded);
-  case_compare(k, "out.context_latents", p.context);
+  case_compare_product(k, "out.encoder_hidden_states", p.encoded);
+  case_compare_product(k, "out.context_latents", p.context);
   if (p.encoded) case_compare_ints(k, "out.encoder_attention_mask", mask, p.encoded->dim[0] * p.encoded->dim[1]);
   free(mask);
   acestep_dit_close(m);

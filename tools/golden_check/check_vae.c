@@ -20,7 +20,8 @@ void check_vae_decode(golden_case *k) {
   vae *m = open_vae(k, VAE_DECODER);
   if (!m) return;
   tens_ctx *c = k->g->c;
-  case_compare(k, "out.audio", swap_last_two(c, vae_decode(c, m, swap_last_two(c, case_tensor(k, "in.latents")))));
+  case_compare_product(k, "out.audio",
+                       swap_last_two(c, vae_decode(c, m, swap_last_two(c, case_tensor(k, "in.latents")))));
   vae_close(m);
 }
 
@@ -42,8 +43,8 @@ void check_vae_encode(golden_case *k) {
   tens_ctx *c = k->g->c;
   tens *moments = vae_encode(c, m, swap_last_two(c, case_tensor(k, "in.audio")));
   tens *mean = half(c, moments, 0), *scale = half(c, moments, 1);
-  case_compare(k, "out.mean", mean);
-  case_compare(k, "out.scale", scale);
+  case_compare_product(k, "out.mean", mean);
+  case_compare_product(k, "out.scale", scale);
   int64_t n = 0;
   const float *eps = case_floats(k, "in.eps", &n);
   tens *std = mean ? tens_new(c, TENS_F32, mean->rank, mean->dim) : NULL;
@@ -52,8 +53,8 @@ void check_vae_encode(golden_case *k) {
     vae_deviation(tens_f32(scale), tens_f32(std), n);
     for (int64_t i = 0; i < n; i++) tens_f32(sample)[i] = tens_f32(mean)[i] + tens_f32(std)[i] * eps[i];
   }
-  case_compare(k, "out.std", std);
-  case_compare(k, "out.sample", sample);
+  case_compare_product(k, "out.std", std);
+  case_compare_product(k, "out.sample", sample);
   vae_close(m);
 }
 
@@ -68,7 +69,7 @@ void check_vae_tiled_decode(golden_case *k) {
     vae_tiling tiling = {.core = chunk - 2 * overlap, .overlap = overlap};
     ace_error err;
     if (y && vae_decode_tiled(c, m, tens_f32(x), x->dim[1], &tiling, tens_f32(y), &err) == ACE_OK)
-      case_compare(k, "out.audio_tiled", swap_last_two(c, y));
+      case_compare_product(k, "out.audio_tiled", swap_last_two(c, y));
     else case_fail(k, "out.audio_tiled", err.message);
   }
   vae_close(m);
@@ -88,10 +89,10 @@ void check_vae_tiled_encode(golden_case *k) {
     vae_tiling whole = {.core = frames};
     ace_error err;
     if (y && vae_encode_tiled(c, m, tens_f32(x), x->dim[1], &given, tens_f32(y), &err) == ACE_OK)
-      case_compare(k, "out.mean_tiled", half(c, y, 0));
+      case_compare_product(k, "out.mean_tiled", half(c, y, 0));
     else case_fail(k, "out.mean_tiled", err.message);
     if (y && vae_encode_tiled(c, m, tens_f32(x), x->dim[1], &whole, tens_f32(y), &err) == ACE_OK)
-      case_compare(k, "out.mean_full", half(c, y, 0));
+      case_compare_product(k, "out.mean_full", half(c, y, 0));
     else case_fail(k, "out.mean_full", err.message);
   }
   vae_close(m);

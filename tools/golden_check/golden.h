@@ -15,15 +15,15 @@
 #include "models/vae.h"
 #include "tensor/ops.h"
 
-/* Of matrix tiles: the cosine of both tensors and the norm of their difference beside that of the reference. */
-#define BF16_COSINE   0.999
+/* What matrix tiles, which round factors to BF16, may make of a tensor: the norm of the difference beside that of the
+ * reference. The cosine of the two is then above 0.9998. */
 #define BF16_RELATIVE 2e-2
 
 typedef struct golden {
   const char *root; /* the golden folder at hand */
   pool *threads;
   tens_ctx *c;
-  bool tiles;   /* products are formed from BF16 factors: where F32 tolerances fail, BF16_* decide */
+  bool tiles;   /* products are formed from BF16 factors */
   bool verbose; /* a line for each tensor even of text cases */
   int passed, failed, skipped;
 } golden;
@@ -57,6 +57,9 @@ const char *case_word(const golden_case *k, const char *param, const char *fallb
 /* max|got-ref| / max|ref| against the tolerance; NULL got = the computation failed. */
 void case_compare(golden_case *k, const char *tensor, const tens *got);
 void case_compare_floats(golden_case *k, const char *tensor, const float *got, int64_t count, double tolerance);
+/* The same for what is made of matrix products: where that fails on matrix tiles, BF16_RELATIVE decides. */
+void case_compare_product(golden_case *k, const char *tensor, const tens *got);
+void case_compare_product_floats(golden_case *k, const char *tensor, const float *got, int64_t count);
 /* max|got-ref| itself. */
 void case_compare_absolute(golden_case *k, const char *tensor, const float *got, int64_t count, double tolerance);
 void case_compare_ints(golden_case *k, const char *tensor, const int32_t *got, int64_t count);

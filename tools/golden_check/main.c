@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
   }
   enum { DEPTH = 4 };
   ace_error err;
-  golden g = {.threads = pool_new(0, &err), .tiles = strcmp(tens_isa_name(), "amx") == 0};
+  golden g = {.threads = pool_new(0, &err), .tiles = tens_isa_has_tiles(tens_isa_name())};
   if (g.threads) g.c = tens_open(&(tens_options){.threads = g.threads, .capacity = (size_t)4 << 30}, &err);
   if (!g.c) {
     fprintf(stderr, "golden-check: %s\n", err.message);
