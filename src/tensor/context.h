@@ -49,6 +49,9 @@ bool op_epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, con
 tens *op_new_last(tens_ctx *c, tens_dtype dtype, const tens *x, int64_t last);
 bool op_same_shape(const tens *a, const tens *b);
 
+/* What all of attention's operations share: q [B, Sq, heads*D] against k [B, Sk, kv_heads*D]. */
+bool op_attention_fits(tens_ctx *c, const char *op, const tens *q, const tens *k, const op_attn *a);
+
 static inline int64_t op_last(const tens *x) {
   return x->dim[x->rank - 1];
 }

@@ -21,6 +21,12 @@ int tens_workers(const tens_ctx *c);
 /* pool_run on the context's pool; without one the chunks run in turn as worker 0. */
 void tens_parallel(tens_ctx *c, int chunks, pool_fn fn, void *arg);
 
+/* What attention's gradients are added to, each NULL if not wanted, and room for the device's first pass. */
+typedef struct tens_attention_grads {
+  tens *dq, *dk, *dv;
+  double *log_sum, *delta; /* [B, heads, Sq] */
+} tens_attention_grads;
+
 struct tens_device {
   const char *name;
   size_t scratch; /* bytes for each worker, where TENS_WORKER_SCRATCH is too little; else 0 */
@@ -62,6 +68,11 @@ struct tens_device {
   void (*adg)(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
   void (*dwt)(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
   void (*idwt)(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
+  /* Gradients (ops_backward.h), added to what is there. */
+  void (*linear_backward_input)(tens_ctx *c, tens *dx, const tens *dy, const tens *w);
+  void (*linear_backward_weight)(tens_ctx *c, tens *dw, const tens *dy, const tens *x);
+  void (*attention_backward)(tens_ctx *c, const tens_attention_grads *g, const tens *dy, const tens *q, const tens *k,
+                             const tens *v, const tens *y, const op_attn *a);
 };
 
 #endif

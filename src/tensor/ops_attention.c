@@ -4,8 +4,7 @@
 /* So that a device can keep a head in its scratch memory. */
 enum { MAX_HEAD = 1024 };
 
-/* Checks what both operations share: q [B, Sq, heads*D] against k [B, Sk, kv_heads*D]. */
-static bool attention_fits(tens_ctx *c, const char *op, const tens *q, const tens *k, const op_attn *a) {
+bool op_attention_fits(tens_ctx *c, const char *op, const tens *q, const tens *k, const op_attn *a) {
   if (!op_arg(c, op, "q", q, OP_F32, 3, 3) || !op_arg(c, op, "k", k, OP_F32, 3, 3)) return false;
   if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads) {
     tens_fail(c, ACE_EINVAL, "%s: %d heads do not share %d key/value heads evenly", op, a->heads, a->kv_heads);
@@ -33,7 +32,8 @@ static bool attention_fits(tens_ctx *c, const char *op, const tens *q, const ten
 /* ---- attention: softmax(q kᵀ / sqrt(D)) v --------------------------------------------------------------------- */
 
 tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, const op_attn *a) {
-  if (!op_begin(c) || !attention_fits(c, "attention", q, k, a) || !op_shaped(c, "attention", "v", v, OP_F32, 3, k->dim))
+  if (!op_begin(c) || !op_attention_fits(c, "attention", q, k, a) ||
+      !op_shaped(c, "attention", "v", v, OP_F32, 3, k->dim))
     return NULL;
   tens *y = op_new_last(c, TENS_F32, q, q->dim[2]);
   if (y && !c->plan) c->device->attention(c, y, q, k, v, a);
@@ -43,7 +43,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
 /* ---- attention_probs: softmax(q kᵀ / sqrt(D)) for chosen heads ------------------------------------------------ */
 
 tens *op_attention_probs(tens_ctx *c, const tens *q, const tens *k, const op_attn *a, const int *heads, int n) {
-  if (!op_begin(c) || !attention_fits(c, "attention_probs", q, k, a)) return NULL;
+  if (!op_begin(c) || !op_attention_fits(c, "attention_probs", q, k, a)) return NULL;
   if (n < 1) return tens_fail(c, ACE_EINVAL, "attention_probs: no head chosen");
   for (int i = 0; i < n; i++)
     if (heads[i] < 0 || heads[i] >= a->heads)

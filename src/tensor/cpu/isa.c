@@ -1,6 +1,7 @@
 /* isa.c - one device for each instruction set, and the choice among them. */
 #include "tensor/cpu/isa.h"
 
+#include "tensor/cpu/backward.h"
 #include "tensor/cpu/cpu.h"
 #if defined(__x86_64__)
 #include "tensor/cpu/amx.h"
@@ -52,6 +53,16 @@
   static void silu_##ISA(tens_ctx *c, tens *y, const tens *x) {                                                      \
     cpu_silu(&cpu_micro_##ISA, c, y, x);                                                                             \
   }                                                                                                                  \
+  static void back_input_##ISA(tens_ctx *c, tens *dx, const tens *dy, const tens *w) {                               \
+    cpu_linear_backward_input(&cpu_micro_##ISA, c, dx, dy, w);                                                       \
+  }                                                                                                                  \
+  static void back_weight_##ISA(tens_ctx *c, tens *dw, const tens *dy, const tens *x) {                              \
+    cpu_linear_backward_weight(&cpu_micro_##ISA, c, dw, dy, x);                                                      \
+  }                                                                                                                  \
+  static void back_attention_##ISA(tens_ctx *c, const tens_attention_grads *g, const tens *dy, const tens *q,        \
+                                   const tens *k, const tens *v, const tens *y, const op_attn *a) {                  \
+    cpu_attention_backward(&cpu_micro_##ISA, c, g, dy, q, k, v, y, a);                                               \
+  }                                                                                                                  \
   static const tens_device cpu_##ISA = {                                                                             \
       .name = "cpu",                                                                                                 \
       __VA_ARGS__,                                                                                                   \
@@ -90,6 +101,9 @@
       .adg = cpu_adg,                                                                                                \
       .dwt = cpu_dwt,                                                                                                \
       .idwt = cpu_idwt,                                                                                              \
+      .linear_backward_input = back_input_##ISA,                                                                     \
+      .linear_backward_weight = back_weight_##ISA,                                                                   \
+      .attention_backward = back_attention_##ISA,                                                                    \
   };
 
 CPU_DEVICE(plain, .scratch = 0)

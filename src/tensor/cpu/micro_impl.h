@@ -103,6 +103,10 @@ static void softmax(float *x, int64_t n) {
   for (int64_t i = 0; i < n; i += LANES) store(x, load(x, i, n) / all, i, n);
 }
 
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+#include "tensor/cpu/panel_impl.h"
+
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
 #include "tensor/cpu/attend_few_impl.h"
@@ -141,12 +145,17 @@ const cpu_micro MICRO_TABLE = {
 #if MICRO_BLOCK_ROWS == 12
     .block = {block_1, block_2, block_3, block_4, block_5, block_6, block_7, block_8, block_9, block_10, block_11,
               block_12},
+    .panel = {panel_1, panel_2, panel_3, panel_4, panel_5, panel_6, panel_7, panel_8, panel_9, panel_10, panel_11,
+              panel_12},
 #else
     .block = {block_1, block_2, block_3, block_4, block_5, block_6},
+    .panel = {panel_1, panel_2, panel_3, panel_4, panel_5, panel_6},
 #endif
     .pack_line = pack_line,
     .pack_block = pack_block,
     .pack_panel = pack_panel,
+    .pack_strip = pack_strip,
+    .pack_across = pack_across,
     .finish = finish,
     .rms_norm = rms_norm,
     .rotate = rotate,
@@ -154,6 +163,8 @@ const cpu_micro MICRO_TABLE = {
     .attend_few = attend_few,
     .dot = dot,
     .softmax = softmax,
+    .softmax_sum = softmax_sum,
+    .softmax_backward = softmax_backward,
     .turn = turn,
     .round_i8 = round_i8,
     .tile_i8 = tile_i8,

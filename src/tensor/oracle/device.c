@@ -38,6 +38,9 @@ const tens_device *tens_oracle(void) {
       .adg = oracle_adg,
       .dwt = oracle_dwt,
       .idwt = oracle_idwt,
+      .linear_backward_input = oracle_linear_backward_input,
+      .linear_backward_weight = oracle_linear_backward_weight,
+      .attention_backward = oracle_attention_backward,
   };
   return &oracle;
 }

@@ -61,5 +61,9 @@ void oracle_apg(tens_ctx *c, tens *dst, tens *running, const tens *cond, const t
 void oracle_adg(tens_ctx *c, tens *dst, const tens *x, const tens *cond, const tens *uncond, const op_adg *p);
 void oracle_dwt(tens_ctx *c, tens *low, tens *high, const tens *x, const float *lo, const float *hi, int taps);
 void oracle_idwt(tens_ctx *c, tens *y, const tens *low, const tens *high, const float *lo, const float *hi, int taps);
+void oracle_linear_backward_input(tens_ctx *c, tens *dx, const tens *dy, const tens *w);
+void oracle_linear_backward_weight(tens_ctx *c, tens *dw, const tens *dy, const tens *x);
+void oracle_attention_backward(tens_ctx *c, const tens_attention_grads *g, const tens *dy, const tens *q, const tens *k,
+                               const tens *v, const tens *y, const op_attn *a);
 
 #endif

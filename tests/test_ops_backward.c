@@ -1,0 +1,391 @@
+/* Gradients of the heavy operations. On the oracle they equal finite differences of the operation itself; on every
+ * instruction set of this machine they equal the oracle to rounding, do not depend on the number of threads, and are
+ * added to what was there. If one were wrong, training would go astray or stand still without an error; if one depended on
+ * threads, a resumed training would not give the adapter that an uninterrupted one gives. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/half.h"
+#include "base/pool.h"
+#include "tensor/cpu/isa.h"
+#include "tensor/int8.h"
+#include "tensor/ops_backward.h"
+
+enum { CAPACITY = 1 << 24, MAX_ISA = 8, MANY = 3 };
+
+/* Filled once before the tests: the oracle, and for each instruction set a context with one thread and one with MANY. */
+static pool *many;
+static tens_ctx *oracle, *contexts[MAX_ISA][2];
+static const char *names[MAX_ISA];
+static int isas;
+
+static tens_ctx *open_on(const tens_device *device, pool *threads) {
+  return tens_open(&(tens_options){.device = device, .threads = threads, .capacity = CAPACITY}, NULL);
+}
+
+static int open_contexts(void **state) {
+  if (!(many = pool_new(MANY, NULL)) || !(oracle = open_on(tens_oracle(), NULL))) return -1;
+  for (int i = 0; isas < MAX_ISA && tens_isa_at(i); i++) {
+    const tens_device *device = tens_cpu_isa(tens_isa_at(i));
+    print_message("%s%s\n", tens_isa_at(i), device ? "" : ": not on this machine, not tested");
+    if (!device) continue;
+    names[isas] = tens_isa_at(i);
+    for (int j = 0; j < 2; j++)
+      if (!(contexts[isas][j] = open_on(device, j ? many : NULL))) return -1;
+    isas++;
+  }
+  return 0;
+}
+
+static int close_contexts(void **state) {
+  tens_close(oracle);
+  for (int i = 0; i < isas; i++)
+    for (int j = 0; j < 2; j++) tens_close(contexts[i][j]);
+  pool_free(many);
+  return 0;
+}
+
+/* ---- inputs: the same in every context for the same seed --------------------------------------------------------- */
+
+typedef uint64_t seed;
+
+static uint32_t draw(seed *s) { /* splitmix64 (Steele, Lea & Flood 2014) */
+  uint64_t z = *s += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return (uint32_t)((z ^ z >> 31) >> 32);
+}
+
+static float uniform(seed *s, float lo, float hi) {
+  return lo + (hi - lo) * ((float)(draw(s) >> 8) * 0x1p-24f);
+}
+
+static tens *noise(tens_ctx *c, seed *s, float lo, float hi, int rank, const int64_t *dim) {
+  tens *x = tens_new(c, TENS_F32, rank, dim);
+  assert_non_null(x);
+  for (int64_t i = 0; i < tens_count(x); i++) tens_f32(x)[i] = uniform(s, lo, hi);
+  return x;
+}
+
+static tens *like(tens_ctx *c, seed *s, const tens *x) {
+  return noise(c, s, -1, 1, x->rank, x->dim);
+}
+
+/* Takes the next of `n` choices out of a variant number. */
+static int choose(int *variant, int n) {
+  int choice = *variant % n;
+  *variant /= n;
+  return choice;
+}
+
+/* ---- a problem: an operation, its inputs, and the gradient of its result ----------------------------------------- */
+
+enum { MAX_INPUTS = 3 };
+
+typedef struct problem problem;
+struct problem {
+  tens *(*forward)(tens_ctx *c, const problem *p);
+  void (*backward)(tens_ctx *c, const problem *p, tens *const *grad);
+  int n;
+  tens *in[MAX_INPUTS]; /* what gradients are taken of */
+  tens *dy;
+  tens kept; /* a weight without a gradient */
+  op_attn attention;
+  op_conv conv;
+};
+
+typedef problem (*problem_fn)(tens_ctx *c, int variant);
+
+static void expect_fine(tens_ctx *c, int variant) {
+  ace_error err = {0};
+  if (tens_error(c, &err) != ACE_OK) fail_msg("variant %d: %s", variant, err.message);
+}
+
+/* The gradients, added to noise. */
+static void gradients(tens_ctx *c, problem_fn make, int variant, tens **grad, int *n) {
+  tens_reset(c);
+  seed s = 77;
+  problem p = make(c, variant);
+  for (int i = 0; i < p.n; i++) grad[i] = like(c, &s, p.in[i]);
+  p.backward(c, &p, grad);
+  expect_fine(c, variant);
+  *n = p.n;
+}
+
+static double error_of(const tens *got, const tens *want) {
+  double worst = 0, top = 1e-30;
+  for (int64_t i = 0; i < tens_count(want); i++) {
+    double w = tens_f32(want)[i], d = fabs(tens_f32(got)[i] - w);
+    if (isnan(d)) return INFINITY;
+    worst = fmax(worst, d);
+    top = fmax(top, fabs(w));
+  }
+  return worst / top;
+}
+
+static void compare(problem_fn make, int variants, double tolerance) {
+  for (int variant = 0; variant < variants; variant++) {
+    tens *want[MAX_INPUTS], *got[MAX_INPUTS], *again[MAX_INPUTS];
+    int n;
+    gradients(oracle, make, variant, want, &n);
+    for (int isa = 0; isa < isas; isa++) {
+      gradients(contexts[isa][0], make, variant, got, &n);
+      gradients(contexts[isa][1], make, variant, again, &n);
+      for (int i = 0; i < n; i++) {
+        double error = error_of(got[i], want[i]);
+        if (!(error <= tolerance))
+          fail_msg("%s, variant %d, input %d: error %g above %g", names[isa], variant, i, error, tolerance);
+        if (memcmp(got[i]->data, again[i]->data, (size_t)tens_count(got[i]) * 4) != 0)
+          fail_msg("%s, variant %d, input %d: threads change the gradient", names[isa], variant, i);
+      }
+    }
+  }
+}
+
+/* Σ dy y with input i moved by h along a direction. */
+static double moved(const problem *p, int i, const tens *direction, float h) {
+  tens_mark mark = tens_here(oracle);
+  problem q = *p;
+  q.in[i] = tens_from(oracle, TENS_F32, p->in[i]->rank, p->in[i]->dim, p->in[i]->data);
+  for (int64_t k = 0; k < tens_count(direction); k++) tens_f32(q.in[i])[k] += h * tens_f32(direction)[k];
+  const tens *y = p->forward(oracle, &q);
+  expect_fine(oracle, -1);
+  double sum = 0;
+  for (int64_t k = 0; k < tens_count(y); k++) sum += (double)tens_f32(p->dy)[k] * tens_f32(y)[k];
+  tens_release(oracle, mark);
+  return sum;
+}
+
+static double along(const tens *grad, const tens *direction, double *size) {
+  double sum = 0, squares = 0;
+  for (int64_t k = 0; k < tens_count(grad); k++) {
+    double term = (double)tens_f32(grad)[k] * tens_f32(direction)[k];
+    sum += term;
+    squares += term * term;
+  }
+  *size = sqrt(squares);
+  return sum;
+}
+
+/* The gradient along some direction is what the result changes by. */
+static void compare_with_differences(problem_fn make, int variants, double tolerance) {
+  const float h = 0x1p-8f;
+  for (int variant = 0; variant < variants; variant++) {
+    tens_reset(oracle);
+    seed s = (seed)variant;
+    problem p = make(oracle, variant);
+    tens *grad[MAX_INPUTS];
+    for (int i = 0; i < p.n; i++) {
+      grad[i] = like(oracle, &s, p.in[i]);
+      memset(grad[i]->data, 0, (size_t)tens_count(grad[i]) * 4);
+    }
+    p.backward(oracle, &p, grad);
+    expect_fine(oracle, variant);
+    for (int i = 0; i < p.n; i++) {
+      const tens *direction = like(oracle, &s, p.in[i]);
+      double size, want = (moved(&p, i, direction, h) - moved(&p, i, direction, -h)) / (2 * (double)h);
+      double error = fabs(along(grad[i], direction, &size) - want) / (size + 1e-30);
+      if (!(error <= tolerance)) fail_msg("variant %d, input %d: off by %g of its size", variant, i, error);
+    }
+  }
+}
+
+/* ---- linear ------------------------------------------------------------------------------------------------------- */
+
+static const int64_t linear_shapes[][4] = {
+    /* batch, rows, k, n */
+    {1, 1, 1, 1},     {1, 7, 63, 65},   {2, 65, 7, 1},   {1, 1, 257, 131},
+    {3, 13, 64, 192}, {1, 63, 130, 67}, {1, 257, 7, 13}, {1, 3, 521, 300},
+};
+enum { LINEAR_SHAPES = sizeof linear_shapes / sizeof *linear_shapes };
+
+static tens *linear_forward(tens_ctx *c, const problem *p) {
+  return op_linear(c, p->in[0], p->in[1], NULL);
+}
+
+static void linear_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_linear_backward_input(c, grad[0], p->dy, p->in[1]);
+  op_linear_backward_weight(c, grad[1], p->dy, p->in[0]);
+}
+
+static problem linear_problem(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  const int64_t *shape = linear_shapes[variant], B = shape[0], S = shape[1], K = shape[2], N = shape[3];
+  problem p = {.forward = linear_forward, .backward = linear_backward, .n = 2};
+  p.in[0] = noise(c, &s, -1, 1, TENS_DIMS(B, S, K));
+  p.in[1] = noise(c, &s, -1, 1, TENS_DIMS(N, K));
+  p.dy = noise(c, &s, -1, 1, TENS_DIMS(B, S, N));
+  return p;
+}
+
+static void linear_gradients_equal_the_oracle(void **state) {
+  compare(linear_problem, LINEAR_SHAPES, 3e-6);
+}
+
+static void linear_gradients_are_differences(void **state) {
+  compare_with_differences(linear_problem, LINEAR_SHAPES, 1e-3);
+}
+
+/* Weights as models keep them: only the input's gradient is wanted. */
+static void kept_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_linear_backward_input(c, grad[0], p->dy, &p->kept);
+}
+
+/* Random rows of some format; blocks of TENS_Q8_0 get scales near 2^-7. */
+static tens kept_weight(tens_ctx *c, seed *s, tens_dtype dtype, int64_t N, int64_t K) {
+  size_t bytes = tens_bytes(dtype, N * K);
+  uint8_t *data = tens_scratch(c, bytes);
+  float *scale = tens_scratch(c, (size_t)N * sizeof *scale);
+  assert_non_null(scale);
+  for (int64_t n = 0; n < N; n++) scale[n] = uniform(s, 0.005f, 0.01f);
+  for (size_t i = 0; i < bytes; i++) data[i] = (uint8_t)draw(s);
+  for (int64_t i = 0; dtype == TENS_BF16 && i < N * K; i++)
+    ((uint16_t *)(void *)data)[i] = f32_to_bf16(uniform(s, -1, 1));
+  for (size_t i = 0; dtype == TENS_Q8_0 && i < bytes; i += Q8_0_BYTES) data[i + 1] = 0x20;
+  return (tens){.dtype = dtype, .rank = 2, .dim = {N, K}, .data = data, .scale = dtype == TENS_I8 ? scale : NULL};
+}
+
+static problem kept_problem(tens_ctx *c, int variant) {
+  static const int64_t shapes[][3] = {
+      /* rows, k, n */ {1, 32, 1}, {7, 96, 65}, {65, 160, 7}, {13, 2080, 131}, {3, 1024, 300}};
+  static const tens_dtype dtypes[] = {TENS_BF16, TENS_I8, TENS_Q8_0};
+  seed s = (seed)variant;
+  const tens_dtype dtype = dtypes[choose(&variant, 3)];
+  const int64_t *shape = shapes[variant];
+  problem p = {.backward = kept_backward, .n = 1, .kept = kept_weight(c, &s, dtype, shape[2], shape[1])};
+  p.in[0] = noise(c, &s, -1, 1, TENS_DIMS(shape[0], shape[1]));
+  p.dy = noise(c, &s, -1, 1, TENS_DIMS(shape[0], shape[2]));
+  return p;
+}
+
+static void kept_weights_give_the_gradients_of_what_they_decode_to(void **state) {
+  compare(kept_problem, 15, 4e-6);
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------------- */
+
+static const int64_t attention_shapes[][5] = {
+    /* queries, keys, heads, key/value heads, width */
+    {1, 1, 1, 1, 1},    {7, 7, 2, 1, 16},  {65, 65, 4, 2, 24},  {63, 131, 2, 2, 7}, {1, 257, 4, 1, 13},
+    {67, 67, 1, 1, 33}, {3, 6, 8, 4, 130}, {300, 300, 2, 1, 8}, {30, 530, 1, 1, 5},
+};
+enum { ATTENTION_SHAPES = sizeof attention_shapes / sizeof *attention_shapes, ATTENTIONS = 54 };
+
+static tens *attention_forward(tens_ctx *c, const problem *p) {
+  return op_attention(c, p->in[0], p->in[1], p->in[2], &p->attention);
+}
+
+static void attention_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  const tens *y = attention_forward(c, p);
+  op_attention_backward(c, grad[0], grad[1], grad[2], p->dy, p->in[0], p->in[1], p->in[2], y, &p->attention);
+}
+
+static problem attention_problem(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  variant *= 5; /* of all shapes and masks a fourth, each of them with several of the others */
+  const int64_t *shape = attention_shapes[choose(&variant, ATTENTION_SHAPES)], D = shape[4];
+  const int64_t B = shape[0] > 60 ? 1 : 2;
+  problem p = {.forward = attention_forward, .backward = attention_backward, .n = 3};
+  op_attn *a = &p.attention;
+  a->heads = (int)shape[2], a->kv_heads = (int)shape[3];
+  a->window = (const int[]){-1, 0, 5, 80}[choose(&variant, 4)];
+  a->causal = choose(&variant, 2) && shape[0] == shape[1];
+  int mask = choose(&variant, 3); /* none; half hidden; all but the last few, so that many queries see no key */
+  if (mask) {
+    tens *keys = tens_new(c, TENS_I32, TENS_DIMS(B, shape[1]));
+    for (int64_t i = 0; i < B * shape[1]; i++)
+      tens_i32(keys)[i] = mask == 2 ? i % shape[1] >= shape[1] - 2 : (int32_t)(draw(&s) & 1);
+    a->key_mask = keys;
+  }
+  p.in[0] = noise(c, &s, -2, 2, TENS_DIMS(B, shape[0], shape[2] * D));
+  p.in[1] = noise(c, &s, -2, 2, TENS_DIMS(B, shape[1], shape[3] * D));
+  p.in[2] = noise(c, &s, -1, 1, TENS_DIMS(B, shape[1], shape[3] * D));
+  p.dy = like(c, &s, p.in[0]);
+  return p;
+}
+
+static void attention_gradients_equal_the_oracle(void **state) {
+  compare(attention_problem, ATTENTIONS, 8e-6);
+}
+
+static bool sees_no_key(const problem *p, int64_t b, int64_t i) {
+  const op_attn *a = &p->attention;
+  for (int64_t j = 0; j < p->in[1]->dim[1]; j++)
+    if (!(a->causal && j > i) && !(a->window >= 0 && (i > j ? i - j : j - i) > a->window) &&
+        !(a->key_mask && !tens_i32(a->key_mask)[b * p->in[1]->dim[1] + j]))
+      return false;
+  return true;
+}
+
+/* Keeps dy of the queries that see a key, or of the others; of the rest it becomes zero. */
+static problem some_queries(tens_ctx *c, int variant, bool seeing) {
+  problem p = attention_problem(c, variant);
+  int64_t Sq = p.dy->dim[1], row = p.dy->dim[2];
+  for (int64_t r = 0; r < p.dy->dim[0] * Sq; r++)
+    if (sees_no_key(&p, r / Sq, r % Sq) == seeing) memset(tens_f32(p.dy) + r * row, 0, (size_t)row * 4);
+  return p;
+}
+
+static problem seeing_queries(tens_ctx *c, int variant) {
+  return some_queries(c, variant, true);
+}
+
+static void attention_gradients_are_differences(void **state) {
+  compare_with_differences(seeing_queries, ATTENTIONS, 2e-3);
+}
+
+/* What padding is given must not reach what is trained. */
+static void queries_without_keys_give_no_gradient(void **state) {
+  for (int isa = 0; isa < isas; isa++)
+    for (int variant = 0; variant < ATTENTIONS; variant++) {
+      tens_ctx *c = contexts[isa][0];
+      tens_reset(c);
+      problem p = some_queries(c, variant, false);
+      tens *grad[MAX_INPUTS];
+      for (int i = 0; i < p.n; i++) {
+        grad[i] = tens_new(c, TENS_F32, p.in[i]->rank, p.in[i]->dim);
+        memset(grad[i]->data, 0, (size_t)tens_count(grad[i]) * 4);
+      }
+      p.backward(c, &p, grad);
+      expect_fine(c, variant);
+      for (int i = 0; i < p.n; i++)
+        for (int64_t k = 0; k < tens_count(grad[i]); k++) assert_true(tens_f32(grad[i])[k] == 0);
+    }
+}
+
+/* Scores of some hundreds: exp of any of them alone overflows. */
+static problem loud_problem(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  problem p = {.forward = attention_forward, .backward = attention_backward, .n = 3};
+  p.attention = (op_attn){.heads = 1, .kv_heads = 1, .window = variant ? 30 : -1};
+  p.in[0] = noise(c, &s, -30, 30, TENS_DIMS(1, 70, 16));
+  p.in[1] = noise(c, &s, -30, 30, TENS_DIMS(1, 90, 16));
+  p.in[2] = noise(c, &s, -1, 1, TENS_DIMS(1, 90, 16));
+  p.dy = like(c, &s, p.in[0]);
+  return p;
+}
+
+static void attention_gradients_survive_large_scores(void **state) {
+  compare(loud_problem, 2, 1e-3); /* the scores themselves carry rounding of 1e-4 */
+}
+
+/* ---- the program -------------------------------------------------------------------------------------------------- */
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(linear_gradients_equal_the_oracle),
+      cmocka_unit_test(linear_gradients_are_differences),
+      cmocka_unit_test(kept_weights_give_the_gradients_of_what_they_decode_to),
+      cmocka_unit_test(attention_gradients_equal_the_oracle),
+      cmocka_unit_test(attention_gradients_are_differences),
+      cmocka_unit_test(queries_without_keys_give_no_gradient),
+      cmocka_unit_test(attention_gradients_survive_large_scores),
+  };
+  return cmocka_run_group_tests(tests, open_contexts, close_contexts);
+}
