@@ -77,4 +77,14 @@ static inline bytes gguf_of(const ckpt *k, const char *architecture) {
   return b;
 }
 
+/* A file that tells what it is and holds nothing else. */
+static inline void put_named_gguf(temp *t, const char *name, const char *architecture, const char *config) {
+  bytes b = {0};
+  put_head(&b, 0, 2);
+  put_pair(&b, "general.architecture", architecture);
+  put_pair(&b, "acestep.config_json", config);
+  temp_put(t, name, b.at, b.n);
+  free(b.at);
+}
+
 #endif

@@ -84,6 +84,30 @@ static void test_says_what_is_missing(void **state) {
   temp_close(&t);
 }
 
+/* A configuration can be read, and weights be found, without opening them. */
+static void test_tells_what_is_there(void **state) {
+  ace_error err = {0};
+  temp t = temp_open();
+  assert_null(ckpt_read_config(t.folder, &err));
+  expect_error(&err, ACE_ENOTFOUND, t.folder, "config.json is missing");
+  put_text(&t, "config.json", "{\"model_type\":\"test\"}");
+  json_t *config = ckpt_read_config(t.folder, &err);
+  assert_string_equal(json_string_value(json_object_get(config, "model_type")), "test");
+  json_decref(config);
+  put_text(&t, "tokenizer.json", "{}");
+  assert_false(ckpt_has_weights(t.folder));
+  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                      "diffusion_pytorch_model.safetensors",
+                                      "diffusion_pytorch_model.safetensors.index.json"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    put_text(&t, names[i], "");
+    assert_true(ckpt_has_weights(t.folder));
+    unlink(temp_path(&t, names[i]));
+  }
+  assert_false(ckpt_has_weights(t.folder));
+  temp_close(&t);
+}
+
 /* ---- shards ------------------------------------------------------------------------------------------------------ */
 
 static void refused_index(const char *index, ace_status status, const char *detail) {
@@ -436,6 +460,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_opens_a_folder),
       cmocka_unit_test(test_says_what_is_missing),
+      cmocka_unit_test(test_tells_what_is_there),
       cmocka_unit_test(test_opens_shards),
       cmocka_unit_test(test_refuses_bad_indexes),
       cmocka_unit_test(test_hands_out_weights),

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/rng.h"
+#include "engine/engine.h"
 #include "gguf_files.h"
 #include "golden.h"
 #include "models/dit.h"
@@ -444,6 +445,37 @@ static void other_files_are_refused(void **state) {
   temp_close(&t);
 }
 
+/* ---- which models lie here ----------------------------------------------------------------------------------------- */
+
+static void expect_kind(temp *t, const char *name, engine_kind want) {
+  engine_kind kind;
+  if (!engine_kind_of(temp_path(t, name), name, &kind)) fail_msg("%s: not known", name);
+  assert_int_equal(kind, want);
+  assert_true(ckpt_has_weights(temp_path(t, name)));
+}
+
+/* Who misspells a model's name is told of files as of folders. */
+static void files_are_found_among_folders(void **state) {
+  ace_error err = {0};
+  temp t = temp_open();
+  put_named_gguf(&t, "acestep-v15-turbo-Q8_0.gguf", "acestep-dit", "{}");
+  put_named_gguf(&t, "acestep-5Hz-lm-1.7B-Q8_0.gguf", "acestep-lm", "{}");
+  put_named_gguf(&t, "vae-BF16.gguf", "acestep-vae", "{}");
+  put_named_gguf(&t, "Qwen3-Embedding-0.6B-Q8_0.gguf", "acestep-text-enc", "{}");
+  put_named_gguf(&t, "other.gguf", "llama", "{}");
+  temp_put(&t, "notes.txt", "", 0);
+  expect_kind(&t, "acestep-v15-turbo-Q8_0.gguf", ENGINE_DIFFUSION);
+  expect_kind(&t, "acestep-5Hz-lm-1.7B-Q8_0.gguf", ENGINE_LANGUAGE);
+  expect_kind(&t, "vae-BF16.gguf", ENGINE_AUTOENCODER);
+  expect_kind(&t, "Qwen3-Embedding-0.6B-Q8_0.gguf", ENGINE_TEXT);
+  engine_kind kind;
+  assert_false(engine_kind_of(temp_path(&t, "other.gguf"), "other.gguf", &kind));
+  assert_false(engine_kind_of(temp_path(&t, "notes.txt"), "notes.txt", &kind));
+  assert_int_equal(engine_missing(t.folder, "turbo", ENGINE_DIFFUSION, &err), ACE_ENOTFOUND);
+  expect_error(&err, ACE_ENOTFOUND, "turbo", "it has acestep-v15-turbo-Q8_0.gguf");
+  temp_close(&t);
+}
+
 /* ---- the tokenizer ------------------------------------------------------------------------------------------------ */
 
 /* The printable character that stands for a byte in vocabularies: itself, or one from U+0100 on in turn. */
@@ -516,6 +548,7 @@ int main(void) {
       cmocka_unit_test(a_q8_0_model_equals_its_widened_weights),
       cmocka_unit_test(smaller_blocks_become_int8),
       cmocka_unit_test(other_files_are_refused),
+      cmocka_unit_test(files_are_found_among_folders),
       cmocka_unit_test(a_tokenizer_comes_out_of_the_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

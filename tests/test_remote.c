@@ -1,5 +1,6 @@
 /* A language model server: it gives what the model here gives, what the user fixed stays fixed, and a server that is
  * away, slow, broken or another thing altogether is named as such, or replaced by the model here. */
+#include "gguf_files.h"
 #include "songs.h"
 #include "stand_in_lm.h"
 
@@ -258,6 +259,84 @@ static void test_the_model_here_takes_over(void **state) {
   ace_engine_close(e), ace_engine_close(here);
 }
 
+/* The strings of a JSON list, or of lists of two with a blank between, as an array of a GGUF file. */
+static void put_strings(bytes *b, const char *key, const json_t *list) {
+  put_text(b, key);
+  put_uint(b, 9, 4), put_uint(b, 8, 4), put_uint(b, json_array_size(list), 8);
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *one = json_array_get(list, i);
+    char pair[256];
+    snprintf(pair, sizeof pair, "%s %s", json_string_value(json_array_get(one, 0)),
+             json_string_value(json_array_get(one, 1)));
+    put_text(b, json_is_array(one) ? pair : json_string_value(one));
+  }
+}
+
+/* The language model of a folder, tokenizer included, as one file. */
+static void put_language_gguf(const char *folder, temp *t, const char *name) {
+  char path[700];
+  ace_error err = {0};
+  snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+  ckpt *k = ckpt_open(folder, &err);
+  json_t *tokenizer = json_load_file(path, 0, NULL), *model = json_object_get(tokenizer, "model");
+  if (!k || !model) fail_msg("%s", err.message);
+  json_t *tokens = json_array(), *id, *vocabulary = json_object_get(model, "vocab");
+  const char *token;
+  for (size_t i = 0; i < json_object_size(vocabulary); i++) json_array_append_new(tokens, json_null());
+  json_object_foreach(vocabulary, token, id) {
+    json_array_set_new(tokens, (size_t)json_integer_value(id), json_string(token));
+  }
+  char *config = json_dumps(ckpt_config(k), 0);
+  bytes b = {0}, data = {0};
+  put_head(&b, (uint64_t)ckpt_tensor_count(k), 4);
+  put_pair(&b, "general.architecture", "acestep-lm");
+  put_pair(&b, "acestep.config_json", config);
+  put_strings(&b, "tokenizer.ggml.tokens", tokens);
+  put_strings(&b, "tokenizer.ggml.merges", json_object_get(model, "merges"));
+  for (int i = 0; i < ckpt_tensor_count(k); i++) {
+    const st_tensor *tensor = ckpt_at(k, i);
+    assert_int_equal(tensor->dtype, ST_BF16);
+    put_tensor(&b, tensor->name, tensor->rank, tensor->dim, 30 /* BF16 */, data.n);
+    put(&data, tensor->data, tensor->size);
+    pad(&data, 32);
+  }
+  pad(&b, 32);
+  put(&b, data.at, data.n);
+  temp_put(t, name, b.at, b.n);
+  free(b.at), free(data.at), free(config);
+  json_decref(tokens), json_decref(tokenizer);
+  ckpt_close(k);
+}
+
+/* The same when that model is a GGUF file; and it does what a server cannot. */
+static void test_a_file_takes_over(void **state) {
+  scene *s = *state;
+  ace_error err = {0};
+  temp t = temp_open();
+  char command[2048], folder[600];
+  snprintf(command, sizeof command, "cp -r '%s'/* '%s' && rm -r '%s/acestep-5Hz-lm-0.6B'", s->songs.models, t.folder,
+           t.folder);
+  assert_int_equal(system(command), 0);
+  snprintf(folder, sizeof folder, "%s/acestep-5Hz-lm-0.6B", s->songs.models);
+  put_language_gguf(folder, &t, "acestep-5Hz-lm-0.6B-BF16.gguf");
+  ace_engine *here = open_engine(t.folder, (ace_engine_options){0});
+  char *wanted = must_plan(here, s, NULL);
+  ace_engine *e = open_engine(t.folder, (ace_engine_options){.lm_server = "http://127.0.0.1:1", .lm_fallback = true});
+  char *got = must_plan(e, s, NULL);
+  assert_string_equal(got, wanted);
+  assert_non_null(strstr(s->log, "takes over"));
+  free(got), free(wanted);
+  ace_engine_close(e), ace_engine_close(here);
+  e = open_engine(t.folder, (ace_engine_options){.lm_server = s->site.url});
+  got = plan(e, s, PAIRS("lm_cfg_scale", "2"), &err);
+  if (!got) fail_msg("%s", err.message);
+  free(got);
+  ace_engine_close(e);
+  snprintf(command, sizeof command, "rm -r '%s'/*", t.folder);
+  assert_int_equal(system(command), 0);
+  temp_close(&t);
+}
+
 static void test_a_slow_server_can_be_left(void **state) {
   scene *s = *state;
   ace_error err = {0};
@@ -322,6 +401,7 @@ int main(void) {
       cmocka_unit_test_setup(test_one_broken_answer_is_asked_for_again, start),
       cmocka_unit_test_setup(test_the_key_opens, start),
       cmocka_unit_test_setup(test_the_model_here_takes_over, start),
+      cmocka_unit_test_setup(test_a_file_takes_over, start),
       cmocka_unit_test_setup(test_a_slow_server_can_be_left, start),
       cmocka_unit_test_setup(test_too_few_positions_for_the_song, start),
       cmocka_unit_test_setup(test_short_contexts, start),

@@ -1,4 +1,5 @@
 /* The service: jobs of every kind on the tiny models, what is loaded, what a machine is offered. */
+#include "gguf_files.h"
 #include "songs.h"
 
 #include "base/file.h"
@@ -94,21 +95,21 @@ static void test_a_song_and_its_files(void **state) {
 static void test_a_task_leaves_nothing_to_chance(void **state) {
   place p = open_place(state, 0);
   json_t *task = song_task("no", NULL, PAIRS("seed", "-1", "use_random_seed", "true"));
-  char *bytes[2];
+  char *content[2];
   size_t size[2];
   for (int i = 0; i < 2; i++) {
     json_t *job = run_job(&p, "generate", json_incref(task));
     done(job);
     char *folder = jobs_folder(service_jobs(p.s), json_string_value(json_object_get(job, "id")));
     char *path = file_join(folder, "1.wav");
-    bytes[i] = file_read(path, 1 << 26, &size[i], NULL);
-    assert_non_null(bytes[i]);
+    content[i] = file_read(path, 1 << 26, &size[i], NULL);
+    assert_non_null(content[i]);
     free(path), free(folder);
     json_decref(job);
   }
   assert_int_equal(size[0], size[1]);
-  assert_memory_equal(bytes[0], bytes[1], size[0]);
-  free(bytes[0]), free(bytes[1]);
+  assert_memory_equal(content[0], content[1], size[0]);
+  free(content[0]), free(content[1]);
   json_decref(task);
   close_place(&p);
 }
@@ -218,6 +219,39 @@ static void test_what_lies_in_the_folder(void **state) {
   assert_int_equal(lm_size_of("acestep-5Hz-lm-1.7B"), LM_1_7B);
 }
 
+/* GGUF files are models as folders are; what is neither whole nor a model is left out. */
+static void test_files_lie_in_the_folder(void **state) {
+  const songs *s = *state;
+  inventory all;
+  temp t = temp_open();
+  char folder[600];
+  snprintf(folder, sizeof folder, "%s/acestep-v15-turbo", s->models);
+  json_t *config = ckpt_read_config(folder, NULL);
+  char *text = json_dumps(config, 0);
+  put_named_gguf(&t, "acestep-v15-turbo-Q8_0.gguf", "acestep-dit", text);
+  put_named_gguf(&t, "acestep-5Hz-lm-1.7B-Q8_0.gguf", "acestep-lm", "{}");
+  put_named_gguf(&t, "lm.gguf", "acestep-lm", "{}");
+  put_named_gguf(&t, "vae-BF16.gguf", "acestep-vae", "{}");
+  put_named_gguf(&t, "Qwen3-Embedding-0.6B-Q8_0.gguf", "acestep-text-enc", "{}");
+  put_named_gguf(&t, "acestep-v15-base.gguf", "acestep-dit", "{}"); /* no diffusion model that can be opened */
+  put_named_gguf(&t, "other.gguf", "llama", "{}");
+  put_named_gguf(&t, ".hidden.gguf", "acestep-lm", "{}");
+  assert_int_equal(inventory_read(t.folder, &all, NULL), ACE_OK);
+  assert_int_equal(all.n, 4);
+  const inventory_model *m = inventory_find(&all, INVENTORY_DIFFUSION, "acestep-v15-turbo-Q8_0.gguf");
+  assert_non_null(m);
+  assert_int_equal(m->family, REQ_MODEL_TURBO);
+  assert_true(m->bytes > (int64_t)strlen(text));
+  assert_ptr_equal(inventory_usual(&all), m);
+  assert_non_null(inventory_find(&all, INVENTORY_AUTOENCODER, "vae-BF16.gguf"));
+  assert_string_equal(inventory_language(&all, LM_1_7B)->name, "acestep-5Hz-lm-1.7B-Q8_0.gguf");
+  assert_string_equal(inventory_language(&all, LM_0_6B)->name, "lm.gguf");
+  inventory_free(&all);
+  free(text);
+  json_decref(config);
+  temp_close(&t);
+}
+
 static void test_tiers(void **state) {
   static const struct {
     double gib;
@@ -255,6 +289,7 @@ int main(void) {
       cmocka_unit_test(test_words_codes_and_scores),
       cmocka_unit_test(test_int8),
       cmocka_unit_test(test_what_lies_in_the_folder),
+      cmocka_unit_test(test_files_lie_in_the_folder),
       cmocka_unit_test(test_tiers),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);

@@ -88,8 +88,7 @@ void file_forget(const void *data, size_t size) {
   if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-/* The directory part of a path, "." when there is none. free() it. */
-static char *parent_of(const char *path) {
+char *file_parent(const char *path) {
   const char *slash = strrchr(path, '/');
   if (!slash) return strdup(".");
   return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
@@ -135,7 +134,7 @@ ace_status file_writer_commit(file_writer *w, ace_error *err) {
     status = ace_fail_errno(err, "%s: cannot write", w->path);
     unlink(w->temp_path);
   } else {
-    char *parent = parent_of(w->path);
+    char *parent = file_parent(w->path);
     int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
       fsync(fd);
@@ -227,6 +226,13 @@ char **file_names(const char *folder, ace_error *err) {
 void file_names_free(char **names) {
   for (char **name = names; name && *name; name++) free(*name);
   free(names);
+}
+
+char *file_existing(const char *folder, const char *name) {
+  char *path = file_join(folder, name);
+  if (path && file_exists(path)) return path;
+  free(path);
+  return NULL;
 }
 
 ace_status file_make_directory(const char *path, ace_error *err) {

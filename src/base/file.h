@@ -57,5 +57,9 @@ bool file_is_below(const char *path, const char *folder);
 ace_status file_remove_tree(const char *path, ace_error *err);
 /* "a/b" from "a" and "b" ("b" alone when b is absolute or a is empty). free() the result; NULL when out of memory. */
 char *file_join(const char *a, const char *b);
+/* file_join where there is such a file or folder, else NULL. free() it. */
+char *file_existing(const char *folder, const char *name);
+/* The folder that a path lies in, "." when it names none. free() it; NULL when out of memory. */
+char *file_parent(const char *path);
 
 #endif

@@ -7,13 +7,12 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "engine/engine.h"
 #include "formats/adapter_file.h"
 #include "models/acestep_dit.h"
 #include "models/qwen3.h"
 #include "models/vae.h"
 #include "text/bpe.h"
-
-enum { CONFIG_LIMIT = 4 << 20 };
 
 const char *model_kind_name(model_kind kind) {
   static const char *const names[] = {"unknown",      "diffusion model", "autoencoder",
@@ -50,56 +49,18 @@ static const char *family_of(const char *name, const dit_config *cfg) {
   return strstr(name, "-sft") ? "sft" : "base";
 }
 
-/* Both are Qwen3: the language model is the one that speaks audio codes, or is called one. */
-static model_kind kind_of_qwen3(const char *folder, const char *name) {
-  if (strstr(name, "mbedding")) return MODEL_TEXT_ENCODER;
-  if (strstr(name, "lm") || strstr(name, "LM")) return MODEL_LANGUAGE;
-  bpe *t = bpe_open(folder, NULL);
-  int32_t first;
-  bool codes = t && bpe_audio_codes(t, &first) > 0;
-  bpe_close(t);
-  return codes ? MODEL_LANGUAGE : MODEL_TEXT_ENCODER;
-}
-
-static model_kind kind_of_gguf(const char *path) {
-  static const struct {
-    const char *architecture;
-    model_kind kind;
-  } kinds[] = {{"acestep-dit", MODEL_DIFFUSION},
-               {"acestep-vae", MODEL_AUTOENCODER},
-               {"acestep-text-enc", MODEL_TEXT_ENCODER},
-               {"acestep-lm", MODEL_LANGUAGE}};
-  gguf_file *f = gguf_open(path, NULL);
-  gguf_text text = f ? gguf_string(f, "general.architecture") : (gguf_text){0};
-  model_kind kind = MODEL_UNKNOWN;
-  for (size_t i = 0; text.data && i < sizeof kinds / sizeof *kinds; i++)
-    if (text.length == strlen(kinds[i].architecture) && memcmp(text.data, kinds[i].architecture, text.length) == 0)
-      kind = kinds[i].kind;
-  gguf_close(f);
-  return kind;
-}
-
 static model_kind kind_of(const char *folder, const char *name) {
-  char *gguf = gguf_locate(folder);
-  model_kind stored = gguf ? kind_of_gguf(gguf) : MODEL_UNKNOWN;
-  free(gguf);
-  if (stored != MODEL_UNKNOWN) return stored;
+  static const model_kind kinds[] = {[ENGINE_DIFFUSION] = MODEL_DIFFUSION,
+                                     [ENGINE_LANGUAGE] = MODEL_LANGUAGE,
+                                     [ENGINE_AUTOENCODER] = MODEL_AUTOENCODER,
+                                     [ENGINE_TEXT] = MODEL_TEXT_ENCODER};
+  engine_kind kind;
+  if (engine_kind_of(folder, name, &kind)) return kinds[kind];
   if (has(folder, "adapter_config.json")) return MODEL_ADAPTER;
-  char *path = file_join(folder, "config.json");
-  json_t *config = path && file_exists(path) ? json_parse_file(path, CONFIG_LIMIT, NULL) : NULL;
-  free(path);
-  const char *type = json_string_value(json_object_get(config, "model_type"));
-  model_kind kind = MODEL_UNKNOWN;
-  if (json_object_get(config, "downsampling_ratios")) kind = MODEL_AUTOENCODER;
-  else if (json_object_get(config, "audio_acoustic_hidden_dim") || (type && strcmp(type, "acestep") == 0))
-    kind = MODEL_DIFFUSION;
-  else if (type && strncmp(type, "qwen3", 5) == 0) kind = kind_of_qwen3(folder, name);
-  json_decref(config);
-  if (kind != MODEL_UNKNOWN) return kind;
   /* No usable config.json: the published names still tell what is missing. */
-  if (strncmp(name, "acestep-v15-", 12) == 0) return MODEL_DIFFUSION;
-  if (strncmp(name, "acestep-5Hz-lm", 14) == 0) return MODEL_LANGUAGE;
-  if (strncmp(name, "Qwen3-Embedding", 15) == 0) return MODEL_TEXT_ENCODER;
+  if (string_begins(name, "acestep-v15-")) return MODEL_DIFFUSION;
+  if (string_begins(name, "acestep-5Hz-lm")) return MODEL_LANGUAGE;
+  if (string_begins(name, "Qwen3-Embedding")) return MODEL_TEXT_ENCODER;
   return strcmp(name, "vae") == 0 ? MODEL_AUTOENCODER : MODEL_UNKNOWN;
 }
 

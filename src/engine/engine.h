@@ -56,6 +56,9 @@ char *engine_locate(const char *folder, const char *name);
 typedef enum engine_kind { ENGINE_DIFFUSION, ENGINE_LANGUAGE, ENGINE_AUTOENCODER, ENGINE_TEXT } engine_kind;
 /* How an engine's options and messages call it: "model", "lm", "vae". */
 const char *engine_kind_option(engine_kind kind);
+/* Of which kind the model in that folder or GGUF file is, by its configuration; `name` is the last part of the path.
+ * False: none that an engine opens. */
+bool engine_kind_of(const char *path, const char *name, engine_kind *kind);
 /* Fails: a model of that kind was named that does not lie in the folder. The message lists those that do. */
 ace_status engine_missing(const char *folder, const char *name, engine_kind kind, ace_error *err);
 

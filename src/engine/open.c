@@ -140,18 +140,6 @@ ace_status engine_need_vae(ace_engine *e, int parts, ace_error *err) {
   return ACE_OK;
 }
 
-/* A server needs no weights here: the tokenizer may lie alone. */
-static bool has_weights(const char *folder) {
-  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
-  bool there = false;
-  for (size_t i = 0; i < sizeof names / sizeof *names && !there; i++) {
-    char *path = file_join(folder, names[i]);
-    there = path && file_exists(path);
-    free(path);
-  }
-  return there;
-}
-
 ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   if (e->lm) return ACE_OK;
   ace_error own;
@@ -161,7 +149,7 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   char *path = e->lm_name ? model_path(e->folder, e->lm_name, ENGINE_LANGUAGE, err) : NULL;
   int codes = 1;
   for (int i = 0; i < e->dit->cfg.n_levels; i++) codes *= e->dit->cfg.levels[i];
-  bool words = path && e->server.url && !has_weights(path);
+  bool words = path && e->server.url && !ckpt_has_weights(path); /* a server needs none here */
   if (words) e->lm = plan_lm_open_words(path, codes, err);
   bpe *tokenizer = path && !words ? bpe_open(path, err) : NULL;
   if (tokenizer)

@@ -10,20 +10,24 @@
 #include "base/file.h"
 #include "formats/checkpoint_inner.h"
 
+/* Where weights of a folder may lie, in the order of choice. */
+static const struct {
+  const char *name;
+  bool index;
+} weight_files[] = {
+    {"model.safetensors", false},
+    {"model.safetensors.index.json", true},
+    {"diffusion_pytorch_model.safetensors", false},
+    {"diffusion_pytorch_model.safetensors.index.json", true},
+};
+enum { WEIGHT_FILES = sizeof weight_files / sizeof *weight_files };
+
 enum { CONFIG_LIMIT = 4 << 20, INDEX_LIMIT = 64 << 20, MAX_SHARDS = 1000, ALIGN = 64 };
 
 static const char expected_files[] =
     "expected config.json and model.safetensors, model.safetensors.index.json or diffusion_pytorch_model.safetensors";
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
-
-/* FOLDER/name when that file exists, else NULL. free() it. */
-static char *existing(const ckpt *k, const char *name) {
-  char *path = file_join(k->folder, name);
-  if (path && file_exists(path)) return path;
-  free(path);
-  return NULL;
-}
 
 static ace_status parse_config(ckpt *k, ace_error *err) {
   k->config = json_parse(k->config_text, k->config_length, k->config_path, err);
@@ -35,7 +39,7 @@ static ace_status parse_config(ckpt *k, ace_error *err) {
 static ace_status open_config(ckpt *k, ace_error *err) {
   if (!file_is_directory(k->folder))
     return ace_fail(err, ACE_ENOTFOUND, "%s: no such folder; %s", k->folder, expected_files);
-  k->config_path = existing(k, "config.json");
+  k->config_path = file_existing(k->folder, "config.json");
   if (!k->config_path) return ace_fail(err, ACE_ENOTFOUND, "%s: config.json is missing; %s", k->folder, expected_files);
   k->config_text = file_read(k->config_path, CONFIG_LIMIT, &k->config_length, err);
   return k->config_text ? parse_config(k, err) : err->status;
@@ -106,7 +110,7 @@ static bool plain_file_name(const json_t *value) {
 static const st_file *shard(ckpt *k, const char *index, const char *name, ace_error *err) {
   for (int i = k->n_files - 1; i >= 0; i--)
     if (strcmp(k->files[i].name, name) == 0) return k->files[i].weights;
-  char *path = existing(k, name);
+  char *path = file_existing(k->folder, name);
   const st_file *f = NULL;
   if (!path) ace_fail(err, ACE_ENOTFOUND, "%s: weight_map: file %s is missing in the folder", index, name);
   else if (add_file(k, path, name, err) == ACE_OK) f = k->files[k->n_files - 1].weights;
@@ -145,32 +149,30 @@ static ace_status open_shards(ckpt *k, const char *path, ace_error *err) {
 }
 
 static ace_status open_weights(ckpt *k, ace_error *err) {
-  static const struct {
-    const char *name;
-    bool index;
-  } choices[] = {
-      {"model.safetensors", false},
-      {"model.safetensors.index.json", true},
-      {"diffusion_pytorch_model.safetensors", false},
-      {"diffusion_pytorch_model.safetensors.index.json", true},
-  };
-  for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-    char *path = existing(k, choices[i].name);
+  for (int i = 0; i < WEIGHT_FILES; i++) {
+    const char *name = weight_files[i].name;
+    char *path = file_existing(k->folder, name);
     if (!path) continue;
-    ace_status status = choices[i].index ? open_shards(k, path, err) : open_single(k, path, choices[i].name, err);
+    ace_status status = weight_files[i].index ? open_shards(k, path, err) : open_single(k, path, name, err);
     free(path);
     return status;
   }
   return ace_fail(err, ACE_ENOTFOUND, "%s: no weights; %s", k->folder, expected_files);
 }
 
+bool ckpt_has_weights(const char *path) {
+  char *there = gguf_locate(path);
+  for (int i = 0; i < WEIGHT_FILES && !there; i++) there = file_existing(path, weight_files[i].name);
+  free(there);
+  return there;
+}
+
 static int by_name(const void *a, const void *b) {
   return strcmp(((const ckpt_entry *)a)->tensor->name, ((const ckpt_entry *)b)->tensor->name);
 }
 
-ckpt *ckpt_open(const char *folder, ace_error *err) {
-  ace_error local;
-  if (!err) err = &local;
+/* A GGUF file is opened whole, of a folder the configuration alone. */
+static ckpt *open_begin(const char *folder, ace_error *err) {
   ckpt *k = calloc(1, sizeof *k);
   if (k) k->folder = strdup(folder);
   if (!k || !k->folder) {
@@ -179,15 +181,32 @@ ckpt *ckpt_open(const char *folder, ace_error *err) {
     return NULL;
   }
   char *file = gguf_locate(folder);
-  bool opened =
-      file ? open_gguf(k, file, err) == ACE_OK : open_config(k, err) == ACE_OK && open_weights(k, err) == ACE_OK;
+  ace_status status = file ? open_gguf(k, file, err) : open_config(k, err);
   free(file);
-  if (!opened) {
+  if (status == ACE_OK) return k;
+  ckpt_close(k);
+  return NULL;
+}
+
+ckpt *ckpt_open(const char *folder, ace_error *err) {
+  ace_error local;
+  if (!err) err = &local;
+  ckpt *k = open_begin(folder, err);
+  if (!k) return NULL;
+  if (!k->gguf && open_weights(k, err) != ACE_OK) {
     ckpt_close(k);
     return NULL;
   }
   qsort(k->entries, (size_t)k->n_entries, sizeof *k->entries, by_name);
   return k;
+}
+
+json_t *ckpt_read_config(const char *folder, ace_error *err) {
+  ace_error local;
+  ckpt *k = open_begin(folder, err ? err : &local);
+  json_t *config = k ? json_incref(k->config) : NULL;
+  ckpt_close(k);
+  return config;
 }
 
 /* The descriptions with names of their own, in one block of the checkpoint. */

@@ -28,6 +28,10 @@ ckpt *ckpt_open(const char *folder, ace_error *err);
 ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *tensors, int n, void *memory,
                        size_t bytes, ace_error *err);
 void ckpt_close(ckpt *k);
+/* The configuration alone, a new reference. NULL on failure. */
+json_t *ckpt_read_config(const char *folder, ace_error *err);
+/* Are there weights that ckpt_open would open? A tokenizer may lie alone. */
+bool ckpt_has_weights(const char *path);
 
 /* From now on large matrices are handed out as TENS_I8, encoded by `threads` (NULL: the caller's) when they are first
  * asked for, in memory of the checkpoint: half of what BF16 takes. What ckpt_open_memory took over is given up

@@ -1,16 +1,14 @@
 #include "service/inventory.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/strings.h"
 #include "engine/engine.h"
 #include "formats/config.h"
-
-enum { CONFIG_LIMIT = 4 << 20 };
 
 static const char *const size_names[LM_SIZES] = {"0.6B", "1.7B", "4B"};
 
@@ -24,59 +22,55 @@ lm_size lm_size_of(const char *name) {
   return LM_0_6B;
 }
 
-/* ---- one folder -------------------------------------------------------------------------------------------------- */
+/* ---- one model --------------------------------------------------------------------------------------------------- */
 
-/* What the name of a folder promises; false: none of our models. */
-static bool kind_of(const char *name, inventory_kind *kind) {
-  if (string_begins(name, "acestep-5Hz-lm-")) *kind = INVENTORY_LANGUAGE;
-  else if (string_begins(name, "acestep-")) *kind = INVENTORY_DIFFUSION;
-  else if (strstr(name, "vae")) *kind = INVENTORY_AUTOENCODER;
-  else return false;
-  return true;
+/* What is told of the engine's kind; false for those that nobody chooses among. */
+static bool kind_of(const char *path, const char *name, inventory_kind *kind) {
+  engine_kind found;
+  if (!engine_kind_of(path, name, &found)) return false;
+  switch (found) {
+    case ENGINE_DIFFUSION: *kind = INVENTORY_DIFFUSION; return true;
+    case ENGINE_LANGUAGE: *kind = INVENTORY_LANGUAGE; return true;
+    case ENGINE_AUTOENCODER: *kind = INVENTORY_AUTOENCODER; return true;
+    case ENGINE_TEXT: break;
+  }
+  return false;
 }
 
-/* Bytes of the plain files; *weights: one of them holds weights. */
-static int64_t folder_bytes(const char *path, bool *weights) {
-  int64_t sum = 0;
-  *weights = false;
-  DIR *dir = opendir(path);
-  if (!dir) return 0;
+/* Of a file, or of the plain files in a folder. */
+static int64_t bytes_of(const char *path) {
   struct stat st;
-  for (struct dirent *e; (e = readdir(dir));) {
-    if (fstatat(dirfd(dir), e->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode)) continue;
-    sum += st.st_size;
-    *weights = *weights || strstr(e->d_name, ".safetensors");
-  }
+  int64_t sum = 0;
+  DIR *dir = opendir(path);
+  if (!dir) return stat(path, &st) == 0 ? st.st_size : 0;
+  for (struct dirent *e; (e = readdir(dir));)
+    if (fstatat(dirfd(dir), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode)) sum += st.st_size;
   closedir(dir);
   return sum;
 }
 
-static ace_status read_diffusion(const char *path, inventory_model *m, ace_error *err) {
-  char *config = file_join(path, "config.json");
-  json_t *json = config ? json_parse_file(config, CONFIG_LIMIT, err) : NULL;
+static bool read_diffusion(const char *path, inventory_model *m) {
+  json_t *config = ckpt_read_config(path, NULL);
   dit_config cfg;
-  ace_status status = json ? cfg_read_dit(json, config, &cfg, err) : ACE_EFORMAT;
-  if (status == ACE_OK) {
+  bool ok = config && cfg_read_dit(config, path, &cfg, NULL) == ACE_OK;
+  if (ok) {
     m->xl = cfg.xl;
     m->family = engine_family_of(m->name, cfg.turbo);
   }
-  json_decref(json);
-  free(config);
-  return status;
+  json_decref(config);
+  return ok;
 }
 
 /* False: no model that can be opened. */
 static bool read_model(const char *folder, const char *name, inventory_model *m) {
   *m = (inventory_model){0};
-  char *path = kind_of(name, &m->kind) ? file_join(folder, name) : NULL;
-  char *config = path ? file_join(path, "config.json") : NULL;
-  bool weights = false, ok = config && file_exists(config);
-  if (ok) m->bytes = folder_bytes(path, &weights);
-  ok = ok && weights && (m->name = strdup(name));
+  char *path = *name == '.' ? NULL : file_join(folder, name);
+  bool ok = path && ckpt_has_weights(path) && kind_of(path, name, &m->kind) && (m->name = strdup(name));
+  if (ok) m->bytes = bytes_of(path);
   if (ok && m->kind == INVENTORY_LANGUAGE) m->size = lm_size_of(name);
-  if (ok && m->kind == INVENTORY_DIFFUSION) ok = read_diffusion(path, m, NULL) == ACE_OK;
+  if (ok && m->kind == INVENTORY_DIFFUSION) ok = read_diffusion(path, m);
   if (!ok) free(m->name);
-  free(path), free(config);
+  free(path);
   return ok;
 }
 
@@ -132,11 +126,13 @@ const inventory_model *inventory_usual(const inventory *all) {
 }
 
 const inventory_model *inventory_language(const inventory *all, lm_size size) {
+  char usual[32];
+  snprintf(usual, sizeof usual, "acestep-5Hz-lm-%s", size_names[size]);
   const inventory_model *best = NULL;
   for (int i = 0; i < all->n; i++) {
     const inventory_model *m = &all->models[i];
     if (m->kind != INVENTORY_LANGUAGE || m->size != size) continue;
-    if (strcmp(m->name + strlen("acestep-5Hz-lm-"), size_names[size]) == 0) return m;
+    if (strcmp(m->name, usual) == 0) return m;
     if (!best || strlen(m->name) > strlen(best->name)) best = m;
   }
   return best ? best : first_of(all, INVENTORY_LANGUAGE);

@@ -1,4 +1,4 @@
-/* inventory.h - which models lie in a folder, told from their config.json without opening them.
+/* inventory.h - which models lie in a folder, told from their configurations without opening them.
  *
  *   inventory all;
  *   inventory_read("checkpoints", &all, &err);
@@ -16,12 +16,12 @@ typedef enum inventory_kind { INVENTORY_DIFFUSION, INVENTORY_LANGUAGE, INVENTORY
 typedef enum lm_size { LM_0_6B, LM_1_7B, LM_4B, LM_SIZES } lm_size;
 
 typedef struct inventory_model {
-  char *name; /* of the folder */
+  char *name; /* of the folder or GGUF file */
   inventory_kind kind;
   req_model family; /* of a diffusion model */
   bool xl;          /* of a diffusion model */
   lm_size size;     /* of a language model */
-  int64_t bytes;    /* of the files in the folder */
+  int64_t bytes;    /* of the files in the folder, or of the file */
 } inventory_model;
 
 typedef struct inventory {
@@ -29,7 +29,7 @@ typedef struct inventory {
   int n;
 } inventory;
 
-/* Folders without a config.json, or with weights missing, are left out. A missing folder is an empty inventory. */
+/* What has no configuration, or no weights, is left out. A missing folder is an empty inventory. */
 ace_status inventory_read(const char *folder, inventory *out, ace_error *err);
 void inventory_free(inventory *all);
 /* NULL: there is none. */
