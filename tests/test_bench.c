@@ -156,6 +156,43 @@ static void test_plan_holds(void **state) {
   ace_engine_close(e);
 }
 
+/* Working memory of the language model in the plan of a request. */
+static size_t think_memory(ace_engine *e, const char *const *pairs) {
+  ace_error err;
+  ace_request *r = ace_request_new(ACE_PROFILE_CLI);
+  assert_int_equal(ace_request_set(r, "caption", "a test", &err), ACE_OK);
+  assert_int_equal(ace_request_set(r, "thinking", "true", &err), ACE_OK);
+  for (; *pairs; pairs += 2)
+    if (ace_request_set(r, pairs[0], pairs[1], &err) != ACE_OK) fail_msg("%s", err.message);
+  engine_memory plan;
+  if (engine_memory_of(e, r, &plan, &err) != ACE_OK) fail_msg("%s", err.message);
+  ace_request_free(r);
+  return plan.think_memory;
+}
+
+/* The plan counts what the language model will be asked: codes where it makes some, as many songs at once as it may. */
+static void test_thinking_is_planned_as_it_runs(void **state) {
+#define THINK(...) think_memory(e, (const char *const[]){__VA_ARGS__, NULL})
+  ace_error err;
+  ace_engine_options options = {.threads = 2};
+  ace_engine *e = engine_open_random("tiny", 1, &options, &err);
+  if (!e) fail_msg("%s", err.message);
+  static const char codes[] = "<|audio_code_1|><|audio_code_7|>";
+  size_t words = THINK("duration", "10", "audio_codes", codes); /* there are codes: metadata alone */
+  assert_true(words > 0);
+  assert_int_equal(THINK("duration", "600", "batch_size", "4", "audio_codes", codes), words);
+  size_t one = THINK("duration", "600"), four = THINK("duration", "600", "batch_size", "4", "allow_lm_batch", "true");
+  assert_true(one > words && four > one);
+  assert_int_equal(THINK("duration", "600", "batch_size", "4"), one);
+  assert_int_equal(THINK("duration", "600", "batch_size", "4", "allow_lm_batch", "true", "lm_batch_chunk_size", "1"),
+                   one);
+  assert_true(THINK("duration", "600", "lm_cfg_scale", "1") < one);
+  assert_int_equal(THINK("duration", "10", "task_type", "cover", "audio_codes", codes), 0); /* nothing to plan */
+  assert_int_equal(THINK("duration", "10", "thinking", "false"), 0);
+  ace_engine_close(e);
+#undef THINK
+}
+
 static void refuse(ace_engine *e, const char *duration, const char *batch, const char *remedy) {
   ace_error err = {0};
   engine_memory plan;
@@ -286,6 +323,7 @@ int main(void) {
       cmocka_unit_test(test_numbers_are_normal),
       cmocka_unit_test(test_unknown_names_are_refused),
       cmocka_unit_test(test_plan_holds),
+      cmocka_unit_test(test_thinking_is_planned_as_it_runs),
       cmocka_unit_test(test_refusals_say_what_fits),
       cmocka_unit_test(test_stages_have_their_keys),
       cmocka_unit_test(test_adapters_have_their_keys),

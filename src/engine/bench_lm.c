@@ -43,11 +43,10 @@ static bool stopped(void *user) {
 
 /* Writes `codes` codes for each item. */
 static ace_status write_codes(lm_bench *b, int items, bool guided, int codes, ace_error *err) {
-  const int codes_a_second = 5, longest = 600;
   uint32_t seeds[PLAN_MOST_ITEMS];
   for (int i = 0; i < items; i++) seeds[i] = (uint32_t)i;
   plan_settings settings = {.phase = PLAN_CODES};
-  plan_grammar_limits limits = {.max_duration = longest, .target_duration = (double)codes / codes_a_second};
+  plan_grammar_limits limits = {.max_duration = REQ_LONGEST, .target_duration = (double)codes / PLAN_CODES_A_SECOND};
   plan_job job = {.prompt = &b->prompt,
                   .unconditional = guided ? &b->unguided : NULL,
                   .guidance = guided ? 2 : 1,

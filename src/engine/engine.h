@@ -103,6 +103,11 @@ double engine_hash_work(const ace_engine *e);
 json_t *engine_adapters(ace_engine *e, ace_error *err);
 void engine_free_adapters(ace_engine *e);
 
+/* Whether the language model plans this request; where that is left open, only one that is open already does. */
+bool engine_thinks(const ace_engine *e, const ace_request *request);
+/* What it is asked for. Strings and seeds are borrowed. source_seconds: see engine_think. */
+plan_wish engine_wish(const ace_engine *e, const ace_request *request, double source_seconds, const uint32_t *seeds,
+                      const ace_callbacks *notify);
 /* Lets the language model plan the request: fills what the user left open, makes codes for each item of `song`. `song`
  * is empty when nothing was to be planned; it has no codes where a source of `source_seconds` (0: none) leads. */
 ace_status engine_think(ace_engine *e, ace_request *request, double source_seconds, const uint32_t *seeds, progress *p,

@@ -168,7 +168,7 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   engine_recordings in = {.source = {0}};
   ace_status status = resolve_seeds(result, err);
   if (status == ACE_OK) status = engine_load_recordings(e, r, &in, &job, err);
-  if (status == ACE_OK && r->thinking == REQ_ON && task_rule_of(r)->planned) status = engine_need_lm(e, err);
+  if (status == ACE_OK && r->thinking == REQ_ON && engine_thinks(e, r)) status = engine_need_lm(e, err);
   double source_seconds = job.source ? audio_seconds(job.source) : 0;
   song_models models = engine_models(e);
   progress p;

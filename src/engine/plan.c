@@ -5,16 +5,16 @@
 /* The language model's part: cache, tensors and logits for a prompt of usual length. */
 static ace_status plan_thinking(ace_engine *e, const ace_request *r, engine_memory *out, ace_error *err) {
   enum { PROMPT = 1024 };
+  if (!engine_thinks(e, r)) return ACE_OK;
   ace_status status = engine_need_lm(e, err);
   if (status != ACE_OK) return status;
-  const int codes_a_second = 5;
-  double seconds = r->duration > 0 ? r->duration : REQ_LONGEST;
-  int items = r->allow_lm_batch && !e->frugal ? r->batch_size : 1, most = (int)(seconds * codes_a_second) + 1;
-  bool guided = r->lm_cfg_scale > 1;
+  plan_wish wish = engine_wish(e, r, 0, NULL, NULL);
+  bool guided = wish.codes && wish.guidance > 1;
   if (!e->lm->model || (e->server.url && !e->server.fallback && !guided)) return ACE_OK; /* a server's memory */
+  size_t memory = plan_song_memory(e->lm, &wish, TENS_BF16, PROMPT);
+  if (memory == SIZE_MAX) return ace_fail(err, ACE_ENOMEM, "language model: out of memory");
   out->think_weights = engine_lm_mapped(e);
-  out->think_memory = plan_lm_memory(e->lm, TENS_BF16, items, guided, PROMPT, PROMPT, most) +
-                      (size_t)pool_threads(e->threads) * TENS_WORKER_SCRATCH;
+  out->think_memory = memory + (size_t)pool_threads(e->threads) * TENS_WORKER_SCRATCH;
   return ACE_OK;
 }
 
@@ -23,7 +23,7 @@ ace_status engine_memory_of(ace_engine *e, const ace_request *request, engine_me
   ace_error own;
   if (!err) err = &own;
   ace_status status = ace_request_validate(request, err);
-  if (status == ACE_OK && request->thinking == REQ_ON) status = plan_thinking(e, request, out, err);
+  if (status == ACE_OK) status = plan_thinking(e, request, out, err);
   out->budget = engine_budget(e);
   if (status == ACE_OK) status = engine_plan(e, request, &out->song, err);
   size_t thinking = out->think_memory ? out->song.memory.process + out->think_weights + out->think_memory : 0;

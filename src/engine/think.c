@@ -1,5 +1,4 @@
 /* think.c - the language model's share of a song: what the user left open is filled in, what the user gave stays. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/notify.h"
@@ -15,8 +14,7 @@ enum {
 /* Decoding reads every weight once a token; matrix products make about that many operations in the time of one byte. */
 static const double OPERATIONS_A_BYTE = 15;
 
-/* Whether the language model has anything to do. */
-static bool wanted(const ace_engine *e, const ace_request *r) {
+bool engine_thinks(const ace_engine *e, const ace_request *r) {
   if (!task_rule_of(r)->planned) return false;
   if (r->thinking == REQ_OFF || (r->thinking == REQ_AUTO && !e->lm)) return false;
   return true;
@@ -34,7 +32,7 @@ static double token_work(const ace_engine *e) {
 }
 
 double engine_think_work(const ace_engine *e, const ace_request *r) {
-  if (!wanted(e, r)) return 0;
+  if (!engine_thinks(e, r)) return 0;
   double seconds = r->duration > 0 ? r->duration : USUAL;
   double codes = makes_codes(r) ? (double)plan_code_count(seconds) : 0;
   return token_work(e) * (METADATA_TOKENS + codes);
@@ -106,8 +104,8 @@ plan_grammar_log engine_grammar_log(const ace_request *r, const ace_callbacks *n
   return wanted_log ? (plan_grammar_log){.line = log_line, .user = (void *)notify} : (plan_grammar_log){0};
 }
 
-static plan_wish make_wish(const ace_request *r, bool frugal, double source_seconds, const uint32_t *seeds,
-                           const ace_callbacks *notify) {
+plan_wish engine_wish(const ace_engine *e, const ace_request *r, double source_seconds, const uint32_t *seeds,
+                      const ace_callbacks *notify) {
   plan_wish wish = {
       .in = {.caption = r->caption,
              .lyrics = r->instrumental ? "[Instrumental]" : r->lyrics,
@@ -124,7 +122,7 @@ static plan_wish make_wish(const ace_request *r, bool frugal, double source_seco
       .items = r->batch_size,
       .seeds = seeds,
       .codes = makes_codes(r),
-      .together = r->allow_lm_batch && !frugal ? r->lm_batch_chunk_size : 1,
+      .together = r->allow_lm_batch && !e->frugal ? r->lm_batch_chunk_size : 1,
       .unconstrained = !r->use_constrained_decoding,
       .max_duration = REQ_LONGEST,
       .log = engine_grammar_log(r, notify),
@@ -135,7 +133,7 @@ static plan_wish make_wish(const ace_request *r, bool frugal, double source_seco
 ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, const uint32_t *seeds, progress *p,
                         const ace_callbacks *notify, plan_song *song, ace_error *err) {
   *song = (plan_song){0};
-  if (!wanted(e, r)) return ACE_OK;
+  if (!engine_thinks(e, r)) return ACE_OK;
   ace_error own;
   if (!err) err = &own;
   ace_status status = engine_need_lm(e, err);
@@ -148,7 +146,7 @@ ace_status engine_think(ace_engine *e, ace_request *r, double source_seconds, co
                   .cancelled = is_cancelled,
                   .step = token_done,
                   .user = &t};
-  plan_wish wish = make_wish(r, e->frugal, source_seconds, seeds, notify);
+  plan_wish wish = engine_wish(e, r, source_seconds, seeds, notify);
   progress_stage(p, "think", 0);
   status = plan_song_make(e->lm, &wish, &how, song, err);
   if (status != ACE_OK && engine_server_left(e, err, notify)) status = plan_song_make(e->lm, &wish, &how, song, err);

@@ -114,8 +114,7 @@ plan_typed plan_metadata_typed(const plan_metadata *m) {
 }
 
 int64_t plan_code_count(double seconds) {
-  enum { CODES_PER_SECOND = 5 };
-  double codes = seconds * CODES_PER_SECOND;
+  double codes = seconds * PLAN_CODES_A_SECOND;
   if (!(seconds > 0)) return 0;
   return codes < 1e15 ? (int64_t)codes : (int64_t)1e15;
 }

@@ -64,7 +64,8 @@ typedef struct plan_typed {
 /* Numbers written as text count, "N/A" in any case and what cannot be read do not. */
 plan_typed plan_metadata_typed(const plan_metadata *m);
 
-/* Codes for that many seconds of music, 5 a second, cut off; 0: no target (nothing, not a number, or not above 0). */
+enum { PLAN_CODES_A_SECOND = 5 };
+/* Codes for that many seconds of music, cut off; 0: no target (nothing, not a number, or not above 0). */
 int64_t plan_code_count(double seconds);
 
 #endif

@@ -125,13 +125,22 @@ static ace_status think_chunk(const plan_lm *lm, const plan_wish *wish, const pl
   return status;
 }
 
+/* Items decoded at a time where memory is no matter. */
+static int chunk_of(const plan_wish *wish) {
+  return wish->together > 0 && wish->together < wish->items ? wish->together : wish->items;
+}
+
+static size_t codes_memory(const plan_lm *lm, const plan_wish *wish, tens_dtype cache, int n, size_t prompt,
+                           double target) {
+  int most = target > 0 && target <= LONGEST ? (int)plan_code_count(target) + SPARE : MOST;
+  return plan_lm_memory(lm, cache, n, wish->guidance > 1, prompt, prompt, most);
+}
+
 /* Halves the chunk until it fits the memory. */
 static int fitting_chunk(const plan_lm *lm, const plan_wish *wish, const plan_how *how, size_t prompt, double target) {
-  int n = wish->together > 0 && wish->together < wish->items ? wish->together : wish->items;
-  int most = target > 0 && target <= LONGEST ? (int)plan_code_count(target) + SPARE : MOST;
+  int n = chunk_of(wish);
   if (plan_lm_is_remote(lm, wish->guidance)) return n; /* the memory is the server's */
-  while (n > 1 && plan_lm_memory(lm, how->cache, n, wish->guidance > 1, prompt, prompt, most) > how->memory)
-    n = (n + 1) / 2;
+  while (n > 1 && codes_memory(lm, wish, how->cache, n, prompt, target) > how->memory) n = (n + 1) / 2;
   return n;
 }
 
@@ -165,6 +174,13 @@ ace_status plan_song_make(const plan_lm *lm, const plan_wish *wish, const plan_h
   if (status == ACE_OK && wish->codes) status = think_codes(lm, wish, how, out, err);
   if (status != ACE_OK) plan_song_free(out);
   return status;
+}
+
+size_t plan_song_memory(const plan_lm *lm, const plan_wish *wish, tens_dtype cache, size_t prompt) {
+  double target = wish->in.duration > 0 ? wish->in.duration : wish->max_duration; /* the model may say so */
+  size_t metadata = plan_lm_memory(lm, cache, 1, false, prompt, 0, MOST);
+  size_t codes = wish->codes ? codes_memory(lm, wish, cache, chunk_of(wish), prompt, target) : 0;
+  return metadata > codes ? metadata : codes;
 }
 
 void plan_song_free(plan_song *s) {

@@ -40,6 +40,9 @@ typedef struct plan_song {
 ace_status plan_song_make(const plan_lm *lm, const plan_wish *wish, const plan_how *how, plan_song *out,
                           ace_error *err);
 void plan_song_free(plan_song *s);
+/* Bytes of working memory that it takes at its fullest with prompts of that many tokens, where as much is free: with
+ * less, fewer items are decoded at a time. SIZE_MAX if it cannot be planned. wish->seeds does not count. */
+size_t plan_song_memory(const plan_lm *lm, const plan_wish *wish, tens_dtype cache, size_t prompt);
 
 /* ---- single questions -------------------------------------------------------------------------------------------- */
 
