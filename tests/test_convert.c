@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "formats/convert.h"
+#include "gguf_files.h"
 #include "golden.h"
 #include "models/dit.h"
 #include "temp.h"
@@ -141,6 +142,19 @@ static void expect_refused(temp *t, const char *src, const char *dst, ace_status
   free(path);
 }
 
+/* A GGUF file with a matrix that int8 would be for, were it in a folder. */
+static void put_gguf(temp *t, const char *name) {
+  static const uint16_t row[64];
+  bytes b = {0};
+  put_head(&b, 1, 1);
+  put_pair(&b, "acestep.config_json", "{}");
+  put_tensor(&b, "layers.0.self_attn.q_proj.weight", 2, (int64_t[]){2, 32}, 30 /* BF16 */, 0);
+  pad(&b, 32);
+  put(&b, row, sizeof row);
+  temp_put(t, name, b.at, b.n);
+  free(b.at);
+}
+
 static void what_cannot_be_converted_is_refused(void **state) {
   ace_error err = {0};
   temp t = temp_open();
@@ -148,6 +162,11 @@ static void what_cannot_be_converted_is_refused(void **state) {
   expect_refused(&t, "/no/such/folder", "x", ACE_ENOTFOUND, "no such folder");
   temp_put(&t, "there", "", 0);
   expect_refused(&t, SOURCE, "there", ACE_EINVAL, "exists");
+  put_gguf(&t, "model.gguf");
+  char *file = strdup(temp_path(&t, "model.gguf"));
+  expect_refused(&t, file, "int8", ACE_EINVAL, "is a GGUF file");
+  expect_refused(&t, t.folder, "int8", ACE_EINVAL, "is a GGUF file");
+  free(file);
   char *dst = strdup(temp_path(&t, "int8"));
   assert_int_equal(convert_int8(SOURCE, dst, NULL, NULL, NULL, &err), ACE_OK);
   expect_refused(&t, dst, "again", ACE_EINVAL, "int8 already");

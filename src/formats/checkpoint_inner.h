@@ -65,4 +65,8 @@ bool ckpt_take_int8(ckpt *k, ckpt_entry *e, tens *out, ace_error *err);
 /* A matrix [N, K] to q [N, K] and scale [N]. threads may be NULL. */
 ace_status ckpt_encode_int8(const st_tensor *t, pool *threads, int8_t *q, float *scale, ace_error *err);
 
+enum { CKPT_SCALE_NAME_SIZE = CKPT_MAX_NAME + sizeof CKPT_SCALE_SUFFIX };
+/* What the scales of an I8 tensor of that name are called; returns `out`. */
+const char *ckpt_scale_name(const char *tensor, char out[CKPT_SCALE_NAME_SIZE]);
+
 #endif

@@ -98,11 +98,15 @@ bool ckpt_wants_int8(const ckpt *k, const st_tensor *t) {
   return t->rank == 2 && (t->dtype == ST_I8 || (k->int8 && ckpt_is_large(t)) || packed);
 }
 
+const char *ckpt_scale_name(const char *tensor, char out[CKPT_SCALE_NAME_SIZE]) {
+  snprintf(out, CKPT_SCALE_NAME_SIZE, "%s" CKPT_SCALE_SUFFIX, tensor);
+  return out;
+}
+
 /* The scales that lie beside an I8 tensor of the file, aligned. */
 static const float *stored_scale(ckpt *k, const st_tensor *t, ace_error *err) {
-  char name[CKPT_MAX_NAME + 8];
-  snprintf(name, sizeof name, "%s" CKPT_SCALE_SUFFIX, t->name);
-  ckpt_entry *e = ckpt_find_entry(k, name);
+  char name[CKPT_SCALE_NAME_SIZE];
+  ckpt_entry *e = ckpt_find_entry(k, ckpt_scale_name(t->name, name));
   if (!ckpt_is_int8(k)) {
     ace_fail(err, ACE_EFORMAT, "%s: tensor %s is I8, but config.json does not say quantization_config %s", k->folder,
              t->name, CKPT_INT8_METHOD);

@@ -12,7 +12,7 @@
 #include "base/strings.h"
 #include "formats/checkpoint_inner.h"
 
-enum { PIECE = 8 << 20, SMALL_FILE = 64 << 20, INDEX_LIMIT = 64 << 20, DISK_SPARE = 16 << 20 };
+enum { PIECE = 8 << 20, SMALL_FILE = 64 << 20, DISK_SPARE = 16 << 20 };
 
 typedef struct conversion {
   ckpt *from;
@@ -60,7 +60,7 @@ static void measure(conversion *c) {
 }
 
 /* The tensors of a file as they will be: two for each matrix that shrinks. Names of scales are owned by `names`. */
-static int describe(const st_file *f, st_tensor *out, char (*names)[CKPT_MAX_NAME + 8]) {
+static int describe(const st_file *f, st_tensor *out, char (*names)[CKPT_SCALE_NAME_SIZE]) {
   int n = 0;
   for (int i = 0; i < st_count(f); i++) {
     const st_tensor *t = st_at(f, i);
@@ -68,8 +68,7 @@ static int describe(const st_file *f, st_tensor *out, char (*names)[CKPT_MAX_NAM
     if (!shrinks(t)) continue;
     out[n - 1].dtype = ST_I8;
     out[n - 1].size = 0;
-    snprintf(names[i], sizeof names[i], "%s" CKPT_SCALE_SUFFIX, t->name);
-    out[n++] = (st_tensor){.name = names[i], .dtype = ST_F32, .rank = 1, .dim = {t->dim[0]}};
+    out[n++] = (st_tensor){.name = ckpt_scale_name(t->name, names[i]), .dtype = ST_F32, .rank = 1, .dim = {t->dim[0]}};
   }
   return n;
 }
@@ -109,7 +108,7 @@ static ace_status convert_file(conversion *c, const ckpt_file *file) {
   const st_file *f = file->weights;
   char *path = file_join(c->temporary, file->name);
   st_tensor *out = calloc((size_t)st_count(f) * 2 + 1, sizeof *out);
-  char(*names)[CKPT_MAX_NAME + 8] = calloc((size_t)st_count(f) + 1, sizeof *names);
+  char(*names)[CKPT_SCALE_NAME_SIZE] = calloc((size_t)st_count(f) + 1, sizeof *names);
   ace_status status = no_memory(c);
   file_writer w;
   if (path && out && names) {
@@ -153,11 +152,10 @@ static ace_status write_index(conversion *c, const char *name) {
     const ckpt_file *file = &c->from->files[i];
     for (int j = 0; j < st_count(file->weights); j++) {
       const st_tensor *t = st_at(file->weights, j);
-      char scale[CKPT_MAX_NAME + 8];
+      char scale[CKPT_SCALE_NAME_SIZE];
       json_object_set_new(map, t->name, json_string(file->name));
       if (!shrinks(t)) continue;
-      snprintf(scale, sizeof scale, "%s" CKPT_SCALE_SUFFIX, t->name);
-      json_object_set_new(map, scale, json_string(file->name));
+      json_object_set_new(map, ckpt_scale_name(t->name, scale), json_string(file->name));
     }
   }
   json_t *index = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)c->sizes.after, "weight_map", map);
@@ -242,6 +240,9 @@ static ace_status fill(conversion *c) {
 }
 
 static ace_status run(conversion *c) {
+  if (c->from->gguf)
+    return ace_fail(c->err, ACE_EINVAL, "%s: is a GGUF file; only folders with safetensors can be converted",
+                    gguf_path(c->from->gguf));
   measure(c);
   if (ckpt_is_int8(c->from)) return ace_fail(c->err, ACE_EINVAL, "%s: is int8 already", c->from->folder);
   if (c->sizes.matrices == 0)

@@ -17,8 +17,8 @@ typedef struct convert_sizes {
   int matrices;          /* that became int8 */
 } convert_sizes;
 
-/* ACE_EINVAL when DST exists, when SRC is int8 already or holds nothing large (an autoencoder); ACE_EIO when the disk
- * has not enough room. Progress has the stage "convert". `sizes` may be NULL. */
+/* ACE_EINVAL when DST exists, when SRC is a GGUF file, is int8 already or holds nothing large (an autoencoder); ACE_EIO
+ * when the disk has not enough room. Progress has the stage "convert". `sizes` may be NULL. */
 ace_status convert_int8(const char *src, const char *dst, pool *threads, const ace_callbacks *notify,
                         convert_sizes *sizes, ace_error *err);
 
