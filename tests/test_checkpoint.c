@@ -435,7 +435,11 @@ static void test_packs_what_a_device_wants(void **state) {
   ckpt_pack(k, tens_oracle(), threads);
   assert_null(w.packed->data);
   assert_true(ckpt_packing(k, &device) >= 2 * sizeof matrix);
+  assert_int_equal(ckpt_mapped_bytes(k, "layers.0.weight"), sizeof matrix);
+  size_t rest = ckpt_mapped_bytes(k, "") - sizeof matrix;
   ckpt_pack(k, &device, threads);
+  assert_int_equal(ckpt_mapped_bytes(k, "layers.0.weight"), 0); /* the copies are read */
+  assert_int_equal(ckpt_mapped_bytes(k, ""), rest);
   assert_int_equal(ckpt_packing(k, &device), 0);
   const float *copy = w.packed->data, *copy_turned = turned.packed->data;
   assert_non_null(copy);

@@ -420,6 +420,8 @@ static void smaller_blocks_become_int8(void **state) {
   tens w = ckpt_matrix(&r, 2, 256, "w"), wide = ckpt_tensor_f32(&r, 2, (int64_t[]){2, 256}, "w");
   if (r.failed) fail_msg("%s", err.message);
   assert_int_equal(w.dtype, TENS_I8);
+  assert_int_equal(ckpt_weight_bytes(k), 2 * 210);
+  assert_int_equal(ckpt_memory_bytes(k), 2 * 256 + 2 * sizeof(float)); /* and that is what they take */
   float row[256], worst = 0, top = 0;
   int8_decode(row, (const int8_t *)w.data + 256, w.scale[1], 256);
   for (int i = 0; i < 256; i++) {

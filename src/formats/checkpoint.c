@@ -320,7 +320,6 @@ void *ckpt_alloc(ckpt *k, size_t bytes) {
   if (!b) return NULL;
   b->next = k->blocks;
   k->blocks = b;
-  k->copied += bytes;
   return (char *)b + ALIGN;
 }
 

@@ -52,16 +52,14 @@ int ckpt_tensor_count(const ckpt *k);
 /* In the order of names, i below ckpt_tensor_count. */
 const st_tensor *ckpt_at(const ckpt *k, int i);
 int64_t ckpt_weight_bytes(const ckpt *k); /* in its files */
-int64_t ckpt_memory_bytes(const ckpt *k); /* of weights as a model uses them: less than those as int8 */
+/* Of the weights as a model uses them: as int8 where they are handed out so. */
+int64_t ckpt_memory_bytes(const ckpt *k);
 
 /* ---- what of it is in main memory ---- */
 
-/* Bytes of the tensors whose names begin with `prefix` ("": all) that are mapped from a file: they come into memory
- * when they are read, and can leave it again. 0 for a checkpoint that never was a folder. */
+/* Bytes of the tensors whose names begin with `prefix` ("": all) that are mapped from a file and read there: they come
+ * into memory when they are read, and can leave it again. 0 for a checkpoint that never was a folder. */
 size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix);
-/* Bytes that stay in memory until the checkpoint closes: rearranged and converted copies, and all of a checkpoint that
- * never was a folder. */
-size_t ckpt_kept_bytes(const ckpt *k);
 /* Lets those mapped tensors leave main memory; whoever reads them again waits for the file. */
 void ckpt_release(const ckpt *k, const char *prefix);
 

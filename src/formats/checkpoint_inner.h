@@ -43,7 +43,6 @@ struct ckpt {
   int n_entries;
   int64_t weight_bytes;
   ckpt_block *blocks; /* memory handed out by ckpt_alloc */
-  size_t copied;      /* bytes of it */
   uint8_t *memory;    /* of ckpt_open_memory: descriptions, names and data; owned, NULL otherwise */
   size_t memory_bytes;
   ckpt_copy *copies; /* in memory of `blocks` */

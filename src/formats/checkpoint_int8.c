@@ -40,9 +40,9 @@ void ckpt_use_int8(ckpt *k, pool *threads, const ace_callbacks *notify) {
 
 int64_t ckpt_memory_bytes(const ckpt *k) {
   int64_t bytes = k->weight_bytes;
-  for (int i = 0; k->int8 && i < k->n_entries; i++) {
+  for (int i = 0; i < k->n_entries; i++) {
     const st_tensor *t = k->entries[i].tensor;
-    if (t->dtype != ST_I8 && ckpt_is_large(t))
+    if (t->dtype != ST_I8 && ckpt_wants_int8(k, t))
       bytes += t->count + t->dim[0] * (int64_t)sizeof(float) - (int64_t)t->size;
   }
   return bytes;

@@ -7,18 +7,22 @@
 #include "base/strings.h"
 #include "formats/checkpoint_inner.h"
 
+/* Is it its packed copy that is read? */
+static bool is_packed(const ckpt *k, const st_tensor *t) {
+  for (const ckpt_copy *copy = k->copies; copy; copy = copy->next)
+    if (copy->packed.data && copy->weight.data == t->data) return true;
+  return false;
+}
+
 size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix) {
   size_t bytes = 0;
   for (int i = 0; i < k->n_entries && !k->memory; i++) {
     const ckpt_entry *e = &k->entries[i];
     bool copied = e->wide || e->small || e->moved; /* the copy is what is read */
-    if (!copied && string_begins(e->tensor->name, prefix)) bytes += e->tensor->size;
+    if (copied || !string_begins(e->tensor->name, prefix) || is_packed(k, e->tensor)) continue;
+    bytes += e->tensor->size;
   }
   return bytes;
-}
-
-size_t ckpt_kept_bytes(const ckpt *k) {
-  return k->copied + k->memory_bytes;
 }
 
 void ckpt_release(const ckpt *k, const char *prefix) {
