@@ -4,6 +4,7 @@
 #include "golden.h"
 
 #include "base/half.h"
+#include "models/adapter_norms.h"
 #include "models/adapters.h"
 #include "models/dit.h"
 
@@ -309,6 +310,10 @@ static void the_model_comes_back_bit_for_bit(void **state) {
     assert_int_equal(adapters_bytes(k.set), 0);
     assert_int_equal(adapters_set(k.set, at, 1, true, &err), ACE_OK);
     expect_bits(&k, with, "on again");
+    assert_int_equal(adapters_switch(k.set, false, &err), ACE_OK);
+    expect_bits(&k, plain, "all off");
+    assert_int_equal(adapters_switch(k.set, true, &err), ACE_OK);
+    expect_bits(&k, with, "all on");
     assert_int_equal(adapters_remove(k.set, at, &err), ACE_OK);
     expect_bits(&k, plain, "removed");
     free(with);
@@ -316,6 +321,72 @@ static void the_model_comes_back_bit_for_bit(void **state) {
   }
   free(plain);
   close_model(&k);
+}
+
+/* ---- Kronecker factors ------------------------------------------------------------------------------------------- */
+
+static float value_at(const st_tensor *t, int64_t i) {
+  float x;
+  st_widen(t, i, 1, &x);
+  return x;
+}
+
+/* The sums in their order, value by value. */
+static float factor_at(const st_tensor *whole, const st_tensor *left, const st_tensor *right, double scale, int64_t i,
+                       int64_t j, int64_t columns) {
+  double sum = whole ? (double)value_at(whole, i * columns + j) : 0;
+  for (int64_t r = 0; left && r < left->dim[1]; r++)
+    sum += (double)value_at(left, i * left->dim[1] + r) * value_at(right, r * columns + j);
+  return (float)(scale * sum);
+}
+
+static st_tensor numbers(st_dtype dtype, int64_t rows, int64_t columns, uint64_t seed) {
+  rng_torch r;
+  int64_t n = rows * columns;
+  float *x = malloc((size_t)n * sizeof *x);
+  uint16_t *half = malloc((size_t)n * sizeof *half);
+  assert_non_null(x);
+  assert_non_null(half);
+  rng_torch_seed(&r, seed);
+  rng_torch_randn(&r, x, n);
+  for (int64_t i = 0; i < n; i++) {
+    half[i] = f32_to_bf16(x[i]);
+    if (dtype == ST_F16) half[i] = 0x3000 | (half[i] & 0x8fff);
+  }
+  const void *data = dtype == ST_F32 ? (const void *)x : half;
+  free(dtype == ST_F32 ? (void *)half : x);
+  return (st_tensor){.dtype = dtype, .rank = 2, .dim = {rows, columns}, .count = n, .data = data};
+}
+
+static void expect_factor(const st_tensor *whole, const st_tensor *left, const st_tensor *right, int64_t rows,
+                          int64_t columns, tens_dtype dtype) {
+  const double scale = 0.37;
+  tens out = {.dtype = dtype, .rank = 2, .dim = {rows, columns}, .data = malloc(tens_bytes(dtype, rows * columns))};
+  assert_non_null(out.data);
+  adapter_kron_factor(whole, left, right, scale, &out);
+  for (int64_t i = 0; i < rows * columns; i++) {
+    float want = factor_at(whole, left, right, scale, i / columns, i % columns, columns);
+    if (dtype == TENS_F32) assert_memory_equal(tens_f32(&out) + i, &want, sizeof want);
+    else assert_int_equal(((uint16_t *)out.data)[i], f32_to_bf16(want));
+  }
+  free(out.data);
+}
+
+/* A song made with a LoKr stays the song it was, to the bit, however its factors are put together. */
+static void factors_are_summed_in_order(void **state) {
+  static const struct { int64_t rows, columns, rank; } shapes[] = {{1, 1, 1}, {3, 511, 2}, {5, 513, 7}, {4, 1100, 33}};
+  static const st_dtype stored[] = {ST_F32, ST_BF16, ST_F16};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (size_t k = 0; k < sizeof stored / sizeof *stored; k++) {
+      int64_t rows = shapes[i].rows, columns = shapes[i].columns, rank = shapes[i].rank;
+      st_tensor whole = numbers(stored[k], rows, columns, 1), left = numbers(stored[k], rows, rank, 2),
+                right = numbers(stored[k], rank, columns, 3);
+      for (int to = 0; to < 2; to++) {
+        expect_factor(&whole, NULL, NULL, rows, columns, to ? TENS_BF16 : TENS_F32);
+        expect_factor(NULL, &left, &right, rows, columns, to ? TENS_BF16 : TENS_F32);
+      }
+      free((void *)whole.data), free((void *)left.data), free((void *)right.data);
+    }
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -431,6 +502,7 @@ int main(void) {
       cmocka_unit_test(adapters_work_on_float_weights),
       cmocka_unit_test(adapters_may_be_half_precision),
       cmocka_unit_test(the_model_comes_back_bit_for_bit),
+      cmocka_unit_test(factors_are_summed_in_order),
       cmocka_unit_test(what_does_not_fit_is_refused),
       cmocka_unit_test(strange_names_are_told_and_zeros_skipped),
       cmocka_unit_test(the_reference_adapter_gives_the_reference_loss),

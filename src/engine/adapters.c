@@ -159,12 +159,9 @@ ace_status ace_adapter_set_scale(ace_engine *e, const char *name, double scale, 
 ace_status ace_adapter_enable(ace_engine *e, const char *name, bool on, ace_error *err) {
   ace_error own;
   if (!err) err = &own;
-  int first = name ? known(e, name, err) : 0, end = name ? first + 1 : count(e);
-  if (first < 0) return err->status;
-  ace_status status = ACE_OK;
-  for (int i = first; i < end && status == ACE_OK; i++)
-    status = adapters_set(e->adapters, i, adapters_at(e->adapters, i)->scale, on, err);
-  return status;
+  if (!name) return e->adapters ? adapters_switch(e->adapters, on, err) : ACE_OK;
+  int i = known(e, name, err);
+  return i < 0 ? err->status : adapters_set(e->adapters, i, adapters_at(e->adapters, i)->scale, on, err);
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */

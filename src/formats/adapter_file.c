@@ -165,19 +165,20 @@ static ace_status finish_lokr(const adapter_file *f, adapter_module *m, ace_erro
   ace_status status = check_product(f, m->w1_a, m->w1_b, err);
   if (status == ACE_OK) status = check_product(f, m->w2_a, m->w2_b, err);
   m->rank = m->w2_b ? m->w2_b->dim[0] : m->w1_b ? m->w1_b->dim[0] : 0;
-  int64_t p = (m->w1 ? m->w1 : m->w1_a)->dim[0], q = (m->w1 ? m->w1 : m->w1_b)->dim[1];
-  int64_t r = (m->w2 ? m->w2 : m->w2_a)->dim[0], s = (m->w2 ? m->w2 : m->w2_b)->dim[1];
-  if (status == ACE_OK && (__builtin_mul_overflow(p, r, &m->rows) || __builtin_mul_overflow(q, s, &m->columns)))
-    status = incomplete(f, m, "factors too large", err);
+  m->p = (m->w1 ? m->w1 : m->w1_a)->dim[0], m->q = (m->w1 ? m->w1 : m->w1_b)->dim[1];
+  m->c = (m->w2 ? m->w2 : m->w2_a)->dim[0], m->d = (m->w2 ? m->w2 : m->w2_b)->dim[1];
+  bool large = __builtin_mul_overflow(m->p, m->c, &m->rows) || __builtin_mul_overflow(m->q, m->d, &m->columns);
+  if (status == ACE_OK && large) status = incomplete(f, m, "factors too large", err);
   return status;
 }
 
-static ace_status check_magnitude(const adapter_file *f, const adapter_module *m, ace_error *err) {
+static ace_status check_magnitude(const adapter_file *f, adapter_module *m, ace_error *err) {
   const st_tensor *t = m->magnitude;
   if (!t && adapter_has_magnitudes(f)) return incomplete(f, m, "no magnitude, though the configuration says DoRA", err);
   if (!t) return ACE_OK;
   bool rows = (t->rank == 1 || (t->rank == 2 && t->dim[1] == 1)) && t->dim[0] == m->rows;
   bool columns = t->rank == 2 && t->dim[0] == 1 && t->dim[1] == m->columns;
+  m->norm_of_columns = columns && !rows;
   if (is_float(t) && (rows || columns)) return ACE_OK;
   return ace_fail(err, ACE_EFORMAT, "%s: %s: not one number for each of %lld rows or %lld columns", f->path, t->name,
                   (long long)m->rows, (long long)m->columns);

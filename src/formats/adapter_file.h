@@ -32,10 +32,12 @@ typedef struct adapter_module {
   const st_tensor *magnitude;        /* [out], [out, 1], or [1, in]: then norms run over columns. NULL: no DoRA */
   const st_tensor *core;             /* of a Tucker decomposition, which only convolutions have */
   bool convolution;
+  bool norm_of_columns;  /* the magnitude belongs to columns, not rows */
   bool padded_norm;      /* LyCORIS adds eps to the norm, PEFT does not */
   int64_t rank;          /* of the factors; LoKr of two full matrices: 0 */
   double alpha, scale;   /* scale: alpha / rank or alpha / sqrt(rank), times the module's scalar */
   int64_t rows, columns; /* out, in */
+  int64_t p, q, c, d;    /* LoKr: W1 is [p, q], W2 [c, d] */
 } adapter_module;
 
 typedef struct adapter_file {

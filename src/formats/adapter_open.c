@@ -127,28 +127,13 @@ static bool is_pickle(const char *name) {
          string_ends(name, ".ckpt") || string_ends(name, ".pkl");
 }
 
-/* FOLDER/name when there is such a file, else NULL. free() it. */
-static char *existing(const char *folder, const char *name) {
-  char *path = file_join(folder, name);
-  if (path && file_exists(path)) return path;
-  free(path);
-  return NULL;
-}
-
-/* The folder that a file lies in. free() it. */
-static char *folder_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  if (!slash) return strdup(".");
-  return strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 /* Opens one weight file; its configuration is the metadata's or, for PEFT's file name, the one beside it. */
 static adapter_file *open_weights(const char *path, ace_error *err) {
   st_file *weights = st_open(path, err);
   if (!weights) return NULL;
   const char *inside = st_metadata(weights, lokr_key);
-  char *folder = folder_of(path),
-       *beside = folder && string_ends(path, peft_name) ? existing(folder, config_name) : NULL;
+  char *folder = file_parent(path),
+       *beside = folder && string_ends(path, peft_name) ? file_existing(folder, config_name) : NULL;
   json_t *config = NULL;
   bool failed = false;
   if (inside && *inside) config = json_parse(inside, strlen(inside), path, err), failed = !config;
@@ -172,7 +157,7 @@ static char *search_folder(const char *folder, bool pickles) {
   for (int i = 0; i < n; i++) {
     const char *name = entry[i]->d_name;
     char *path =
-        !found && (pickles ? is_pickle(name) : string_ends(name, ".safetensors")) ? existing(folder, name) : NULL;
+        !found && (pickles ? is_pickle(name) : string_ends(name, ".safetensors")) ? file_existing(folder, name) : NULL;
     st_file *weights = path && !pickles ? st_open(path, NULL) : NULL;
     const char *config = weights ? st_metadata(weights, lokr_key) : NULL;
     if (path && (pickles || (config && *config))) found = path;
@@ -184,19 +169,17 @@ static char *search_folder(const char *folder, bool pickles) {
   return found;
 }
 
+/* The file that lies in the folder itself under a published name; NULL: there is none. free() it. */
+static char *named_weights(const char *folder) {
+  char *config = file_existing(folder, config_name), *path = config ? file_existing(folder, peft_name) : NULL;
+  free(config);
+  return path ? path : file_existing(folder, lokr_name);
+}
+
 /* The weight file of a folder; NULL: there is none. free() it. */
 static char *weights_in(const char *folder) {
-  char *config = existing(folder, config_name), *path = config ? existing(folder, peft_name) : NULL;
-  free(config);
-  if (!path) path = existing(folder, lokr_name);
-  if (path) return path;
-  char *inner = file_join(folder, inner_name);
-  if (inner && file_is_directory(inner)) {
-    char *inner_config = existing(inner, config_name);
-    if (inner_config) path = existing(inner, peft_name);
-    free(inner_config);
-    if (!path) path = existing(inner, lokr_name);
-  }
+  char *path = named_weights(folder), *inner = path ? NULL : file_join(folder, inner_name);
+  if (inner) path = named_weights(inner);
   free(inner);
   return path ? path : search_folder(folder, false);
 }
@@ -230,7 +213,7 @@ adapter_file *adapter_file_open(const char *path, ace_error *err) {
 
 bool adapter_file_is_one(const char *path) {
   if (!file_is_directory(path)) return file_exists(path) && (string_ends(path, ".safetensors") || is_pickle(path));
-  char *config = existing(path, config_name), *model = existing(path, "config.json");
+  char *config = file_existing(path, config_name), *model = file_existing(path, "config.json");
   char *weights = config || model ? NULL : weights_in(path);
   bool yes = config || weights;
   free(config), free(model), free(weights);

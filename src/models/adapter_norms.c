@@ -3,19 +3,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/half.h"
 #include "tensor/ops.h"
 
 /* ---- Kronecker products ------------------------------------------------------------------------------------------ */
-
-adapter_kron_shape adapter_kron_shape_of(const adapter_module *m) {
-  return (adapter_kron_shape){.p = (m->w1 ? m->w1 : m->w1_a)->dim[0],
-                              .q = (m->w1 ? m->w1 : m->w1_b)->dim[1],
-                              .c = (m->w2 ? m->w2 : m->w2_a)->dim[0],
-                              .d = (m->w2 ? m->w2 : m->w2_b)->dim[1]};
-}
 
 static float value(const st_tensor *t, int64_t i) {
   float x;
@@ -25,22 +16,25 @@ static float value(const st_tensor *t, int64_t i) {
 
 void adapter_kron_factor(const st_tensor *whole, const st_tensor *left, const st_tensor *right, double scale,
                          const tens *out) {
+  enum { PIECE = 512 }; /* values of a row at once: widening them one by one would take most of the time */
   int64_t rows = out->dim[0], columns = out->dim[1], rank = left ? left->dim[1] : 0;
+  float x[PIECE];
+  double sum[PIECE];
   for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < columns; j++) {
-      double sum = whole ? (double)value(whole, i * columns + j) : 0;
-      for (int64_t r = 0; r < rank; r++) sum += (double)value(left, i * rank + r) * value(right, r * columns + j);
-      if (out->dtype == TENS_F32) tens_f32(out)[i * columns + j] = (float)(scale * sum);
-      else ((uint16_t *)out->data)[i * columns + j] = f32_to_bf16((float)(scale * sum));
+    for (int64_t first = 0; first < columns; first += PIECE) {
+      int64_t n = columns - first < PIECE ? columns - first : PIECE, at = i * columns + first;
+      if (whole) st_widen(whole, at, n, x);
+      for (int64_t j = 0; j < n; j++) sum[j] = whole ? (double)x[j] : 0;
+      for (int64_t r = 0; r < rank; r++) {
+        double k = value(left, i * rank + r);
+        st_widen(right, r * columns + first, n, x);
+        for (int64_t j = 0; j < n; j++) sum[j] += k * (double)x[j];
+      }
+      for (int64_t j = 0; j < n; j++) adapter_store(out, at + j, (float)(scale * sum[j]));
     }
 }
 
 /* ---- norms ------------------------------------------------------------------------------------------------------- */
-
-bool adapter_norm_of_columns(const adapter_module *m) {
-  const st_tensor *t = m->magnitude;
-  return t && t->rank == 2 && t->dim[0] == 1 && t->dim[1] == m->columns && !(m->rows == 1 && m->columns == 1);
-}
 
 enum { ROWS = 64 };
 
@@ -55,9 +49,8 @@ typedef struct products {
 static bool make_products(tens_ctx *c, products *p) {
   const adapter_module *m = p->m;
   if (m->kind == ADAPTER_LOKR) {
-    adapter_kron_shape s = adapter_kron_shape_of(m);
-    p->w1 = tens_new(c, TENS_F32, TENS_DIMS(s.p, s.q));
-    p->w2 = tens_new(c, TENS_F32, TENS_DIMS(s.c, s.d));
+    p->w1 = tens_new(c, TENS_F32, TENS_DIMS(m->p, m->q));
+    p->w2 = tens_new(c, TENS_F32, TENS_DIMS(m->c, m->d));
     if (!p->w1 || !p->w2) return false;
     if (tens_planning(c)) return true;
     adapter_kron_factor(m->w1, m->w1_a, m->w1_b, m->scale, p->w1);
@@ -114,7 +107,7 @@ static ace_status sum_squares(tens_ctx *c, const adapter_module *m, const tens *
   for (int64_t first = 0; first < m->rows && tens_status(c) == ACE_OK; first += ROWS) {
     tens_mark mark = tens_here(c);
     tens *v = rows_of(c, &p, first, m->rows - first < ROWS ? m->rows - first : ROWS);
-    if (v && sums) add_squares(v, first, adapter_norm_of_columns(m), sums);
+    if (v && sums) add_squares(v, first, m->norm_of_columns, sums);
     tens_release(c, mark);
   }
   return tens_error(c, err);
@@ -139,7 +132,7 @@ static double padding(const adapter_module *m, const tens *w) {
 }
 
 ace_status adapter_norm_factors(const adapter_module *m, const tens *w, pool *threads, float **out, ace_error *err) {
-  int64_t n = adapter_norm_of_columns(m) ? m->columns : m->rows;
+  int64_t n = m->norm_of_columns ? m->columns : m->rows;
   double *sums = calloc((size_t)n, sizeof *sums);
   *out = malloc((size_t)n * sizeof **out);
   ace_error own;

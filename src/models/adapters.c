@@ -1,11 +1,9 @@
 /* adapters.c - what each layer runs for all adapters that sit on it. */
 #include "models/adapters.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
 #include "models/adapter_norms.h"
 
 /* What one layer runs, in one block of memory that begins with the delta itself. */
@@ -15,7 +13,6 @@ typedef struct layer_block {
 } layer_block;
 
 struct adapters {
-  acestep_dit *m;
   pool *threads;
   adapter_layer *layer;
   linear **linears;
@@ -52,17 +49,11 @@ static tens carve_vector(carver *c, int64_t n) {
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
-static void store(const tens *t, int64_t at, float x) {
-  if (t->dtype == TENS_F32) tens_f32(t)[at] = x;
-  else ((uint16_t *)t->data)[at] = f32_to_bf16(x);
-}
-
 /* A module on a layer, at its present scale. */
 typedef struct share {
   const adapter *a;
   const adapter_module *m;
   const float *factors; /* of its DoRA; NULL: none */
-  bool of_columns;
 } share;
 
 enum { PIECE = 1024 };
@@ -70,28 +61,29 @@ enum { PIECE = 1024 };
 /* Rows of A below those of the adapters before it; B scaled, its columns beside theirs. */
 static void fill_low_rank(const share *s, int64_t first, linear_delta *d) {
   const st_tensor *a = s->m->a, *b = s->m->b;
-  const float *rows = s->of_columns ? NULL : s->factors, *columns = s->of_columns ? s->factors : NULL;
+  const float *rows = s->m->norm_of_columns ? NULL : s->factors, *columns = s->m->norm_of_columns ? s->factors : NULL;
   double scale = s->a->scale * s->m->scale;
   int64_t K = s->m->columns, N = s->m->rows, r = s->m->rank, all = d->a.dim[0];
   float x[PIECE];
   for (int64_t i = 0; i < r * K; i += PIECE) {
     int64_t n = r * K - i < PIECE ? r * K - i : PIECE;
     st_widen(a, i, n, x);
-    for (int64_t j = 0; j < n; j++) store(&d->a, first * K + i + j, columns ? x[j] * columns[(i + j) % K] : x[j]);
+    for (int64_t j = 0; j < n; j++)
+      adapter_store(&d->a, first * K + i + j, columns ? x[j] * columns[(i + j) % K] : x[j]);
   }
   for (int64_t i = 0; i < N; i++)
     for (int64_t at = 0; at < r; at += PIECE) {
       int64_t n = r - at < PIECE ? r - at : PIECE;
       double k = rows ? scale * (double)rows[i] : scale;
       st_widen(b, i * r + at, n, x);
-      for (int64_t j = 0; j < n; j++) store(&d->b, i * all + first + at + j, (float)(k * (double)x[j]));
+      for (int64_t j = 0; j < n; j++) adapter_store(&d->b, i * all + first + at + j, (float)(k * (double)x[j]));
     }
 }
 
 static void fill_kron(const share *s, linear_kron *k) {
   adapter_kron_factor(s->m->w1, s->m->w1_a, s->m->w1_b, s->a->scale * s->m->scale, &k->w1);
   adapter_kron_factor(s->m->w2, s->m->w2_a, s->m->w2_b, 1, &k->w2);
-  const tens *to = s->of_columns ? &k->columns : &k->rows;
+  const tens *to = s->m->norm_of_columns ? &k->columns : &k->rows;
   if (s->factors) memcpy(to->data, s->factors, (size_t)to->dim[0] * sizeof(float));
 }
 
@@ -111,7 +103,7 @@ static bool share_of(const adapters *s, const adapter *a, int layer, share *out)
   int i = active(a) ? a->fit.module_of[layer] : -1;
   if (i < 0) return false;
   const adapter_module *m = &a->file->module[i];
-  *out = (share){a, m, a->factors ? a->factors[layer] : NULL, adapter_norm_of_columns(m)};
+  *out = (share){a, m, a->factors ? a->factors[layer] : NULL};
   return true;
 }
 
@@ -139,7 +131,7 @@ static load load_of(const adapters *s, int layer) {
     l.wide |= is_wide(one.m);
     if (one.m->kind == ADAPTER_LORA) l.rank += one.m->rank;
     else l.krons++;
-    if (one.factors) *(one.of_columns ? &l.columns : &l.rows) = true;
+    if (one.factors) *(one.m->norm_of_columns ? &l.columns : &l.rows) = true;
   }
   return l;
 }
@@ -159,9 +151,10 @@ static linear_delta *lay_out(const adapters *s, int layer, const load *l, carver
   share one;
   for (int i = 0, k = 0; i < s->n; i++) {
     if (!share_of(s, &s->entry[i], layer, &one) || one.m->kind != ADAPTER_LOKR) continue;
-    adapter_kron_shape shape = adapter_kron_shape_of(one.m);
-    linear_kron kron = {.w1 = carve_tens(c, TENS_F32, shape.p, shape.q), .w2 = carve_tens(c, dtype, shape.c, shape.d)};
-    if (one.factors) *(one.of_columns ? &kron.columns : &kron.rows) = carve_vector(c, one.of_columns ? K : N);
+    const adapter_module *m = one.m;
+    linear_kron kron = {.w1 = carve_tens(c, TENS_F32, m->p, m->q), .w2 = carve_tens(c, dtype, m->c, m->d)};
+    if (one.factors && m->norm_of_columns) kron.columns = carve_vector(c, K);
+    if (one.factors && !m->norm_of_columns) kron.rows = carve_vector(c, N);
     if (own.kron) own.kron[k] = kron;
     k++;
   }
@@ -180,7 +173,7 @@ static void fill(const adapters *s, int layer, linear_delta *d) {
       fill_low_rank(&one, first, d);
       first += one.m->rank;
     } else fill_kron(&one, &d->kron[k++]);
-    if (one.factors) add_factors(&one, one.of_columns ? &d->columns : &d->rows);
+    if (one.factors) add_factors(&one, one.m->norm_of_columns ? &d->columns : &d->rows);
   }
 }
 
@@ -241,7 +234,7 @@ static ace_status rebuild(adapters *s, ace_error *err) {
 adapters *adapters_open(acestep_dit *m, pool *threads, ace_error *err) {
   adapters *s = calloc(1, sizeof *s);
   if (s) {
-    *s = (adapters){.m = m, .threads = threads};
+    s->threads = threads;
     s->linears = calloc(ADAPTER_MOST_LAYERS, sizeof *s->linears);
     if (s->linears) s->layer = adapter_layers_of(m, &s->n_layers, s->linears);
     if (s->layer) return s;
@@ -324,6 +317,20 @@ ace_status adapters_set(adapters *s, int i, double scale, bool on, ace_error *er
   a->scale = scale, a->on = on;
   ace_status status = rebuild(s, err);
   if (status != ACE_OK) *a = before;
+  return status;
+}
+
+ace_status adapters_switch(adapters *s, bool on, ace_error *err) {
+  bool changed = false, *before = malloc((size_t)s->n + 1);
+  if (!before) return ace_fail(err, ACE_ENOMEM, "adapters: out of memory");
+  for (int i = 0; i < s->n; i++) {
+    before[i] = s->entry[i].on;
+    changed |= before[i] != on;
+    s->entry[i].on = on;
+  }
+  ace_status status = changed ? rebuild(s, err) : ACE_OK;
+  for (int i = 0; i < s->n && status != ACE_OK; i++) s->entry[i].on = before[i];
+  free(before);
   return status;
 }
 

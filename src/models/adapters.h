@@ -69,6 +69,8 @@ size_t adapters_bytes(const adapters *s);
 int adapters_add(adapters *s, adapter_file *file, double scale, ace_error *err);
 /* A failure leaves everything as it was. */
 ace_status adapters_set(adapters *s, int i, double scale, bool on, ace_error *err);
+/* All of them on or off, at their scales. */
+ace_status adapters_switch(adapters *s, bool on, ace_error *err);
 ace_status adapters_remove(adapters *s, int i, ace_error *err);
 void adapters_remove_all(adapters *s);
 
