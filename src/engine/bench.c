@@ -67,10 +67,6 @@ static ace_callbacks callbacks_of(part *p) {
                          .user = p};
 }
 
-static bool stopped(void *user) {
-  return notify_stopped(user);
-}
-
 static void tell(bench_machine *m) {
   if (!m->notify || !m->notify->progress) return;
   ace_progress p = {.stage = "measure",
@@ -84,7 +80,7 @@ static void tell(bench_machine *m) {
 ace_status bench_measure(bench_machine *m, ace_status (*what)(void *arg, double *value, ace_error *err), void *arg,
                          bench_samples *s, ace_error *err) {
   tell(m);
-  if (!load_wait(CALM, m->patience, stopped, (void *)m->notify)) m->calm = false;
+  if (!load_wait(CALM, m->patience, notify_is_stopped, (void *)m->notify)) m->calm = false;
   if (notify_stopped(m->notify)) return ace_fail(err, ACE_ECANCELED, "bench: cancelled");
   load_mark begin = load_now();
   double value = 0;

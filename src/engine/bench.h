@@ -9,7 +9,7 @@
  *             "dit_step_plain": the same without the adapter, "lora_switch": {"seconds"} to take one up in place of
  *             another, both with an adapter only,
  *             "lm_prefill": {the same, "tokens"},
- *             "lm_decode": {"seconds" of a token, "tokens_per_second", "fraction_of_bandwidth", "rows", "codes"}},
+ *             "lm_decode": {"seconds" of a token, "tokens_per_second", "fraction_of_bandwidth", "step_bytes"}},
  *  "memory": {"planned_bytes", "peak_bytes"},
  *  "machine": {"processor", "isa", "threads", "cpus", "foreign_load", "calm"},
  *  "job": {what was measured}}

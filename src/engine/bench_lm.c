@@ -1,6 +1,5 @@
 /* bench_lm.c - the language model: how fast it takes in a prompt and how fast it writes codes, through the engine that
  * plans songs. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,7 +163,7 @@ static plan_lm *open_lm(const bench_machine *m, const bench_options *o, ace_erro
     r.tiny = strcmp(o->random, RANDOM_TINY) == 0;
     return random_lm(&r, o->lm, err);
   }
-  char *path = *o->lm == '/' ? strdup(o->lm) : file_join(o->models, o->lm);
+  char *path = file_join(o->models, o->lm);
   ckpt *k = path ? ckpt_open(path, err) : NULL;
   if (k && o->int8) ckpt_use_int8(k, m->threads, m->notify);
   plan_lm *lm = k ? plan_lm_from(bpe_open(path, err), qwen3_from(k, err), CODES, err) : NULL;

@@ -5,15 +5,13 @@
 
 #include "base/clock.h"
 #include "engine/bench.h"
+#include "engine/random.h"
 
 /* ---- an adapter of random numbers, as a weight file in memory ------------------------------------------------------ */
 
-/* A value of about 0.02, as trained factors have, from its place in the file. */
-static float value(uint64_t i) {
-  uint64_t z = (i + 1) * 0x9e3779b97f4a7c15u; /* splitmix64 (Steele, Lea & Flood 2014) */
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return ((float)(z >> 40) * 0x1p-24f - 0.5f) * 0.07f;
+/* A value of about 0.02, as trained factors have. */
+static float next_value(uint64_t *state) {
+  return ((float)(random_word(state) >> 40) * 0x1p-24f - 0.5f) * 0.07f;
 }
 
 static void add_tensor(json_t *header, const char *layer, const char *part, int64_t rows, int64_t columns,
@@ -52,12 +50,12 @@ ace_status bench_lora_open(bench_lora *l, ace_engine *e, int rank, ace_error *er
   l->file = header ? malloc(l->size) : NULL;
   l->set = l->file ? adapters_open(e->dit, e->threads, err) : NULL;
   if (l->set) {
-    uint64_t stored = length;
+    uint64_t stored = length, state = 0;
     float *x = (float *)(void *)(l->file + sizeof stored + length);
     memcpy(l->file, &stored, sizeof stored);
     memset(l->file + sizeof stored, ' ', length);
     memcpy(l->file + sizeof stored, header, strlen(header));
-    for (size_t i = 0; i < data / sizeof *x; i++) x[i] = value(i);
+    for (size_t i = 0; i < data / sizeof *x; i++) x[i] = next_value(&state);
   }
   free(header);
   if (!l->set) return ace_fail(err, ACE_ENOMEM, "bench: no room for an adapter of rank %d", rank);

@@ -37,6 +37,10 @@ struct ace_engine {
 /* Bytes of that: forty minutes of sound. */
 enum { ENGINE_ENCODED = 32 << 20 };
 
+/* An engine without models: its options, the names of its models but the diffusion model's, and no threads yet. NULL on
+ * failure. */
+ace_engine *engine_new(const char *folder, const char *vae_name, const ace_engine_options *options, ace_error *err);
+
 /* The models of a job. The encoder is there after engine_need_vae only. */
 song_models engine_models(const ace_engine *e);
 

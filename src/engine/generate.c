@@ -61,15 +61,11 @@ static ace_status finish_sound(const ace_request *r, audio_buffer *b, audio_loud
   return status == ACE_OK ? audio_measure(b, loudness, err) : status;
 }
 
-static bool is_cancelled(void *user) {
-  return notify_stopped(user);
-}
-
 tens_ctx *engine_context(const ace_engine *e, size_t bytes, const ace_callbacks *notify, ace_error *err) {
   bool stoppable = notify && notify->cancelled;
   return tens_open(&(tens_options){.threads = e->threads,
                                    .capacity = bytes,
-                                   .cancelled = stoppable ? is_cancelled : NULL,
+                                   .cancelled = stoppable ? notify_is_stopped : NULL,
                                    .user = (void *)notify},
                    err);
 }

@@ -28,10 +28,6 @@ void engine_server_close(engine_server *s) {
   *s = (engine_server){0};
 }
 
-static bool is_cancelled(void *user) {
-  return notify_stopped(user);
-}
-
 /* Failures of the server or the way to it, as opposed to those of the request. */
 static bool is_servers(ace_status status) {
   return status == ACE_EIO || status == ACE_ENOTFOUND || status == ACE_EFORMAT;
@@ -52,7 +48,7 @@ ace_status engine_server_begin(ace_engine *e, const ace_callbacks *notify, ace_e
   ace_error why = {0};
   if (!s->url || e->lm->remote) return ACE_OK;
   const plan_remote_options options = {.url = s->url, .key = s->key, .model = s->model};
-  s->remote = plan_remote_open(&options, is_cancelled, (void *)notify, &why);
+  s->remote = plan_remote_open(&options, notify_is_stopped, (void *)notify, &why);
   e->lm->remote = s->remote;
   if (s->remote) return ACE_OK;
   if (!may_take_over(e, why.status)) return ace_fail(err, why.status, "%s", why.message);

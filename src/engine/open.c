@@ -1,6 +1,5 @@
 /* open.c - finding and opening the models of one folder. */
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,12 +158,6 @@ ace_status engine_need_lm(ace_engine *e, ace_error *err) {
   return e->lm ? ACE_OK : err->status;
 }
 
-static bool copy_text(char **out, const char *text, ace_error *err) {
-  *out = strdup(text);
-  if (!*out) ace_fail(err, ACE_ENOMEM, "engine: out of memory");
-  return *out != NULL;
-}
-
 /* Both backends of the language model are this library's own engine; the names are those that users know. */
 static bool choose_backend(ace_engine *e, const ace_engine_options *options, ace_error *err) {
   const char *name = options->lm_backend;
@@ -178,27 +171,35 @@ static bool choose_backend(ace_engine *e, const ace_engine_options *options, ace
   return e->frugal;
 }
 
+ace_engine *engine_new(const char *folder, const char *vae_name, const ace_engine_options *options, ace_error *err) {
+  ace_engine *e = calloc(1, sizeof *e);
+  if (e) {
+    e->memory = options->memory;
+    e->int8 = options->int8;
+    e->lm_int8 = options->lm_int8;
+    e->folder = strdup(folder);
+    e->vae_name = strdup(vae_name);
+    e->lm_name = options->lm ? strdup(options->lm) : NULL;
+    e->encoded = latents_cache_new(ENGINE_ENCODED);
+  }
+  if (e && e->folder && e->vae_name && (e->lm_name || !options->lm) && e->encoded) return e;
+  ace_engine_close(e);
+  ace_fail(err, ACE_ENOMEM, "engine: out of memory");
+  return NULL;
+}
+
 ace_engine *ace_engine_open(const char *models_dir, const ace_engine_options *options, ace_error *err) {
   static const ace_engine_options defaults;
   if (!options) options = &defaults;
   ace_error own;
   if (!err) err = &own;
-  ace_engine *e = calloc(1, sizeof *e);
-  if (!e) {
-    ace_fail(err, ACE_ENOMEM, "engine: out of memory");
-    return NULL;
-  }
-  e->memory = options->memory;
-  e->int8 = options->int8;
-  e->lm_int8 = options->lm_int8;
-  bool ok = choose_backend(e, options, err) && copy_text(&e->folder, models_dir, err) &&
-            copy_text(&e->vae_name, options->vae ? options->vae : ENGINE_VAE, err) &&
-            (!options->cache || copy_text(&e->cache, options->cache, err));
-  if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
-  if (ok && options->lm) ok = copy_text(&e->lm_name, options->lm, err);
-  if (ok) ok = engine_server_set(e, options, err) == ACE_OK;
-  if (ok && !(e->encoded = latents_cache_new(ENGINE_ENCODED)))
+  ace_engine *e = engine_new(models_dir, options->vae ? options->vae : ENGINE_VAE, options, err);
+  if (!e) return NULL;
+  bool ok = choose_backend(e, options, err);
+  if (ok && options->cache && !(e->cache = strdup(options->cache)))
     ok = ace_fail(err, ACE_ENOMEM, "engine: out of memory") == ACE_OK;
+  if (ok) e->model_name = options->model ? strdup(options->model) : choose_model(models_dir, err);
+  if (ok) ok = engine_server_set(e, options, err) == ACE_OK;
   if (ok && e->model_name) e->threads = pool_new(options->threads, err);
   progress p;
   progress_start(&p, &options->notify, 1);

@@ -55,7 +55,7 @@ static float *make_slices(void) {
   return slice;
 }
 
-static uint64_t next_word(uint64_t *state) {
+uint64_t random_word(uint64_t *state) {
   uint64_t z = *state += 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -70,7 +70,7 @@ static void fill_piece(void *arg, int chunk, int worker) {
   uint64_t state = p->seed + (uint64_t)(p->first / CHUNK) * 0xd1342543de82ef95u;
   uint16_t *out = p->out + p->first;
   for (int64_t i = 0; i < p->n;) {
-    uint64_t word = next_word(&state);
+    uint64_t word = random_word(&state);
     for (int k = 0; k < 64 / SLICE_BITS && i < p->n; k++, word >>= SLICE_BITS) out[i++] = value[word % SLICES];
   }
 }

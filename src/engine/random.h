@@ -25,6 +25,8 @@ typedef struct random_models {
 
 /* `name`: any of published.h. ACE_EINVAL with the known names for another one. */
 ckpt *random_checkpoint(const random_models *r, const char *name, ace_error *err);
+/* The next number of SplitMix64. */
+uint64_t random_word(uint64_t *state);
 /* The miniature's tokenizer, with as many audio codes behind it as asked for; 0: a text encoder's. */
 bpe *random_tokenizer(int codes, ace_error *err);
 /* A language model of that name with its tokenizer and 64000 codes (the miniature: as many as it has). */

@@ -87,25 +87,14 @@ static bool open_all(ace_engine *e, const ace_callbacks *notify, ace_error *err)
 ace_engine *engine_open_random(const char *model, uint64_t seed, const ace_engine_options *options, ace_error *err) {
   ace_error own;
   if (!err) err = &own;
-  ace_engine *e = calloc(1, sizeof *e);
-  if (!e) {
-    ace_fail(err, ACE_ENOMEM, "engine: out of memory");
-    return NULL;
-  }
+  ace_engine *e = engine_new("random", ENGINE_VAE, options, err);
+  if (!e) return NULL;
   e->random = true;
   e->seed = seed;
   e->tiny = strcmp(model, RANDOM_TINY) == 0;
-  e->memory = options->memory;
-  e->int8 = options->int8;
-  e->lm_int8 = options->lm_int8;
-  e->folder = strdup("random");
   e->model_name = strdup(e->tiny ? published_at(ENGINE_DIFFUSION, 0) : model);
-  e->vae_name = strdup(ENGINE_VAE);
-  bool ok = e->folder && e->model_name && e->vae_name;
-  if (ok && options->lm) ok = (e->lm_name = strdup(options->lm));
-  if (ok) ok = (e->encoded = latents_cache_new(ENGINE_ENCODED));
-  if (!ok) ace_fail(err, ACE_ENOMEM, "engine: out of memory");
-  if (ok) e->threads = pool_new(options->threads, err);
+  if (e->model_name) e->threads = pool_new(options->threads, err);
+  else ace_fail(err, ACE_ENOMEM, "engine: out of memory");
   if (e->threads && open_all(e, &options->notify, err)) return e;
   ace_engine_close(e);
   return NULL;

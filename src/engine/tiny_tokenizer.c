@@ -2,9 +2,7 @@
  * tokens, and for the language model its audio codes. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "engine/tiny_parts.h"
 #include "text/bpe.h"

@@ -1,9 +1,7 @@
 /* The identity of a checkpoint: SHA-256 over, for config.json and each weight file in the order of their names, the
  * name with its NUL, the length as 8 little-endian bytes, and the content. */
-#define _GNU_SOURCE /* madvise */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -37,7 +35,7 @@ static ace_status add_slices(hash_job *j, const uint8_t *data, size_t size, bool
     const ace_callbacks *c = j->notify;
     if (notify_stopped(c)) return ace_fail(j->err, ACE_ECANCELED, "%s: cancelled", j->folder);
     hash_add(&j->h, data + at, n);
-    if (mapped) madvise((void *)(data + at), n, MADV_DONTNEED);
+    if (mapped) file_forget(data + at, n);
     at += n;
     j->done += n;
     if (c && c->progress) {

@@ -1,6 +1,5 @@
 /* Writing the archive: data.pkl, byteorder, data/0, version under one stem, none compressed, the content of each at a
  * multiple of 64 bytes (reached by an extra field "FB" of filler, as PyTorch's reader expects to skip). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"

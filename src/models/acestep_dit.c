@@ -96,8 +96,7 @@ static void load_decoder(ckpt_reader *r, dit_decoder *d, const dit_config *cfg) 
   for (int i = 0; i < cfg->layers && !r->failed; i++) load_layer(r, &d->layers[i], cfg, i);
 }
 
-/* silence_latent.pt holds [1, channels, frames]; here it becomes [frames, channels]. */
-/* In a GGUF file it is a tensor [frames, channels]. */
+/* Silence [frames, channels] as a tensor, as GGUF files have it. */
 static ace_status copy_silence(const st_tensor *t, int64_t channels, tens *out, ace_error *err) {
   if (t->rank != 2 || t->dim[1] != channels || t->dtype != ST_F32)
     return ace_fail(err, ACE_EFORMAT, "silence_latent: not F32 of shape [frames, %lld]", (long long)channels);
@@ -108,6 +107,7 @@ static ace_status copy_silence(const st_tensor *t, int64_t channels, tens *out, 
   return ACE_OK;
 }
 
+/* Else it is the file silence_latent.pt, [1, channels, frames]; here it becomes [frames, channels]. */
 static ace_status read_silence(const ckpt *checkpoint, int64_t channels, tens *out, ace_error *err) {
   const char *folder = ckpt_folder(checkpoint);
   const st_tensor *stored = ckpt_find(checkpoint, "silence_latent");

@@ -15,11 +15,6 @@ enum {
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err) {
-  bpe *tokenizer = bpe_open(folder, err);
-  return tokenizer ? plan_lm_from(tokenizer, qwen3_open(folder, err), codes, err) : NULL;
-}
-
 plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err) {
   plan_lm *lm = tokenizer && model ? calloc(1, sizeof *lm) : NULL;
   if (!lm) {

@@ -1,6 +1,6 @@
 /* lm.h - the 5 Hz language model at work: prompts in, token sequences out, under a grammar.
  *
- *   plan_lm *lm = plan_lm_open("checkpoints/acestep-5Hz-lm-0.6B", 64000, &err);
+ *   plan_lm *lm = plan_lm_from(bpe_open(folder, &err), qwen3_open(folder, &err), 64000, &err);
  *   plan_job job = {.prompt = &prompt, .settings = &settings, .items = 1, .seeds = seeds,
  *                   .sampling = {.temperature = 0.85, .top_p = 0.9}, .most = 3500};
  *   plan_output out;
@@ -30,9 +30,8 @@ typedef struct plan_lm {
   const struct plan_remote *remote; /* a server that does what needs no guidance (remote.h); borrowed; NULL: none */
 } plan_lm;
 
-/* codes: how many audio codes are valid (the product of the quantiser's levels of the diffusion checkpoint). */
-plan_lm *plan_lm_open(const char *folder, int codes, ace_error *err);
-/* The same of parts that are open, which it takes over, also when it fails; NULL when one of them is NULL. */
+/* Of parts that are open, which it takes over, also when it fails; NULL when one of them is NULL. codes: how many audio
+ * codes are valid (the product of the quantiser's levels of the diffusion checkpoint). */
 plan_lm *plan_lm_from(bpe *tokenizer, qwen3 *model, int codes, ace_error *err);
 /* Tokenizer and grammar without the weights, for a server that has them. */
 plan_lm *plan_lm_open_words(const char *folder, int codes, ace_error *err);
