@@ -209,18 +209,29 @@ static ace_status read_with_ffmpeg(const source *s, const char *container, const
   return status;
 }
 
+/* Opens what libsndfile reads. *container: what ffmpeg is to be told; then there is no *file. */
+static ace_status open_source(source *s, const char *where, const char **container, SNDFILE **file, SF_INFO *info,
+                              SF_VIRTUAL_IO *io, ace_error *err) {
+  *file = NULL;
+  ace_status status = check_head(s, where, container, err);
+  if (status != ACE_OK || *container) return status;
+  *io = (SF_VIRTUAL_IO){source_size, source_seek, source_read, NULL, source_tell};
+  *info = (SF_INFO){0};
+  *file = sf_open_virtual(io, SFM_READ, info, s);
+  if (*file) return ACE_OK;
+  return ace_fail(err, ACE_EFORMAT, "%s: the header is damaged or the encoding unknown (libsndfile: %s)", where,
+                  sf_error_number(sf_error(NULL)));
+}
+
 static ace_status read_source(source *s, const char *where, const audio_limits *limits, audio_buffer *out,
                               ace_error *err) {
   const char *container;
-  ace_status status = check_head(s, where, &container, err);
+  SNDFILE *file;
+  SF_INFO info;
+  SF_VIRTUAL_IO io;
+  ace_status status = open_source(s, where, &container, &file, &info, &io, err);
   if (status != ACE_OK) return status;
   if (container) return read_with_ffmpeg(s, container, where, limits, out, err);
-  SF_VIRTUAL_IO io = {source_size, source_seek, source_read, NULL, source_tell};
-  SF_INFO info = {0};
-  SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, s);
-  if (!file)
-    return ace_fail(err, ACE_EFORMAT, "%s: the header is damaged or the encoding unknown (libsndfile: %s)", where,
-                    sf_error_number(sf_error(NULL)));
   status = read_open(file, &info, s, where, limits, out, err);
   sf_close(file);
   if (status != ACE_OK) {
@@ -232,22 +243,54 @@ static ace_status read_source(source *s, const char *where, const audio_limits *
   return ACE_OK;
 }
 
-ace_status audio_read(const char *path, audio_buffer *out, ace_error *err) {
-  *out = (audio_buffer){0};
+/* The file as a source; s->fd is to be closed. */
+static ace_status open_path(const char *path, source *s, ace_error *err) {
   /* O_NONBLOCK: a pipe in the place of a file must not hang the program. */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat st;
-  ace_status status;
-  if (fd < 0 || fstat(fd, &st) != 0) {
-    status = ace_fail_errno(err, "%s: cannot open", path);
-  } else if (!S_ISREG(st.st_mode)) {
-    status = ace_fail(err, ACE_EFORMAT, "%s: not a regular file", path);
-  } else {
-    audio_limits limits = audio_default_limits();
-    source s = {.fd = fd, .size = st.st_size};
-    status = read_source(&s, path, &limits, out, err);
+  ace_status status = ACE_OK;
+  if (fd < 0 || fstat(fd, &st) != 0) status = ace_fail_errno(err, "%s: cannot open", path);
+  else if (!S_ISREG(st.st_mode)) status = ace_fail(err, ACE_EFORMAT, "%s: not a regular file", path);
+  if (status == ACE_OK) *s = (source){.fd = fd, .size = st.st_size};
+  else if (fd >= 0) close(fd);
+  return status;
+}
+
+ace_status audio_read(const char *path, audio_buffer *out, ace_error *err) {
+  *out = (audio_buffer){0};
+  audio_limits limits = audio_default_limits();
+  source s;
+  ace_status status = open_path(path, &s, err);
+  if (status != ACE_OK) return status;
+  status = read_source(&s, path, &limits, out, err);
+  close(s.fd);
+  return status;
+}
+
+ace_status audio_length(const char *path, double *seconds, ace_error *err) {
+  *seconds = 0;
+  const char *container;
+  SNDFILE *file;
+  SF_INFO info;
+  SF_VIRTUAL_IO io;
+  source s;
+  ace_status status = open_path(path, &s, err);
+  if (status != ACE_OK) return status;
+  status = open_source(&s, path, &container, &file, &info, &io, err);
+  if (file) {
+    if (!known_format(info.format))
+      status = ace_fail(err, ACE_EFORMAT, "%s: not a sound format that is read here", path);
+    if (status == ACE_OK) status = check_shape(info.channels, info.samplerate, path, err);
+    if (status == ACE_OK && info.frames > 0 && info.frames < SF_COUNT_MAX)
+      *seconds = (double)info.frames / info.samplerate;
+    sf_close(file);
   }
-  if (fd >= 0) close(fd);
+  close(s.fd);
+  if (status != ACE_OK || *seconds > 0) return status;
+  audio_buffer b; /* the file does not say */
+  status = audio_read(path, &b, err);
+  if (status == ACE_OK) *seconds = audio_seconds(&b);
+  audio_buffer_free(&b);
   return status;
 }
 

@@ -29,6 +29,9 @@ ace_status audio_read(const char *path, audio_buffer *out, ace_error *err);
 ace_status audio_read_memory(const void *data, size_t size, const char *where, const audio_limits *limits,
                              audio_buffer *out, ace_error *err);
 
+/* Seconds of sound as the file's header says, or, where it does not, as decoding it finds. */
+ace_status audio_length(const char *path, double *seconds, ace_error *err);
+
 /* Fails: the sound in `b` has passed the limits. */
 ace_status audio_too_long(const char *where, const audio_limits *limits, const audio_buffer *b, ace_error *err);
 

@@ -90,8 +90,6 @@ ace_status dataset_parse(dataset *d, const char *text, size_t length, const char
   if (!root) return ACE_EFORMAT;
   ace_status status = dataset_new(d, "untitled", err);
   bool alone = json_is_array(root);
-  if (status == ACE_OK && !alone && !json_is_object(root))
-    status = ace_fail(err, ACE_EFORMAT, "%s: neither an object nor an array of samples", where);
   if (status == ACE_OK) status = read_metadata(d, alone ? NULL : json_object_get(root, "metadata"), where, err);
   if (status == ACE_OK)
     status = read_samples(d, alone ? root : json_object_get(root, "samples"), folder, where, notify, err);

@@ -41,8 +41,7 @@ static char *read_words(const char *path, const char *suffix, const ace_callback
   ace_error err = {0};
   char *file = beside(path, suffix), *text = NULL, *words = NULL;
   if (file && file_exists(file)) text = file_read(file, TEXT_LIMIT, &length, &err);
-  if (text && !req_utf8_valid(text, length))
-    ace_fail(&err, ACE_EFORMAT, "%s: not text in UTF-8", file);
+  if (text && !req_utf8_valid(text, length)) ace_fail(&err, ACE_EFORMAT, "%s: not text in UTF-8", file);
   else if (text && *trimmed(text, length)) words = strdup(trimmed(text, strlen(text)));
   if (err.status != ACE_OK) say(notify, err.message);
   free(file), free(text);
@@ -89,8 +88,8 @@ static bool says_something(const json_t *v) {
 
 static ace_status take_values(const json_t *in, const char *where, json_t *fields, sidecar_found *found,
                               ace_error *err) {
-  static const char *const names[] = {"caption", "genre",      "bpm",            "keyscale", "timesignature",
-                                      "language", "custom_tag", "prompt_override"};
+  static const char *const names[] = {"caption",       "genre",    "bpm",        "keyscale",
+                                      "timesignature", "language", "custom_tag", "prompt_override"};
   ace_status status = ACE_OK;
   for (size_t i = 0; i < sizeof names / sizeof *names && status == ACE_OK; i++) {
     const json_t *v = json_object_get(in, names[i]);
@@ -106,7 +105,7 @@ static ace_status take_values(const json_t *in, const char *where, json_t *field
   if (status == ACE_OK && json_is_boolean(voice))
     status = dataset_put(fields, dataset_field_find("is_instrumental"), voice, where, err);
   else if (status == ACE_OK && !req_is_blank(language))
-    status = put(fields, "is_instrumental", json_boolean(strcmp(language, "instrumental") == 0 && !sung), err);
+    status = strcmp(language, "instrumental") == 0 ? ACE_OK : put(fields, "is_instrumental", json_false(), err);
   return status;
 }
 

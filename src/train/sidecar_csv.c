@@ -78,9 +78,8 @@ static ace_status read_heading(table *t, const char *where, ace_error *err) {
       if (t->at[c] < 0 && req_same(name, strlen(name), names[c])) t->at[c] = i;
     free(name);
   }
-  return t->at[FILE_NAME] >= 0
-             ? ACE_OK
-             : ace_fail(err, ACE_EFORMAT, "%s: its first line names no column \"File\"", where);
+  return t->at[FILE_NAME] >= 0 ? ACE_OK
+                               : ace_fail(err, ACE_EFORMAT, "%s: its first line names no column \"File\"", where);
 }
 
 static ace_status read_row(table *t, const char *where, json_t *rows, ace_error *err) {
