@@ -11,6 +11,7 @@
 #define ACE_TENSOR_CONTEXT_H
 
 #include "tensor/device.h"
+#include "tensor/tape.h"
 
 struct tens_ctx {
   const tens_device *device;
@@ -24,7 +25,21 @@ struct tens_ctx {
   arena scratch; /* one allocation of workers * worker_scratch; none when planning */
   uint8_t *scratch_base;
   ace_error error; /* the first failure; status ACE_OK until then */
+  tape *tape;      /* NULL: there is none */
+  bool recording;  /* to that tape */
 };
+
+/* A tensor with what the context must know about where its data lies. */
+typedef struct tens_node {
+  tens t;                   /* first: a tens of this context is a node */
+  size_t offset;            /* of the data in the data arena; TENS_OUTSIDE if it lies elsewhere */
+  struct tape_track *track; /* of the data that x is, or is part of, when a tape wants its gradient; else NULL */
+} tens_node;
+
+#define TENS_OUTSIDE SIZE_MAX
+
+/* The node that x is, or NULL for a tensor that the context did not make. */
+tens_node *tens_node_of(const tens_ctx *c, const tens *x);
 
 /* ---- for operations --------------------------------------------------------------------------------------------- */
 
@@ -60,5 +75,41 @@ static inline int64_t op_last(const tens *x) {
 enum { TENS_SHAPE_SIZE = 112 };
 const char *tens_shape_text(char *text, int rank, const int64_t *dim, tens_dtype dtype);
 #define TENS_SHAPE(x) tens_shape_text((char[TENS_SHAPE_SIZE]){0}, (x)->rank, (x)->dim, (x)->dtype)
+
+/* ---- for operations that have a gradient --------------------------------------------------------------------------- */
+
+typedef struct tape_node tape_node;
+/* Adds to the gradients of n->in (tape_grad) what dy, the gradient of n->y, gives them. Not called when planning
+ * forbids: it must itself only count then. Its other memory is taken back afterwards. */
+typedef void tape_fn(tens_ctx *c, const tape_node *n, const tens *dy);
+
+struct tape_node {
+  tape_node *before;
+  tape_fn *back;
+  const tens *y;
+  const tens *in[TAPE_INPUTS]; /* NULL where there is none */
+  int n;
+  const void *saved; /* what else `back` needs to know */
+};
+
+#define TAPE_IN(...)                                                                \
+  (int)(sizeof((const tens *[]){__VA_ARGS__}) / sizeof(tens *)), (const tens *[]) { \
+    __VA_ARGS__                                                                     \
+  }
+
+/* Does a tape want the gradient of x, which may be NULL? */
+bool tape_tracks(const tens_ctx *c, const tens *x);
+static inline bool tape_wants(const tens_ctx *c, int n, const tens *const *in) {
+  if (!c->recording) return false;
+  for (int i = 0; i < n; i++)
+    if (tape_tracks(c, in[i])) return true;
+  return false;
+}
+/* Notes that y came from `in`, with a copy of `size` bytes of `saved`, if it is wanted. Returns y. */
+tens *tape_note(tens_ctx *c, tens *y, tape_fn *back, int n, const tens *const *in, const void *saved, size_t size);
+/* Of operations that have no gradient: false, with an error recorded, if one is wanted. */
+bool tape_none(tens_ctx *c, const char *op, int n, const tens *const *in);
+/* The gradient of x to add to, F32 of its shape; NULL when it is not wanted. */
+tens *tape_grad(tens_ctx *c, const tens *x);
 
 #endif

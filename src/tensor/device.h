@@ -35,6 +35,7 @@ struct tens_device {
   bool (*int8_encode)(int8_t *q, float *scale, float *w, int64_t k); /* tens_int8_encode; NULL: the definition */
   void (*linear)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
+  void (*finish)(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e); /* ops_train.h */
   void (*mix_blocks)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
   void (*embedding)(tens_ctx *c, tens *y, const tens *table, const tens *ids);
   void (*rms_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);

@@ -1,5 +1,5 @@
 /* ops_attention.c - grouped-query attention with a causal, window or key mask. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
 
 /* So that a device can keep a head in its scratch memory. */
 enum { MAX_HEAD = 1024 };
@@ -37,7 +37,7 @@ tens *op_attention(tens_ctx *c, const tens *q, const tens *k, const tens *v, con
     return NULL;
   tens *y = op_new_last(c, TENS_F32, q, q->dim[2]);
   if (y && !c->plan) c->device->attention(c, y, q, k, v, a);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_attention, TAPE_IN(q, k, v), a, sizeof *a);
 }
 
 /* ---- attention_probs: softmax(q kᵀ / sqrt(D)) for chosen heads ------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* ops_conv.c - convolution over time and the snake activation (Ziyin, Hartwig & Ueda 2020). x [batch, time, channels].
  */
-#include "tensor/context.h"
+#include "tensor/grad.h"
 
 /* Far beyond any model, small enough that products with them cannot overflow. */
 enum { MAX_STEP = 1 << 20 };
@@ -34,6 +34,19 @@ static tens *conv_result(tens_ctx *c, const char *op, const tens *x, const tens 
   return tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], time, out));
 }
 
+/* Must the products be kept for the way back? */
+static bool wants_parts(const tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
+  return (p->alpha || p->residual) && tape_wants(c, TAPE_IN(x, w, p->bias, p->alpha, p->inv_beta, p->residual));
+}
+
+#define CONV_PLAIN(p) .stride = (p)->stride, .pad = (p)->pad, .dilation = (p)->dilation, .bias = (p)->bias
+
+/* What is left to do after u, product and bias: the same bits as in one go. */
+static tens *in_parts(tens_ctx *c, const op_conv *p, tens *u) {
+  if (p->alpha) u = op_snake(c, u, p->alpha, p->inv_beta);
+  return p->residual ? op_add(c, u, p->residual) : u;
+}
+
 /* ---- conv1d ----------------------------------------------------------------------------------------------------- */
 
 tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
@@ -42,10 +55,11 @@ tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
     return NULL;
   if (p->dilation < 1) return tens_fail(c, ACE_EINVAL, "conv1d: dilation %d is below 1", p->dilation);
   int64_t span = w->dim[1] - 1 > MAX_STEP ? INT64_MAX / 4 : p->dilation * (w->dim[1] - 1) + 1;
+  if (wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d(c, x, w, &(op_conv){CONV_PLAIN(p)}));
   int64_t room = x->dim[1] + 2 * (int64_t)p->pad - span;
   tens *y = conv_result(c, "conv1d", x, w, p, room < 0 ? 0 : room / p->stride + 1, w->dim[0]);
   if (y && !c->plan) c->device->conv1d(c, y, x, w, p);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_conv1d, TAPE_IN(x, w, p->bias), p, sizeof *p);
 }
 
 /* ---- conv1d_transposed ------------------------------------------------------------------------------------------ */
@@ -59,10 +73,11 @@ tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_c
     return tens_fail(c, ACE_EINVAL, "%s: %lld taps of w %s are not a multiple of stride %d", op, (long long)w->dim[0],
                      TENS_SHAPE(w), p->stride);
   if (x->dim[1] > INT64_MAX / 4 / p->stride) return tens_fail(c, ACE_EINVAL, "%s: x %s is too long", op, TENS_SHAPE(x));
+  if (wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d_transposed(c, x, w, &(op_conv){CONV_PLAIN(p)}));
   int64_t time = (x->dim[1] - 1) * p->stride - 2 * (int64_t)p->pad + w->dim[0];
   tens *y = conv_result(c, op, x, w, p, time, w->dim[1]);
   if (y && !c->plan) c->device->conv1d_transposed(c, y, x, w, p);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_conv1d_transposed, TAPE_IN(x, w, p->bias), p, sizeof *p);
 }
 
 /* ---- snake: y = x + sin(alpha x)² inv_beta --------------------------------------------------------------------- */
@@ -72,5 +87,5 @@ tens *op_snake(tens_ctx *c, const tens *x, const tens *alpha, const tens *inv_be
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->snake(c, y, x, alpha, inv_beta);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_snake, TAPE_IN(x, alpha, inv_beta), NULL, 0);
 }

@@ -1,6 +1,8 @@
 /* ops_fsq.c - finite scalar quantisation (Mentzer et al. 2023): d numbers in -1..1, each on one of its levels, and the
  * index that they spell in mixed radix, first digit fastest. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
+
+#include <string.h>
 
 enum { MAX_DIGITS = 16 };
 
@@ -36,7 +38,9 @@ tens *op_fsq_quantize(tens_ctx *c, const tens *z, const int *levels, int d) {
     return NULL;
   tens *y = op_new_last(c, TENS_F32, z, d);
   if (y && !c->plan) c->device->fsq_quantize(c, y, z, levels, d);
-  return op_end(c, y);
+  grad_levels saved = {{0}};
+  memcpy(saved.level, levels, (size_t)d * sizeof *levels);
+  return tape_note(c, op_end(c, y), grad_fsq_quantize, TAPE_IN(z), &saved, sizeof saved);
 }
 
 /* ---- fsq_index: codes -> index ---------------------------------------------------------------------------------- */

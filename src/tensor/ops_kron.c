@@ -1,6 +1,7 @@
 /* ops_kron.c - what adapters need beside matrix products: a factor for each channel, and the left factor of a Kronecker
  * product. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
+#include "tensor/ops_train.h"
 
 /* ---- scale: y[..., n] = x[..., n] * w[n] ------------------------------------------------------------------------ */
 
@@ -10,7 +11,7 @@ tens *op_scale(tens_ctx *c, const tens *x, const tens *w) {
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->scale(c, y, x, w);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_scale, TAPE_IN(x, w), NULL, 0);
 }
 
 /* ---- mix_blocks: y = residual + gate * (w kron I) x -------------------------------------------------------------- */
@@ -26,7 +27,8 @@ tens *op_mix_blocks(tens_ctx *c, const tens *x, const tens *w, const op_epilogue
     return tens_fail(c, ACE_EINVAL, "mix_blocks: takes neither a bias nor an activation");
   int64_t n = op_last(x) / w->dim[1] * w->dim[0];
   if (!op_epilogue_fits(c, "mix_blocks", x, n, e)) return NULL;
+  if (tape_wants(c, TAPE_IN(e->gate))) return op_finish(c, op_mix_blocks(c, x, w, NULL), NULL, e);
   tens *y = op_new_last(c, TENS_F32, x, n);
   if (y && !c->plan) c->device->mix_blocks(c, y, x, w, e);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_mix_blocks, TAPE_IN(x, w, NULL, e->gate, e->residual), NULL, 0);
 }

@@ -6,7 +6,7 @@
 bool op_mix_into(tens_ctx *c, tens *dst, float a, const tens *x, float b, const tens *y) {
   if (!op_begin(c) || !op_arg(c, "mix", "dst", dst, OP_F32, 1, 4) ||
       !op_shaped(c, "mix", "x", x, OP_F32, dst->rank, dst->dim) ||
-      (y && !op_shaped(c, "mix", "y", y, OP_F32, dst->rank, dst->dim)))
+      (y && !op_shaped(c, "mix", "y", y, OP_F32, dst->rank, dst->dim)) || !tape_none(c, "mix", TAPE_IN(dst, x, y)))
     return false;
   if (!c->plan) c->device->mix(c, dst, a, x, b, y);
   return tens_status(c) == ACE_OK;

@@ -1,5 +1,6 @@
 /* ops_matrix.c - matrix products: linear layers, the gated unit, embeddings. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
+#include "tensor/ops_train.h"
 
 /* ---- linear: y = residual + gate * act(x wᵀ + bias) ----------------------------------------------------------- */
 
@@ -20,6 +21,12 @@ bool op_epilogue_fits(tens_ctx *c, const char *op, const tens *x, int64_t n, con
          (!e->residual || op_shaped(c, op, "residual", e->residual, OP_F32, x->rank, shape));
 }
 
+/* Must the product itself be kept for the way back? */
+static bool wants_parts(const tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e) {
+  bool needed = e->act != OP_ACT_NONE || tape_wants(c, TAPE_IN(e->gate));
+  return needed && tape_wants(c, TAPE_IN(x, w, e->bias, e->gate, e->residual));
+}
+
 tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e) {
   static const op_epilogue none = {0};
   if (!e) e = &none;
@@ -28,9 +35,28 @@ tens *op_linear(tens_ctx *c, const tens *x, const tens *w, const op_epilogue *e)
   if (op_last(x) != w->dim[1])
     return tens_fail(c, ACE_EINVAL, "linear: x %s does not fit w %s", TENS_SHAPE(x), TENS_SHAPE(w));
   if (!op_epilogue_fits(c, "linear", x, w->dim[0], e)) return NULL;
+  if (wants_parts(c, x, w, e)) {
+    tens *u = op_linear(c, x, w, &(op_epilogue){.bias = e->bias});
+    return op_finish(c, u, NULL, &(op_epilogue){.act = e->act, .gate = e->gate, .residual = e->residual});
+  }
   tens *y = op_new_last(c, TENS_F32, x, w->dim[0]);
   if (y && !c->plan) c->device->linear(c, y, x, w, e);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_linear, TAPE_IN(x, w, e->bias, e->gate, e->residual), NULL, 0);
+}
+
+/* ---- finish: y = residual + gate * act(x + bias), or silu(x) * up ----------------------------------------------- */
+
+tens *op_finish(tens_ctx *c, const tens *x, const tens *up, const op_epilogue *e) {
+  static const op_epilogue none = {0};
+  if (!e) e = &none;
+  if (!op_begin(c) || !op_arg(c, "finish", "x", x, OP_F32, 1, 4) || !op_epilogue_fits(c, "finish", x, op_last(x), e) ||
+      (up && !op_shaped(c, "finish", "up", up, OP_F32, x->rank, x->dim)))
+    return NULL;
+  if (up && (e->bias || e->act != OP_ACT_NONE || e->gate || e->residual))
+    return tens_fail(c, ACE_EINTERNAL, "finish: up stands alone");
+  tens *y = op_new_last(c, TENS_F32, x, op_last(x));
+  if (y && !c->plan) c->device->finish(c, y, x, up, e);
+  return tape_note(c, op_end(c, y), grad_finish, TAPE_IN(x, e->bias, e->gate, e->residual, up), e, sizeof *e);
 }
 
 /* ---- swiglu: y = silu(x w_gateᵀ) * (x w_upᵀ) ---------------------------------------------------------------- */
@@ -42,6 +68,10 @@ tens *op_swiglu(tens_ctx *c, const tens *x, const tens *w_gate, const tens *w_up
   if (op_last(x) != w_gate->dim[1] || !op_same_shape(w_gate, w_up))
     return tens_fail(c, ACE_EINVAL, "swiglu: x %s does not fit w_gate %s and w_up %s", TENS_SHAPE(x),
                      TENS_SHAPE(w_gate), TENS_SHAPE(w_up));
+  if (tape_wants(c, TAPE_IN(x, w_gate, w_up))) {
+    tens *open = op_linear(c, x, w_gate, NULL);
+    return op_finish(c, open, op_linear(c, x, w_up, NULL), NULL);
+  }
   tens *y = op_new_last(c, TENS_F32, x, w_gate->dim[0]);
   if (y && !c->plan) c->device->swiglu(c, y, x, w_gate, w_up);
   return op_end(c, y);
@@ -66,5 +96,5 @@ tens *op_embedding(tens_ctx *c, const tens *table, const tens *ids) {
   dim[ids->rank] = table->dim[1];
   tens *y = tens_new(c, TENS_F32, ids->rank + 1, dim);
   if (y && !c->plan) c->device->embedding(c, y, table, ids);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_embedding, TAPE_IN(table, ids), NULL, 0);
 }

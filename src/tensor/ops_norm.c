@@ -1,5 +1,5 @@
 /* ops_norm.c - RMS norm (Zhang & Sennrich 2019), plain, modulated, and per head with rotary position embedding. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
 
 static bool norm_args(tens_ctx *c, const char *op, const tens *x, const tens *w, float eps, int lo, int hi) {
   if (!op_arg(c, op, "x", x, OP_F32, lo, hi) || !op_arg(c, op, "w", w, OP_F32, 1, 1)) return false;
@@ -18,7 +18,8 @@ tens *op_rms_norm(tens_ctx *c, const tens *x, const tens *w, float eps) {
     return tens_fail(c, ACE_EINVAL, "rms_norm: x %s does not fit w %s", TENS_SHAPE(x), TENS_SHAPE(w));
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->rms_norm(c, y, x, w, eps, NULL, NULL);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_rms_norm, TAPE_IN(x, w, NULL, NULL), &(grad_norm){.eps = eps},
+                   sizeof(grad_norm));
 }
 
 /* ---- rms_norm_modulated: y = rms_norm(x) * (1 + scale) + shift -------------------------------------------------- */
@@ -33,7 +34,8 @@ tens *op_rms_norm_modulated(tens_ctx *c, const tens *x, const tens *w, float eps
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, x->dim[2]);
   if (y && !c->plan) c->device->rms_norm(c, y, x, w, eps, scale, shift);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_rms_norm, TAPE_IN(x, w, scale, shift), &(grad_norm){.eps = eps},
+                   sizeof(grad_norm));
 }
 
 /* ---- head_norm: RMS norm over each head, then rotation ---------------------------------------------------------- */
@@ -51,5 +53,7 @@ tens *op_head_norm(tens_ctx *c, const tens *x, const tens *w, float eps, const o
     return NULL;
   tens *y = op_new_last(c, TENS_F32, x, x->dim[2]);
   if (y && !c->plan) c->device->head_norm(c, y, x, w, eps, rope);
-  return op_end(c, y);
+  grad_norm saved = {.eps = eps, .rotated = rope != NULL};
+  if (rope) saved.rope = *rope;
+  return tape_note(c, op_end(c, y), grad_head_norm, TAPE_IN(x, w), &saved, sizeof saved);
 }

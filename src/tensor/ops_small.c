@@ -1,5 +1,5 @@
 /* ops_small.c - sums, activations, and operations that only move rows. */
-#include "tensor/context.h"
+#include "tensor/grad.h"
 
 /* ---- add -------------------------------------------------------------------------------------------------------- */
 
@@ -9,7 +9,7 @@ tens *op_add(tens_ctx *c, const tens *a, const tens *b) {
     return tens_fail(c, ACE_EINVAL, "add: a %s has not the shape of b %s", TENS_SHAPE(a), TENS_SHAPE(b));
   tens *y = op_new_last(c, TENS_F32, a, op_last(a));
   if (y && !c->plan) c->device->add(c, y, a, b);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_sum, TAPE_IN(a, b), NULL, 0);
 }
 
 /* ---- silu: y = x / (1 + exp(-x)) -------------------------------------------------------------------------------- */
@@ -18,7 +18,7 @@ tens *op_silu(tens_ctx *c, const tens *x) {
   if (!op_begin(c) || !op_arg(c, "silu", "x", x, OP_F32, 1, 4)) return NULL;
   tens *y = op_new_last(c, TENS_F32, x, op_last(x));
   if (y && !c->plan) c->device->silu(c, y, x);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_silu, TAPE_IN(x), NULL, 0);
 }
 
 /* ---- modulation: y[i, b] = table[i] + rows[b, i] ---------------------------------------------------------------- */
@@ -31,13 +31,14 @@ tens *op_modulation(tens_ctx *c, const tens *table, const tens *rows) {
     return tens_fail(c, ACE_EINVAL, "modulation: rows %s do not fit table %s", TENS_SHAPE(rows), TENS_SHAPE(table));
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(table->dim[0], rows->dim[0], table->dim[1]));
   if (y && !c->plan) c->device->modulation(c, y, table, rows);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_modulation, TAPE_IN(table, rows), NULL, 0);
 }
 
 /* ---- sinusoid: timestep embedding, cosines then sines ----------------------------------------------------------- */
 
 tens *op_sinusoid(tens_ctx *c, const tens *t, int width, float scale) {
-  if (!op_begin(c) || !op_arg(c, "sinusoid", "t", t, OP_F32, 1, 1)) return NULL;
+  if (!op_begin(c) || !op_arg(c, "sinusoid", "t", t, OP_F32, 1, 1) || !tape_none(c, "sinusoid", TAPE_IN(t)))
+    return NULL;
   if (width < 2 || width % 2)
     return tens_fail(c, ACE_EINVAL, "sinusoid: width %d is not a positive even number", width);
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(t->dim[0], width));
@@ -62,7 +63,7 @@ tens *op_concat(tens_ctx *c, int n, const tens *const *parts) {
   }
   tens *y = op_new_last(c, TENS_F32, parts[0], last);
   if (y && !c->plan) c->device->concat(c, y, n, parts);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_concat, n, parts, NULL, 0);
 }
 
 /* ---- join: parts one behind the other in time, i.e. concat of each item's rows laid out flat -------------------- */
@@ -85,10 +86,10 @@ tens *op_join(tens_ctx *c, int n, const tens *const *parts) {
   }
   int64_t batch = parts[0]->dim[0], width = parts[0]->dim[2];
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(batch, length, width));
-  if (!y || c->plan) return y;
+  if (!y) return NULL;
   tens rows = {.dtype = TENS_F32, .rank = 2, .dim = {batch, length * width}, .data = y->data};
-  c->device->concat(c, &rows, n, flat_parts);
-  return op_end(c, y);
+  if (!c->plan) c->device->concat(c, &rows, n, flat_parts);
+  return tape_note(c, op_end(c, y), grad_join, n, parts, NULL, 0);
 }
 
 /* ---- gather: chosen rows of each item --------------------------------------------------------------------------- */
@@ -108,7 +109,7 @@ tens *op_gather(tens_ctx *c, const tens *x, const tens *index) {
   }
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], index->dim[1], x->dim[2]));
   if (y && !c->plan) c->device->gather(c, y, x, index);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_gather, TAPE_IN(x, index), NULL, 0);
 }
 
 /* ---- prepend: one row in front of every item -------------------------------------------------------------------- */
@@ -119,7 +120,7 @@ tens *op_prepend(tens_ctx *c, const tens *x, const tens *row) {
     return NULL;
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], x->dim[1] + 1, x->dim[2]));
   if (y && !c->plan) c->device->prepend(c, y, x, row);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_prepend, TAPE_IN(x, row), NULL, 0);
 }
 
 /* ---- resize: zero rows added at the end, or rows cut ------------------------------------------------------------ */
@@ -128,7 +129,7 @@ tens *op_resize(tens_ctx *c, const tens *x, int64_t length) {
   if (!op_begin(c) || !op_arg(c, "resize", "x", x, OP_F32, 3, 3)) return NULL;
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], length, x->dim[2]));
   if (y && !c->plan) c->device->resize(c, y, x);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_resize, TAPE_IN(x), NULL, 0);
 }
 
 /* ---- outer_add: y[n, p] = x[n] + rows[p] ------------------------------------------------------------------------ */
@@ -141,5 +142,5 @@ tens *op_outer_add(tens_ctx *c, const tens *x, const tens *rows) {
     return tens_fail(c, ACE_EINVAL, "outer_add: x %s does not fit rows %s", TENS_SHAPE(x), TENS_SHAPE(rows));
   tens *y = tens_new(c, TENS_F32, TENS_DIMS(x->dim[0], rows->dim[0], x->dim[1]));
   if (y && !c->plan) c->device->outer_add(c, y, x, rows);
-  return op_end(c, y);
+  return tape_note(c, op_end(c, y), grad_outer_add, TAPE_IN(x, rows), NULL, 0);
 }

@@ -8,14 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A tensor with what tens_keep must know about where its data lies. */
-typedef struct tens_node {
-  tens t;        /* first: a tens of this context is a node */
-  size_t offset; /* of the data in the data arena; OUTSIDE if it lies elsewhere */
-} tens_node;
-
-#define OUTSIDE SIZE_MAX
-
 /* Reserved, not touched: enough for half a million tensors between two releases. */
 #define NODE_CAPACITY ((size_t)64 << 20)
 
@@ -64,6 +56,8 @@ void tens_reset(tens_ctx *c) {
   arena_release(&c->data, 0);
   arena_release(&c->nodes, 0);
   c->error = (ace_error){0};
+  c->tape = NULL;
+  c->recording = false;
 }
 
 const char *tens_device_name(const tens_device *device) {
@@ -192,19 +186,20 @@ tens *tens_from(tens_ctx *c, tens_dtype dtype, int rank, const int64_t *dim, con
   return x;
 }
 
-/* The node that x is, or NULL for a tensor that the context did not make. */
-static const tens_node *node_of(const tens_ctx *c, const tens *x) {
+tens_node *tens_node_of(const tens_ctx *c, const tens *x) {
   uintptr_t at = (uintptr_t)x, base = (uintptr_t)c->nodes.base;
-  return at >= base && at < base + c->nodes.used ? (const tens_node *)(const void *)x : NULL;
+  return at >= base && at < base + c->nodes.used ? (tens_node *)(uintptr_t)at : NULL;
 }
 
 /* Part of x's data, from byte `skip` on, under a shape of its own. */
 static tens *share(tens_ctx *c, const tens *x, size_t skip, int rank, const int64_t *dim) {
-  const tens_node *n = node_of(c, x);
-  size_t offset = n && n->offset != OUTSIDE ? n->offset + skip : OUTSIDE;
+  const tens_node *n = tens_node_of(c, x);
+  size_t offset = n && n->offset != TENS_OUTSIDE ? n->offset + skip : TENS_OUTSIDE;
   void *data = c->plan ? x->data : (char *)x->data + skip;
   tens_node *view = new_node(c, x->dtype, rank, dim, data, offset);
-  return view ? &view->t : NULL;
+  if (!view) return NULL;
+  if (n) view->track = n->track;
+  return &view->t;
 }
 
 tens *tens_view(tens_ctx *c, const tens *x, int rank, const int64_t *dim) {
@@ -240,6 +235,7 @@ tens_mark tens_here(const tens_ctx *c) {
 }
 
 void tens_release(tens_ctx *c, tens_mark mark) {
+  if (c->recording) return;
   arena_release(&c->data, mark.data);
   arena_release(&c->nodes, mark.nodes);
 }
@@ -249,14 +245,15 @@ void tens_trim(tens_ctx *c) {
 }
 
 tens *tens_keep(tens_ctx *c, tens_mark mark, tens *x) {
-  const tens_node *n = x ? node_of(c, x) : NULL;
+  if (c->recording) return x;
+  const tens_node *n = x ? tens_node_of(c, x) : NULL;
   if (!n || (size_t)((const uint8_t *)n - c->nodes.base) < mark.nodes) { /* nothing, or made before the mark */
     tens_release(c, mark);
     return x;
   }
   tens_node kept = *n; /* its place may be taken in a moment */
   tens_release(c, mark);
-  if (kept.offset != OUTSIDE && kept.offset >= mark.data) {
+  if (kept.offset != TENS_OUTSIDE && kept.offset >= mark.data) {
     size_t bytes = tens_bytes(kept.t.dtype, tens_count(&kept.t));
     if (!c->plan) {
       /* Take the whole stretch up to the end of x, so that it is ours to read and write, then only x's part. */

@@ -7,6 +7,7 @@
 
 void cpu_linear(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
 void cpu_swiglu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
+void cpu_finish_rows(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e);
 void cpu_conv1d(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
 void cpu_conv1d_transposed(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, const op_conv *p);
 void cpu_rms_norm(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale,

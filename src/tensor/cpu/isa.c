@@ -24,6 +24,9 @@
   static bool encode_##ISA(int8_t *q, float *scale, float *w, int64_t k) {                                           \
     return cpu_int8_encode(&cpu_micro_##ISA, q, scale, w, k);                                                        \
   }                                                                                                                  \
+  static void finish_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e) {              \
+    cpu_finish_rows(&cpu_micro_##ISA, c, y, x, up, e);                                                               \
+  }                                                                                                                  \
   static void rms_norm_##ISA(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale,       \
                              const tens *shift) {                                                                    \
     cpu_rms_norm(&cpu_micro_##ISA, c, y, x, w, eps, scale, shift);                                                   \
@@ -69,6 +72,7 @@
       .linear = linear_##ISA,                                                                                        \
       .swiglu = swiglu_##ISA,                                                                                        \
       .int8_encode = encode_##ISA,                                                                                   \
+      .finish = finish_##ISA,                                                                                        \
       .embedding = cpu_embedding,                                                                                    \
       .rms_norm = rms_norm_##ISA,                                                                                    \
       .head_norm = head_norm_##ISA,                                                                                  \

@@ -79,6 +79,38 @@ void cpu_swiglu(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const t
   multiply(m, c, y, x, w_up, NULL, &(cpu_finish){.gate = tens_f32(y)}, 1);
 }
 
+/* ---- finish: what products do before they are stored, on its own -------------------------------------------------- */
+
+typedef struct finish_job {
+  const cpu_micro *m;
+  float *y;
+  const float *x;
+  cpu_finish finish; /* of row 0 */
+  int64_t N, gate_rows;
+} finish_job;
+
+static void finish_rows(void *arg, int64_t first, int64_t count, int worker) {
+  const finish_job *j = arg;
+  for (int64_t r = first; r < first + count; r++) {
+    cpu_finish f = j->finish;
+    if (f.gate) f.gate += r / j->gate_rows * j->N;
+    if (f.residual) f.residual += r * j->N;
+    if (f.up) f.up += r * j->N;
+    j->m->finish(j->y + r * j->N, j->x + r * j->N, j->N, &f);
+  }
+}
+
+void cpu_finish_rows(const cpu_micro *m, tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e) {
+  int64_t N = x->dim[x->rank - 1], rows = tens_count(x) / N;
+  finish_job j = {.m = m, .y = tens_f32(y), .x = tens_f32(x), .N = N, .gate_rows = rows / x->dim[0]};
+  j.finish = (cpu_finish){.bias = values(e->bias),
+                          .act = e->act,
+                          .gate = values(e->gate),
+                          .residual = values(e->residual),
+                          .up = values(up)};
+  cpu_for(c, rows, 4 * N, finish_rows, &j);
+}
+
 /* ---- convolutions: x [B, T, C] ----------------------------------------------------------------------------------- */
 
 static cpu_finish conv_finish(const op_conv *p) {

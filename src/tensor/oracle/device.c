@@ -6,6 +6,7 @@ const tens_device *tens_oracle(void) {
       .name = "oracle",
       .linear = oracle_linear,
       .swiglu = oracle_swiglu,
+      .finish = oracle_finish,
       .embedding = oracle_embedding,
       .rms_norm = oracle_rms_norm,
       .head_norm = oracle_head_norm,

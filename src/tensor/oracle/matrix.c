@@ -49,6 +49,20 @@ void oracle_swiglu(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, cons
       tens_f32(y)[m * N + n] = (float)(oracle_silu(dot(x, m, w_gate, n)) * dot(x, m, w_up, n));
 }
 
+void oracle_finish(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e) {
+  int64_t M = oracle_rows(x), N = x->dim[x->rank - 1], per_item = M / x->dim[0];
+  for (int64_t m = 0; m < M; m++)
+    for (int64_t n = 0; n < N; n++) {
+      double u = tens_f32(x)[m * N + n];
+      if (e->bias) u += tens_f32(e->bias)[n];
+      if (up || e->act == OP_ACT_SILU) u = oracle_silu(u);
+      if (up) u *= tens_f32(up)[m * N + n];
+      if (e->gate) u *= tens_f32(e->gate)[m / per_item * N + n];
+      if (e->residual) u += tens_f32(e->residual)[m * N + n];
+      tens_f32(y)[m * N + n] = (float)u;
+    }
+}
+
 void oracle_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids) {
   int64_t n = tens_count(ids), H = table->dim[1];
   for (int64_t i = 0; i < n; i++) {

@@ -39,6 +39,7 @@ void oracle_conv1d_transposed(tens_ctx *c, tens *y, const tens *x, const tens *w
 void oracle_snake_op(tens_ctx *c, tens *y, const tens *x, const tens *alpha, const tens *inv_beta);
 void oracle_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
 void oracle_silu_op(tens_ctx *c, tens *y, const tens *x);
+void oracle_finish(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e);
 void oracle_scale(tens_ctx *c, tens *y, const tens *x, const tens *w);
 void oracle_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
 void oracle_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
