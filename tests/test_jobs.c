@@ -321,7 +321,7 @@ static void test_a_killed_program_finishes_its_jobs_or_says_that_it_cannot(void 
   bench_close(b);
 }
 
-static void test_a_newer_database_is_left_alone(void **state) {
+static void test_a_newer_database_is_left_alone_an_older_one_upgraded(void **state) {
   bench *b = bench_open();
   char id[JOBS_ID];
   submit(b, "anna", JOB_FOREGROUND, "{\"name\": \"a\"}", id);
@@ -333,10 +333,16 @@ static void test_a_newer_database_is_left_alone(void **state) {
   ace_error err;
   assert_null(jobs_open(&(jobs_options){.folder = b->t.folder, .run = run, .user = b}, &err));
   expect_error(&err, ACE_EUNSUPPORTED, "acestep.db", "newer program");
-  assert_int_equal(sqlite3_exec(raw, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+  /* a database as the first version wrote it */
+  assert_int_equal(sqlite3_exec(raw,
+                                "DROP INDEX jobs_by_removal; DROP TABLE kept; ALTER TABLE jobs DROP COLUMN removed;"
+                                "PRAGMA user_version = 1",
+                                NULL, NULL, NULL),
+                   SQLITE_OK);
   sqlite3_close(raw);
   open_queue(b);
   expect_state(b, id, "succeeded");
+  assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
   bench_close(b);
 }
 
@@ -459,6 +465,68 @@ static void *ask_much(void *arg) {
   return NULL;
 }
 
+/* A click on "delete" that was a mistake; and one that was not. */
+static void test_a_removed_job_comes_back_or_goes_for_good(void **state) {
+  bench *b = bench_open();
+  char id[JOBS_ID];
+  ace_error err;
+  int n;
+  submit(b, "anna", JOB_FOREGROUND, "{\"name\": \"a\", \"samples\": 2}", id);
+  json_decref(await_end(b, id));
+  assert_int_equal(jobs_delete_sample(b->q, id, 5, &err), ACE_ENOTFOUND);
+  assert_int_equal(jobs_delete_sample(b->q, id, 0, &err), ACE_OK);
+  char *folder = jobs_folder(b->q, id), *first = file_join(folder, "1.wav"), *second = file_join(folder, "2.wav");
+  assert_false(file_exists(first));
+  assert_true(file_exists(second));
+  assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
+  assert_null(jobs_get(b->q, id, &err));
+  assert_int_equal(err.status, ACE_ENOTFOUND);
+  assert_int_equal(jobs_history(b->q, "anna", &n, &err), ACE_OK);
+  assert_int_equal(n, 0);
+  assert_int_equal(jobs_purge(b->q, 60, &err), ACE_OK);
+  assert_int_equal(jobs_unhide(b->q, "bert", id, &err), ACE_ENOTFOUND);
+  assert_int_equal(jobs_unhide(b->q, "anna", id, &err), ACE_OK);
+  assert_int_equal(jobs_unhide(b->q, "anna", id, &err), ACE_ENOTFOUND);
+  expect_state(b, id, "succeeded");
+  assert_true(file_exists(second));
+  assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
+  assert_int_equal(jobs_purge(b->q, 0, &err), ACE_OK);
+  assert_false(file_exists(folder));
+  assert_int_equal(jobs_unhide(b->q, "anna", id, &err), ACE_ENOTFOUND);
+  free(folder), free(first), free(second);
+  bench_close(b);
+}
+
+/* Presets and uploads outlive the program, and are nobody else's. */
+static void test_what_a_session_keeps(void **state) {
+  bench *b = bench_open();
+  ace_error err;
+  jobs_kept old;
+  json_t *value = json_pack("{s:i}", "steps", 8);
+  assert_int_equal(jobs_keep(b->q, "anna", "preset", "fast", value, 2, &err), ACE_OK);
+  assert_int_equal(jobs_keep(b->q, "anna", "preset", "slow", value, 2, &err), ACE_OK);
+  assert_int_equal(jobs_keep(b->q, "anna", "preset", "slow", value, 2, &err), ACE_OK);
+  assert_int_equal(jobs_keep(b->q, "anna", "preset", "more", value, 2, &err), ACE_EBUSY);
+  json_decref(value);
+  jobs_close(b->q, 5);
+  open_queue(b);
+  assert_null(jobs_recall(b->q, "bert", "preset", "fast", true, &err));
+  value = jobs_recall(b->q, "anna", "preset", "fast", true, &err);
+  assert_int_equal(json_integer_value(json_object_get(value, "steps")), 8);
+  json_decref(value);
+  value = jobs_recall_all(b->q, "anna", "preset", &err);
+  assert_int_equal(json_object_size(value), 2);
+  json_decref(value);
+  assert_false(jobs_oldest_kept(b->q, "preset", 60, &old));
+  assert_true(jobs_oldest_kept(b->q, "preset", 0, &old));
+  assert_string_equal(old.session, "anna");
+  free(old.session), free(old.name);
+  json_decref(old.value);
+  assert_int_equal(jobs_forget(b->q, "anna", "preset", "fast", &err), ACE_OK);
+  assert_int_equal(jobs_forget(b->q, "anna", "preset", "fast", &err), ACE_ENOTFOUND);
+  bench_close(b);
+}
+
 static void test_many_threads(void **state) {
   bench *b = bench_open();
   pthread_t threads[4];
@@ -481,12 +549,14 @@ int main(void) {
       cmocka_unit_test(test_cancel),
       cmocka_unit_test(test_an_orderly_end_loses_nothing),
       cmocka_unit_test(test_a_killed_program_finishes_its_jobs_or_says_that_it_cannot),
-      cmocka_unit_test(test_a_newer_database_is_left_alone),
+      cmocka_unit_test(test_a_newer_database_is_left_alone_an_older_one_upgraded),
       cmocka_unit_test(test_a_file_that_is_no_database_is_left_alone),
       cmocka_unit_test(test_an_upgrade_is_whole_or_nothing),
       cmocka_unit_test(test_history_of_a_session),
       cmocka_unit_test(test_old_jobs_go_favourites_stay),
       cmocka_unit_test(test_notes_on_a_sample),
+      cmocka_unit_test(test_a_removed_job_comes_back_or_goes_for_good),
+      cmocka_unit_test(test_what_a_session_keeps),
       cmocka_unit_test(test_many_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,7 +228,7 @@ json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err) {
   int n = store_list(q->store, filter, &seqs, err);
   bool ok = n >= 0;
   for (int i = 0; ok && i < n; i++) {
-    json_t *job = jobs_describe(q, seqs[i], false, err);
+    json_t *job = jobs_describe(q, seqs[i], filter->whole, err);
     ok = job && json_array_append_new(list, job) == 0;
   }
   pthread_mutex_unlock(&q->lock);
@@ -236,6 +236,13 @@ json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err) {
   if (ok) return list;
   json_decref(list);
   return NULL;
+}
+
+ace_status jobs_history(jobs *q, const char *session, int *n, ace_error *err) {
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_history(q->store, session, n, err);
+  pthread_mutex_unlock(&q->lock);
+  return status;
 }
 
 json_t *jobs_counts(jobs *q, ace_error *err) {

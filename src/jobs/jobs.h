@@ -88,9 +88,11 @@ typedef struct jobs_filter {
   bool history;        /* only those with a number in the history */
   bool unfinished;     /* only those that wait or run */
   int64_t before;      /* only numbers of batches below this one; 0: all */
+  bool whole;          /* with request and result */
   int limit;           /* 0: 100 */
 } jobs_filter;
-/* The newest first, as jobs_get gives them but without request and result. A new reference to an array. */
+/* The newest first, as jobs_get gives them; without request and result unless they are whole. A new reference to an
+ * array. */
 json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err);
 
 /* Waits until the job has ended or `seconds` have passed, then as jobs_get. */
@@ -98,8 +100,18 @@ json_t *jobs_wait(jobs *q, const char *id, double seconds, ace_error *err);
 
 /* A waiting job is cancelled at once, a running one is asked to stop; one that has ended stays as it is. */
 ace_status jobs_cancel(jobs *q, const char *id, ace_error *err);
+/* Batches in the history of a session. */
+ace_status jobs_history(jobs *q, const char *session, int *n, ace_error *err);
 /* Removes a job that has ended, with its files. */
 ace_status jobs_delete(jobs *q, const char *id, ace_error *err);
+/* The same with second thoughts: it is found no more, but its files stay until jobs_purge. */
+ace_status jobs_hide(jobs *q, const char *id, ace_error *err);
+/* Brings it back; of another session's it says that there is none. */
+ace_status jobs_unhide(jobs *q, const char *session, const char *id, ace_error *err);
+/* Removes what was hidden over `age` seconds ago. */
+ace_status jobs_purge(jobs *q, double age, ace_error *err);
+/* Removes one sample of an ended job with the files that are named after it, "1.*" for item 0. */
+ace_status jobs_delete_sample(jobs *q, const char *id, int item, ace_error *err);
 ace_status jobs_favourite(jobs *q, const char *id, int item, bool on, ace_error *err);
 /* What is to be remembered of an ended job's sample: `about` is updated with the keys of the object. */
 ace_status jobs_annotate(jobs *q, const char *id, int item, const json_t *about, ace_error *err);
@@ -115,6 +127,28 @@ ace_status jobs_prune(jobs *q, double age, uint64_t bytes, int *removed, ace_err
 /* FOLDER/outputs, and the folder of one job: free() it, NULL when out of memory. */
 const char *jobs_outputs(const jobs *q);
 char *jobs_folder(const jobs *q, const char *id);
+
+/* ---- what a session keeps ---------------------------------------------------------------------------------------- */
+
+/* Small objects by kind and name, beside the jobs: presets, what is known of uploads. Kept until they are forgotten. */
+typedef struct jobs_kept {
+  char *session, *name; /* owned */
+  json_t *value;        /* owned */
+  int64_t used;         /* ms since 1970 */
+} jobs_kept;
+
+/* Adds it or takes the place of the one of that name; also says that it is in use now. ACE_EBUSY: the session has `most`
+ * of that kind already. */
+ace_status jobs_keep(jobs *q, const char *session, const char *kind, const char *name, const json_t *value, int most,
+                     ace_error *err);
+/* A new reference; NULL with ACE_ENOTFOUND when there is none. `use`: it counts as used now. */
+json_t *jobs_recall(jobs *q, const char *session, const char *kind, const char *name, bool use, ace_error *err);
+ace_status jobs_forget(jobs *q, const char *session, const char *kind, const char *name, ace_error *err);
+/* {"name": value, ...} of a session, by name. A new reference. */
+json_t *jobs_recall_all(jobs *q, const char *session, const char *kind, ace_error *err);
+/* Of any session, the one that was not used for the longest time, if for `age` seconds; false: there is none. Free its
+ * members. */
+bool jobs_oldest_kept(jobs *q, const char *kind, double age, jobs_kept *out);
 
 /* ---- for `run` and only there ------------------------------------------------------------------------------------ */
 

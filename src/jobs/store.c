@@ -22,6 +22,12 @@ static const char *const steps[] = {
     "CREATE TABLE samples("
     "  job INTEGER NOT NULL REFERENCES jobs(seq) ON DELETE CASCADE, item INTEGER NOT NULL, file TEXT NOT NULL,"
     "  about TEXT NOT NULL, favourite INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, item)) WITHOUT ROWID;",
+    "ALTER TABLE jobs ADD COLUMN removed INTEGER;"
+    "CREATE INDEX jobs_by_removal ON jobs(removed) WHERE removed IS NOT NULL;"
+    "CREATE TABLE kept("
+    "  session TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, used INTEGER NOT NULL,"
+    "  PRIMARY KEY(session, kind, name)) WITHOUT ROWID;"
+    "CREATE INDEX kept_by_use ON kept(kind, used);",
 };
 
 /* Waiting jobs in their order. Turns are dealt out at submission, as in start-time fair queueing (Goyal et al. 1996): a
@@ -102,7 +108,7 @@ ace_status store_add(db *d, const job_new *j, const char *id, int64_t *seq, ace_
 }
 
 ace_status store_find(db *d, const char *id, int64_t *seq, job_state *state, ace_error *err) {
-  db_rows r = db_query(d, err, "SELECT seq, state FROM jobs WHERE id = ?", "t", id);
+  db_rows r = db_query(d, err, "SELECT seq, state FROM jobs WHERE id = ? AND removed IS NULL", "t", id);
   bool found = db_next(&r, err);
   if (found) *seq = db_int(&r, 0), *state = (job_state)db_int(&r, 1);
   ace_status status = db_done(&r);
@@ -319,7 +325,7 @@ int store_list(db *d, const jobs_filter *f, int64_t **seqs, ace_error *err) {
       db_query(d, err,
                "SELECT seq FROM jobs WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 = 0 OR "
                "batch IS NOT "
-               "NULL) AND (?4 = 0 OR state < 2) AND (?5 = 0 OR batch < ?5) ORDER BY seq DESC LIMIT ?6",
+               "NULL) AND (?4 = 0 OR state < 2) AND (?5 = 0 OR batch < ?5) AND removed IS NULL ORDER BY seq DESC LIMIT ?6",
                "ttiiii", f->session, f->kind, (int64_t)f->history, (int64_t)f->unfinished, f->before, (int64_t)limit);
   while (db_next(&r, err)) (*seqs)[n++] = db_int(&r, 0);
   if (db_done(&r) == ACE_OK) return n;
@@ -369,4 +375,50 @@ ace_status store_oldest(db *d, int64_t before, int64_t *seq, char id[JOBS_ID], a
 
 ace_status store_remove(db *d, int64_t seq, ace_error *err) {
   return db_run(d, err, "DELETE FROM jobs WHERE seq = ?", "i", seq);
+}
+
+ace_status store_hide(db *d, int64_t seq, ace_error *err) {
+  return db_run(d, err, "UPDATE jobs SET removed = ? WHERE seq = ?", "ii", store_now(), seq);
+}
+
+ace_status store_unhide(db *d, const char *id, ace_error *err) {
+  ace_status status = db_run(d, err, "UPDATE jobs SET removed = NULL WHERE id = ? AND removed IS NOT NULL", "t", id);
+  if (status == ACE_OK && db_changed(d) == 0)
+    status = ace_fail(err, ACE_ENOTFOUND, "job %.64s: it was not removed, or is gone for good", id);
+  return status;
+}
+
+ace_status store_hidden(db *d, int64_t before, int64_t *seq, char id[JOBS_ID], ace_error *err) {
+  db_rows r = db_query(d, err, "SELECT seq, id FROM jobs WHERE removed <= ? ORDER BY removed LIMIT 1", "i", before);
+  *seq = 0;
+  if (db_next(&r, err)) {
+    *seq = db_int(&r, 0);
+    snprintf(id, JOBS_ID, "%s", db_text(&r, 1));
+  }
+  return db_done(&r);
+}
+
+ace_status store_session_of_hidden(db *d, const char *id, char *out, size_t size, ace_error *err) {
+  db_rows r = db_query(d, err, "SELECT session FROM jobs WHERE id = ? AND removed IS NOT NULL", "t", id);
+  bool found = db_next(&r, err);
+  if (found) snprintf(out, size, "%s", db_text(&r, 0));
+  ace_status status = db_done(&r);
+  if (status == ACE_OK && !found)
+    status = ace_fail(err, ACE_ENOTFOUND, "job %.64s: it was not removed, or is gone for good", id);
+  return status;
+}
+
+ace_status store_forget_sample(db *d, int64_t seq, int item, ace_error *err) {
+  return changed_one(
+      d, db_run(d, err, "DELETE FROM samples WHERE job = ? AND item = ?", "ii", seq, (int64_t)item), item, err);
+}
+
+ace_status store_history(db *d, const char *session, int *n, ace_error *err) {
+  int64_t count;
+  ace_status status = one_number(
+      db_query(d, err, "SELECT COUNT(*) FROM jobs WHERE session = ? AND batch IS NOT NULL AND removed IS NULL", "t",
+               session),
+      &count, err);
+  *n = (int)count;
+  return status;
 }
