@@ -22,18 +22,23 @@ typedef struct site {
   int port;
 } site;
 
-static inline site open_site(void **state, const char *key, int init_lm, int most_waiting) {
+/* Folders, service and address are filled in. */
+static inline site open_site_with(void **state, service_options o, server_options web) {
   site w = {.models = *state, .data = temp_open()};
   ace_error err;
-  service_options o = {
-      .models = w.models->models, .data = w.data.folder, .init_lm = init_lm, .most_waiting = most_waiting};
+  o.models = w.models->models, o.data = w.data.folder;
   w.s = service_open(&o, &err);
   if (!w.s) fail_msg("%s", err.message);
-  w.web = server_open(
-      &(server_options){.service = w.s, .http = {.address = "127.0.0.1", .listener = -1}, .api_key = key}, &err);
+  web.service = w.s, web.http.address = "127.0.0.1", web.http.listener = -1;
+  w.web = server_open(&web, &err);
   if (!w.web) fail_msg("%s", err.message);
   w.port = server_port(w.web);
   return w;
+}
+
+static inline site open_site(void **state, const char *key, int init_lm, int most_waiting) {
+  return open_site_with(state, (service_options){.init_lm = init_lm, .most_waiting = most_waiting},
+                        (server_options){.api_key = key});
 }
 
 static inline void close_site(site *w) {

@@ -146,6 +146,8 @@ json_t *jobs_recall(jobs *q, const char *session, const char *kind, const char *
 ace_status jobs_forget(jobs *q, const char *session, const char *kind, const char *name, ace_error *err);
 /* {"name": value, ...} of a session, by name. A new reference. */
 json_t *jobs_recall_all(jobs *q, const char *session, const char *kind, ace_error *err);
+/* Whether any session has one of that name. */
+bool jobs_is_kept(jobs *q, const char *kind, const char *name);
 /* Of any session, the one that was not used for the longest time, if for `age` seconds; false: there is none. Free its
  * members. */
 bool jobs_oldest_kept(jobs *q, const char *kind, double age, jobs_kept *out);

@@ -58,8 +58,8 @@ json_t *jobs_recall(jobs *q, const char *session, const char *kind, const char *
 
 ace_status jobs_forget(jobs *q, const char *session, const char *kind, const char *name, ace_error *err) {
   pthread_mutex_lock(&q->lock);
-  ace_status status = db_run(q->store, err, "DELETE FROM kept WHERE session = ? AND kind = ? AND name = ?", "ttt",
-                             session, kind, name);
+  ace_status status =
+      db_run(q->store, err, "DELETE FROM kept WHERE session = ? AND kind = ? AND name = ?", "ttt", session, kind, name);
   if (status == ACE_OK && db_changed(q->store) == 0)
     status = ace_fail(err, ACE_ENOTFOUND, "%s %.64s: there is none", kind, name);
   pthread_mutex_unlock(&q->lock);
@@ -77,6 +77,15 @@ json_t *jobs_recall_all(jobs *q, const char *session, const char *kind, ace_erro
   if (status == ACE_OK) return all;
   json_decref(all);
   return NULL;
+}
+
+bool jobs_is_kept(jobs *q, const char *kind, const char *name) {
+  pthread_mutex_lock(&q->lock);
+  db_rows r = db_query(q->store, NULL, "SELECT 1 FROM kept WHERE kind = ? AND name = ?", "tt", kind, name);
+  bool found = db_next(&r, NULL);
+  bool known = db_done(&r) == ACE_OK;
+  pthread_mutex_unlock(&q->lock);
+  return found || !known;
 }
 
 bool jobs_oldest_kept(jobs *q, const char *kind, double age, jobs_kept *out) {

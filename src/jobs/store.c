@@ -321,12 +321,12 @@ int store_list(db *d, const jobs_filter *f, int64_t **seqs, ace_error *err) {
     ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
     return -1;
   }
-  db_rows r =
-      db_query(d, err,
-               "SELECT seq FROM jobs WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 = 0 OR "
-               "batch IS NOT "
-               "NULL) AND (?4 = 0 OR state < 2) AND (?5 = 0 OR batch < ?5) AND removed IS NULL ORDER BY seq DESC LIMIT ?6",
-               "ttiiii", f->session, f->kind, (int64_t)f->history, (int64_t)f->unfinished, f->before, (int64_t)limit);
+  db_rows r = db_query(
+      d, err,
+      "SELECT seq FROM jobs WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 = 0 OR "
+      "batch IS NOT "
+      "NULL) AND (?4 = 0 OR state < 2) AND (?5 = 0 OR batch < ?5) AND removed IS NULL ORDER BY seq DESC LIMIT ?6",
+      "ttiiii", f->session, f->kind, (int64_t)f->history, (int64_t)f->unfinished, f->before, (int64_t)limit);
   while (db_next(&r, err)) (*seqs)[n++] = db_int(&r, 0);
   if (db_done(&r) == ACE_OK) return n;
   free(*seqs);
@@ -409,8 +409,8 @@ ace_status store_session_of_hidden(db *d, const char *id, char *out, size_t size
 }
 
 ace_status store_forget_sample(db *d, int64_t seq, int item, ace_error *err) {
-  return changed_one(
-      d, db_run(d, err, "DELETE FROM samples WHERE job = ? AND item = ?", "ii", seq, (int64_t)item), item, err);
+  return changed_one(d, db_run(d, err, "DELETE FROM samples WHERE job = ? AND item = ?", "ii", seq, (int64_t)item),
+                     item, err);
 }
 
 ace_status store_history(db *d, const char *session, int *n, ace_error *err) {

@@ -49,15 +49,43 @@ void reply_invalid(call *c, const char *type, const char *where, const char *fie
       json_pack("{s:[{s:s, s:o, s:o, s:{}}]}", "detail", "type", type, "loc", place, "msg", message(text), "input"));
 }
 
-void reply_failure(call *c, const ace_error *err) {
-  int status = 500;
-  switch (err->status) {
+static int http_status(ace_status status) {
+  switch (status) {
     case ACE_EINVAL:
     case ACE_EFORMAT:
-    case ACE_EUNSUPPORTED: status = 400; break;
-    case ACE_ENOTFOUND: status = 404; break;
-    case ACE_EBUSY: status = 429; break;
-    default: break;
+    case ACE_EUNSUPPORTED: return 400;
+    case ACE_ENOTFOUND: return 404;
+    case ACE_EBUSY: return 429;
+    default: return 500;
   }
-  reply_detail(c, status, "%s", err->message);
+}
+
+void reply_failure(call *c, const ace_error *err) {
+  reply_detail(c, http_status(err->status), "%s", err->message);
+}
+
+/* ---- the page's routes ------------------------------------------------------------------------------------------- */
+
+static const char *word_of(int status) {
+  ace_status s = status == 404                    ? ACE_ENOTFOUND
+                 : status == 409 || status == 429 ? ACE_EBUSY
+                 : status >= 500                  ? ACE_EINTERNAL
+                                                  : ACE_EINVAL;
+  return ace_status_name(s);
+}
+
+static void send_refusal(call *c, int status, const char *word, const char *kind, const char *field, json_t *detail) {
+  http_json(c->http, status,
+            json_pack("{s:o, s:s, s:s*, s:s*}", "detail", detail, "status", word, "kind", kind, "field", field));
+}
+
+void refuse(call *c, int status, const char *kind, const char *field, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  send_refusal(c, status, word_of(status), kind, field, formatted(format, args));
+  va_end(args);
+}
+
+void refuse_error(call *c, const char *kind, const char *field, const ace_error *err) {
+  send_refusal(c, http_status(err->status), ace_status_name(err->status), kind, field, message(err->message));
 }

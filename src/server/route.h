@@ -4,19 +4,23 @@
 
 #include "server/server.h"
 
+/* Stars in a route's path, and bytes of what may stand there. */
+enum { ROUTE_PARTS = 2, ROUTE_PART = 200 };
+
 typedef struct call {
   http_call *http;
   server *server;
   service *service;
-  json_t *body;     /* see route_body; NULL for BODY_NONE */
-  const char *tail; /* of a path that ends in a star: what stands there */
-  char session[80]; /* whose jobs these are */
+  json_t *body;                       /* see route_body; NULL for BODY_NONE */
+  char part[ROUTE_PARTS][ROUTE_PART]; /* what stands in the path for each star of the route's */
+  char session[80];                   /* whose jobs these are */
 } call;
 
 typedef enum route_auth {
   AUTH_NONE,
-  AUTH_HEADER, /* Authorization: Bearer KEY, or KEY alone */
-  AUTH_BODY    /* the body's ai_token if there is one, else the header; looked at once the body is decoded */
+  AUTH_HEADER,  /* Authorization: Bearer KEY, or KEY alone */
+  AUTH_SESSION, /* the same, or signed in; for the page */
+  AUTH_BODY     /* the body's ai_token if there is one, else the header; looked at once the body is decoded */
 } route_auth;
 
 /* How a body becomes an object. Forms give their fields as strings, one that is repeated in a multipart form a list. */
@@ -29,7 +33,7 @@ typedef enum route_body {
 } route_body;
 
 typedef struct route {
-  const char *method, *path;
+  const char *method, *path; /* a part of the path that is a star stands for any text without a slash */
   route_auth auth;
   route_body body;
   bool files; /* takes uploads */
@@ -38,12 +42,18 @@ typedef struct route {
 
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
+extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[];
 
 const server_options *server_settings(const server *s);
 /* Returns when something was published (jobs/events.h), or after `ms` milliseconds. */
 void server_await_event(server *s, int ms);
 /* The Authorization header or `token` (may be NULL) against the key, in constant time. False: answered with 401. */
 bool route_authorized(call *c, const char *token, bool body_style);
+
+/* Models and settings may be changed here; false: answered. */
+bool route_may_change(call *c);
+/* The key stands in the Authorization header. */
+bool route_key_fits(const call *c);
 
 /* Runs a job and waits for its end, however long. The job as jobs_get describes it; NULL: answered. */
 json_t *route_run(call *c, const char *kind, const json_t *task);
@@ -61,6 +71,11 @@ void reply_detail(call *c, int status, const char *format, ...) ACE_PRINTF(3, 4)
 void reply_invalid(call *c, const char *type, const char *where, const char *field, const char *message);
 /* An error of the library as a status of HTTP: refused input 400, not found 404, busy 429, else 500. */
 void reply_failure(call *c, const ace_error *err);
+
+/* Refusals of the page's routes: {"detail", "status": a word, "kind", "field"}; kind and field may be NULL. */
+void refuse(call *c, int status, const char *kind, const char *field, const char *format, ...) ACE_PRINTF(5, 6);
+/* The same from an error of the library, with the status that reply_failure has for it. */
+void refuse_error(call *c, const char *kind, const char *field, const ace_error *err);
 
 /* ---- bodies (decode.c) ------------------------------------------------------------------------------------------- */
 

@@ -11,20 +11,27 @@
 
 #include "base/clock.h"
 #include "server/route.h"
+#include "server/session.h"
 
 enum { BODY_BYTES = 8 << 20, CHAT_BYTES = 300 << 20, FIELD_BYTES = 1 << 20, MEGABYTE = 1 << 20, UPLOAD_MB = 200 };
 
 struct server {
   server_options options;
   http *http;
+  logins *logins;
   pthread_mutex_t lock;
   pthread_cond_t news; /* something happened: listeners look */
 };
 
-static const route *const tables[] = {routes_state, routes_task, routes_words, routes_events, routes_chat};
+static const route *const tables[] = {routes_state,  routes_task,  routes_words, routes_events, routes_chat,
+                                      routes_studio, routes_songs, routes_jobs,  routes_uploads};
 
 const server_options *server_settings(const server *s) {
   return &s->options;
+}
+
+logins *server_logins(const server *s) {
+  return s->logins;
 }
 
 /* ---- news -------------------------------------------------------------------------------------------------------- */
@@ -50,19 +57,30 @@ static const char *bare_path(const char *path) {
   return strncmp(path, "/api/", 5) == 0 ? path + 4 : path;
 }
 
-/* A pattern that ends in a star takes all that begins like it. */
-static bool path_matches(const char *pattern, const char *path) {
-  size_t n = strlen(pattern);
-  return pattern[n - 1] == '*' ? strncmp(pattern, path, n - 1) == 0 && path[n - 1] : strcmp(pattern, path) == 0;
+/* Each star is one part of the path, not empty; `c` is told which. */
+static bool path_matches(const char *pattern, const char *path, call *c) {
+  int stars = 0;
+  while (*pattern && *path) {
+    if (*pattern != '*') {
+      if (*pattern++ != *path++) return false;
+      continue;
+    }
+    size_t n = strcspn(path, "/");
+    if (n == 0 || n >= ROUTE_PART || stars == ROUTE_PARTS) return false;
+    memcpy(c->part[stars], path, n);
+    c->part[stars++][n] = 0;
+    pattern++, path += n;
+  }
+  return *pattern == *path;
 }
 
 /* NULL: no such route; *other: there is one for another method, whose name it is. */
-static const route *find(const char *method, const char *path, const char **other) {
+static const route *find(const char *method, const char *path, call *c, const char **other) {
   *other = NULL;
   path = bare_path(path);
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
     for (const route *r = tables[t]; r->method; r++) {
-      if (!path_matches(r->path, path)) continue;
+      if (!path_matches(r->path, path, c)) continue;
       if (strcmp(r->method, method) == 0) return r;
       *other = r->method;
     }
@@ -71,26 +89,37 @@ static const route *find(const char *method, const char *path, const char **othe
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-/* Takes as long for every text of one length. */
-static bool same_secret(const char *given, const char *key) {
-  size_t n = strlen(given), m = strlen(key);
-  unsigned different = n != m;
-  for (size_t i = 0; i < n; i++) different |= (unsigned char)given[i] ^ (unsigned char)key[i % (m ? m : 1)];
-  return different == 0;
-}
-
 bool route_authorized(call *c, const char *token, bool body_style) {
-  const char *key = c->server->options.api_key, *header = http_header(c->http, "Authorization");
-  if (!key || !*key) return true;
-  if (token && *token) {
-    if (same_secret(token, key)) return true;
+  const server_options *o = &c->server->options;
+  const char *key = o->api_key && *o->api_key ? o->api_key : NULL, *header = http_header(c->http, "Authorization");
+  if (session_asks(c) == SESSION_ASKS_NOTHING) return true;
+  if (key && token && *token) {
+    if (session_same_secret(token, key)) return true;
     reply_detail(c, 401, "Invalid ai_token");
+  } else if (session_signed_in(c)) {
+    return true;
+  } else if (!key) {
+    reply_detail(c, 401, "Sign in first");
   } else if (!header || !*header) {
     reply_detail(c, 401, body_style ? "Missing ai_token or Authorization header" : "Missing Authorization header");
   } else {
-    if (same_secret(strncmp(header, "Bearer ", 7) == 0 ? header + 7 : header, key)) return true;
+    if (session_same_secret(strncmp(header, "Bearer ", 7) == 0 ? header + 7 : header, key)) return true;
     reply_detail(c, 401, "Invalid API key");
   }
+  return false;
+}
+
+bool route_key_fits(const call *c) {
+  const char *key = c->server->options.api_key, *header = http_header(c->http, "Authorization");
+  return key && *key && header && session_same_secret(strncmp(header, "Bearer ", 7) == 0 ? header + 7 : header, key);
+}
+
+/* False: answered. */
+static bool welcome(call *c, route_auth auth) {
+  if (auth == AUTH_HEADER) return route_authorized(c, NULL, false);
+  if (auth != AUTH_SESSION || session_asks(c) == SESSION_ASKS_NOTHING || session_signed_in(c) || route_key_fits(c))
+    return true;
+  refuse(c, 401, "login", NULL, "sign in first");
   return false;
 }
 
@@ -249,7 +278,7 @@ static bool check_origin(call *c) {
 
 static call call_of(server *s, http_call *h) {
   call c = {.http = h, .server = s, .service = s->options.service};
-  snprintf(c.session, sizeof c.session, "api:%s", http_peer(h));
+  session_of(&c);
   return c;
 }
 
@@ -267,15 +296,15 @@ static http_wish admit(void *user, http_call *h) {
   const char *other;
   call c = call_of(s, h);
   if (!check_origin(&c)) return (http_wish){0};
-  const route *r = find(http_method(h), http_path(h), &other);
+  const route *r = find(http_method(h), http_path(h), &c, &other);
   http_keep(h, (void *)(uintptr_t)r);
   if (!r && other) {
     http_set(h, "Allow", other);
     reply_detail(&c, 405, "Method Not Allowed");
   } else if (!r) {
     reply_detail(&c, 404, "Not Found");
-  } else if (r->auth == AUTH_HEADER) {
-    route_authorized(&c, NULL, false);
+  } else {
+    welcome(&c, r->auth);
   }
   return r ? wish_of(s, r) : (http_wish){0};
 }
@@ -283,8 +312,7 @@ static http_wish admit(void *user, http_call *h) {
 static void answer(void *user, http_call *h) {
   const route *r = http_kept(h);
   call c = call_of(user, h);
-  size_t n = strlen(r->path);
-  if (r->path[n - 1] == '*') c.tail = bare_path(http_path(h)) + n - 1;
+  path_matches(r->path, bare_path(http_path(h)), &c);
   bool ok = decode_body(&c, r->body);
   if (ok && r->auth == AUTH_BODY)
     ok = route_authorized(&c, json_string_value(json_object_get(c.body, "ai_token")), true);
@@ -310,9 +338,14 @@ server *server_open(const server_options *options, ace_error *err) {
     return NULL;
   }
   s->options = *options;
+  s->logins = logins_new(options, err);
   pthread_mutex_init(&s->lock, NULL);
   clock_condition(&s->news);
   events_watch(jobs_events(service_jobs(options->service)), on_news, s);
+  if (!s->logins) {
+    server_close(s);
+    return NULL;
+  }
   http_options o = options->http;
   o.uploads = service_uploads(options->service);
   o.admit = admit, o.answer = answer, o.done = done, o.user = s;
@@ -332,6 +365,7 @@ void server_close(server *s) {
   events_unwatch(jobs_events(service_jobs(s->options.service)), on_news, s);
   pthread_cond_destroy(&s->news);
   pthread_mutex_destroy(&s->lock);
+  logins_free(s->logins);
   free(s);
 }
 

@@ -17,8 +17,10 @@ typedef struct server server;
 
 typedef struct server_options {
   service *service;
-  http_options http;   /* address, port, listener, TLS, limits; the rest is filled in */
-  const char *api_key; /* NULL or "": no key is asked for */
+  http_options http;           /* address, port, listener, TLS, limits; the rest is filled in */
+  const char *api_key;         /* NULL or "": no key is asked for */
+  const char *user, *password; /* for signing in, both or neither */
+  bool service_mode;           /* models and settings stay as they are */
   const char *const
       *origins;             /* web origins that may read answers, besides this machine's; ends with NULL; may be NULL */
   const char *const *hosts; /* names under which the server is reached; a request for another one is refused, which

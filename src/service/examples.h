@@ -14,6 +14,8 @@ typedef enum examples_kind {
   EXAMPLES_CUSTOM  /* {"think", "caption", "lyrics", "bpm", "duration" (s), "keyscale", "language", "timesignature"} */
 } examples_kind;
 
+/* All of a kind, a new reference. */
+json_t *examples_all(examples_kind kind, ace_error *err);
 /* How many there are of a kind; 0 when out of memory. */
 int examples_count(examples_kind kind);
 /* The example `random` modulo their number, a new reference: counting up from anywhere visits each before any comes

@@ -8,43 +8,47 @@
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
 
-static void tell(service *s) {
-  service_state now;
-  service_look(s, &now);
-  json_t *data =
-      json_pack("{s:b, s:b, s:s, s:b, s:s, s:s, s:i, s:i}", "loading", (int)now.loading, "models_initialized",
-                (int)now.slot[0].loaded, "model", now.slot[0].name, "llm_initialized", (int)now.lm_loaded, "lm", now.lm,
-                "failure", now.failure, "max_duration", now.seconds, "max_batch", now.batch);
+void service_tell(service *s) {
+  json_t *data = service_json(s);
   if (data) events_publish(jobs_events(s->jobs), "", "", "service", data);
   json_decref(data);
 }
 
-static void begin_loading(service *s) {
+static void begin_loading(service *s, const job_running *j) {
   pthread_mutex_lock(&s->lock);
   s->state.loading = true;
+  snprintf(s->state.job, sizeof s->state.job, "%s", job_id(j));
   *s->state.failure = 0;
   pthread_mutex_unlock(&s->lock);
-  tell(s);
+  service_tell(s);
 }
 
 static void end_loading(service *s, bool ok, const ace_error *err) {
   pthread_mutex_lock(&s->lock);
   s->state.loading = false;
+  *s->state.job = 0;
   if (!ok) snprintf(s->state.failure, sizeof s->state.failure, "%s", err->message);
   pthread_mutex_unlock(&s->lock);
-  tell(s);
+  service_tell(s);
 }
 
 /* ---- engines ----------------------------------------------------------------------------------------------------- */
 
 static ace_engine *open_engine(service *s, const char *name, const char *lm, job_running *j, ace_error *err) {
+  const service_state *now = &s->state;
   ace_engine_options o = {.model = name,
+                          .vae = *now->vae ? now->vae : NULL,
                           .lm = *lm ? lm : NULL,
+                          .lm_backend = now->backend,
                           .cache = s->cache,
                           .threads = s->options.threads,
                           .memory = s->options.memory,
-                          .int8 = s->options.int8,
-                          .lm_int8 = s->options.lm_int8,
+                          .int8 = now->int8,
+                          .lm_int8 = now->lm_int8,
+                          .lm_server = s->options.lm_server,
+                          .lm_server_model = s->options.lm_server_model,
+                          .lm_server_key = s->options.lm_server_key,
+                          .lm_fallback = s->options.lm_fallback,
                           .notify = service_callbacks(j)};
   return ace_engine_open(s->models, &o, err);
 }
@@ -56,7 +60,7 @@ ace_engine *service_engine(service *s, int slot, job_running *j, ace_error *err)
   }
   ace_engine **e = &s->engines[slot - 1];
   if (*e) return *e;
-  begin_loading(s);
+  begin_loading(s, j);
   service_slot *place = &s->state.slot[slot - 1];
   *e = open_engine(s, place->name, s->state.lm, j, err);
   pthread_mutex_lock(&s->lock);
@@ -75,7 +79,7 @@ ace_engine *service_engine_lm(service *s, int slot, job_running *j, ace_error *e
              "LLM not initialized. Set ACESTEP_INIT_LLM=true or start with --init-llm to load the language model");
     return NULL;
   }
-  begin_loading(s);
+  begin_loading(s, j);
   bool ok = engine_need_lm(e, err) == ACE_OK;
   pthread_mutex_lock(&s->lock);
   if (ok) s->state.lm_loaded = true;
@@ -97,6 +101,10 @@ void service_unload(service *s, int slot) {
   pthread_mutex_lock(&s->lock);
   for (int i = 0; i < SERVICE_SLOTS; i++) s->state.slot[i].loaded = s->engines[i] != NULL;
   s->state.lm_loaded = lm;
+  if (!s->engines[0]) {
+    json_decref(s->adapters);
+    s->adapters = NULL, s->use_adapters = false;
+  }
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -127,6 +135,23 @@ static ace_status check_name(const service *s, inventory_kind kind, const char *
   return status;
 }
 
+/* The settings of a task take the place of those in force; when one differs, what was opened under the old ones goes. */
+static void take_settings(service *s, const json_t *settings) {
+  service_state old = s->state, *now = &s->state;
+  const char *backend = json_text(settings, "backend");
+  const json_t *named = json_object_get(settings, "vae"), *int8 = json_object_get(settings, "int8"),
+               *lm_int8 = json_object_get(settings, "lm_int8");
+  pthread_mutex_lock(&s->lock);
+  if (*backend) snprintf(now->backend, sizeof now->backend, "%s", backend);
+  if (json_is_string(named)) snprintf(now->vae, sizeof now->vae, "%s", json_string_value(named));
+  if (json_is_boolean(int8)) now->int8 = json_is_true(int8);
+  if (json_is_boolean(lm_int8)) now->lm_int8 = json_is_true(lm_int8);
+  bool differ = strcmp(old.backend, now->backend) != 0 || strcmp(old.vae, now->vae) != 0 || old.int8 != now->int8 ||
+                old.lm_int8 != now->lm_int8;
+  pthread_mutex_unlock(&s->lock);
+  if (differ) service_unload(s, 0);
+}
+
 json_t *run_init(service *s, job_running *j, ace_error *err) {
   const json_t *task = job_request(j);
   int slot = (int)json_integer_value(json_object_get(task, "slot"));
@@ -137,11 +162,13 @@ json_t *run_init(service *s, job_running *j, ace_error *err) {
   if (*lm && check_name(s, INVENTORY_LANGUAGE, lm, err) != ACE_OK) return NULL;
   if (*model && strcmp(model, s->state.slot[slot - 1].name) != 0) rename_slot(s, slot, model);
   if (*lm && strcmp(lm, s->state.lm) != 0) rename_lm(s, lm);
+  take_settings(s, json_object_get(task, "settings"));
   json_t *reloaded = json_array();
   if (!s->engines[slot - 1]) json_array_append_new(reloaded, json_string("DiT/VAE/Text Encoder"));
-  if (with_lm) {
+  const json_t *may = json_object_get(json_object_get(task, "settings"), "init_lm");
+  if (with_lm || may) {
     pthread_mutex_lock(&s->lock);
-    s->state.lm_allowed = true;
+    s->state.lm_allowed = with_lm || json_is_true(may);
     pthread_mutex_unlock(&s->lock);
   }
   bool had_lm = s->state.lm_loaded;
@@ -157,6 +184,6 @@ json_t *run_init(service *s, job_running *j, ace_error *err) {
 
 json_t *run_unload(service *s, job_running *j, ace_error *err) {
   service_unload(s, 0);
-  tell(s);
+  service_tell(s);
   return json_object();
 }

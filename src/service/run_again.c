@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "service/sample_files.h"
 #include "service/service_inner.h"
 
 enum { SONG_JSON_LIMIT = 16 << 20 };
@@ -81,6 +82,14 @@ json_t *run_lrc(service *s, job_running *j, ace_error *err) {
   again k;
   if (remake(s, j, false, &k, err) != ACE_OK) return NULL;
   json_t *times = run_parsed(ace_result_timestamps(k.engine, k.result, 0, &k.notify, err), err);
+  double seconds = k.result->request->duration;
   ace_result_free(k.result);
-  return times ? unless(times, remember(s, &k, "lrc", json_object_get(times, "lrc_text"), err)) : NULL;
+  if (!times) return NULL;
+  json_t *lrc = json_object_get(times, "lrc_text");
+  char *folder = jobs_folder(service_jobs(s), k.id);
+  ace_status status = folder ? sample_write_lrc(folder, k.item, json_string_value(lrc), seconds > 0 ? seconds : 0, err)
+                             : ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  free(folder);
+  if (status == ACE_OK) status = remember(s, &k, "lrc", lrc, err);
+  return unless(times, status);
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "engine/engine.h"
 #include "request/params.h"
+#include "service/sample_files.h"
 #include "service/service_inner.h"
 
 typedef struct song_run {
@@ -56,8 +57,14 @@ static ace_status do_first(song_run *k, ace_error *err) {
 
 static json_t *about_sample(const song_run *k, int item, const char *format) {
   ace_audio a = ace_result_audio(k->result, item);
-  return json_pack("{s:I, s:f, s:s}", "seed", (json_int_t)a.seed, "duration", (double)a.frames / (double)a.sample_rate,
-                   "format", format);
+  return json_pack("{s:I, s:f, s:s, s:s, s:b}", "seed", (json_int_t)a.seed, "duration",
+                   (double)a.frames / (double)a.sample_rate, "format", format, "title", k->request->title, "codes",
+                   (int)(k->result->song.n_codes[item] > 0));
+}
+
+static double seconds_of(const song_run *k, int item) {
+  ace_audio a = ace_result_audio(k->result, item);
+  return (double)a.frames / (double)a.sample_rate;
 }
 
 /* Scores and timestamps of one sample: a failure there is told, and fails nothing else. */
@@ -69,6 +76,8 @@ static void add_extras(song_run *k, int item, json_t *about) {
   }
   if (flag_of(k->task, "lrc")) {
     char *lrc = ace_result_lrc(k->engine, k->result, item, &k->notify, &why);
+    if (lrc && sample_write_lrc(job_folder(k->job), item, lrc, seconds_of(k, item), &why) != ACE_OK)
+      free(lrc), lrc = NULL;
     json_object_set_new(about, lrc ? "lrc" : "lrc_error", json_string(lrc ? lrc : why.message));
     free(lrc);
   }
@@ -89,6 +98,8 @@ static ace_status save_sample(song_run *k, int item, ace_error *err) {
   ace_status status = path && about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
   if (status == ACE_OK) add_extras(k, item, about);
   if (status == ACE_OK) status = ace_result_save(k->result, item, path, err);
+  ace_audio sound = ace_result_audio(k->result, item);
+  if (status == ACE_OK) status = sample_write_peaks(job_folder(k->job), item, &sound, err);
   if (status == ACE_OK) status = job_sample(k->job, item, name, about, err);
   json_decref(about);
   free(path);
@@ -117,11 +128,12 @@ static json_t *make_songs(song_run *k, ace_error *err) {
 
 /* ---- no sound ---------------------------------------------------------------------------------------------------- */
 
-/* {"audio_codes"} and, when everything is wanted, what the language model finds in them. */
+/* {"audio_codes"} and, when everything is wanted, what the language model finds in them; null without one. */
 static json_t *analyse(song_run *k, bool everything, ace_error *err) {
   char *codes = ace_audio_to_codes(k->engine, k->request->src_audio, &k->notify, err);
   json_t *result = codes ? json_pack("{s:s}", "audio_codes", codes) : NULL;
-  if (result && everything) {
+  if (result && everything && !k->lm) json_object_set_new(result, "found", json_null());
+  if (result && everything && k->lm) {
     json_t *found = run_parsed(ace_understand(k->engine, codes, k->request, &k->notify, err), err);
     if (found) json_object_set_new(result, "found", found);
     else json_decref(result), result = NULL;

@@ -17,9 +17,9 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
     const char *kind;
     json_t *(*run)(service *s, job_running *j, ace_error *err);
   } kinds[] = {
-      {"generate", run_generate}, {"create", run_create}, {"format", run_format}, {"understand", run_understand},
-      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},       {"init", run_init},
-      {"unload", run_unload},
+      {"generate", run_generate}, {"create", run_create}, {"format", run_format},    {"understand", run_understand},
+      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},          {"init", run_init},
+      {"unload", run_unload},     {"lora", run_lora},     {"analyze", run_generate},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].kind, job_kind(j)) == 0) return kinds[i].run(user, j, err);
@@ -124,11 +124,37 @@ static ace_status choose_models(service *s, const service_options *o, ace_error 
   return ACE_OK;
 }
 
+static char *copied(const char *text) {
+  return text ? strdup(text) : NULL;
+}
+
+/* What the worker needs again later, in memory of our own. */
+static void keep_options(service *s, const service_options *o) {
+  const uint64_t usual = (uint64_t)10 << 30;
+  s->options = (service_options){.threads = o->threads,
+                                 .memory = o->memory,
+                                 .lm_server = copied(o->lm_server),
+                                 .lm_server_model = copied(o->lm_server_model),
+                                 .lm_server_key = copied(o->lm_server_key),
+                                 .lm_fallback = o->lm_fallback,
+                                 .most_recordings = o->most_recordings ? o->most_recordings : usual};
+}
+
+static void free_options(service_options *o) {
+  free((char *)o->lm_server), free((char *)o->lm_server_model);
+  if (o->lm_server_key) memset((char *)o->lm_server_key, 0, strlen(o->lm_server_key));
+  free((char *)o->lm_server_key);
+}
+
 static void detect(service *s, const service_options *o) {
   ace_engine measure = {.memory = o->memory};
   s->state.machine = tier_detect(o->memory ? o->memory : engine_room(&measure, 0));
   json_t *usual = tier_defaults(&s->state.machine);
-  s->state.lm_allowed = o->init_lm >= 0 ? o->init_lm > 0 : json_is_true(json_object_get(usual, "init_lm"));
+  bool fits = o->lm_server || json_is_true(json_object_get(usual, "init_lm"));
+  s->state.lm_allowed = o->init_lm >= 0 ? o->init_lm > 0 : fits;
+  put(s->state.backend, sizeof s->state.backend, o->lm_backend ? o->lm_backend : json_text(usual, "backend"));
+  put(s->state.vae, sizeof s->state.vae, o->vae ? o->vae : "");
+  s->state.int8 = o->int8, s->state.lm_int8 = o->lm_int8;
   json_decref(usual);
 }
 
@@ -141,9 +167,10 @@ static ace_status queue_loading(service *s, ace_error *err) {
 }
 
 static bool make_folders(service *s, ace_error *err) {
-  bool ok = s->models && s->data && s->uploads && s->cache;
+  bool ok = s->models && s->data && s->uploads && s->cache && s->recordings;
   if (!ok) ace_fail(err, ACE_ENOMEM, "service: out of memory");
-  return ok && file_make_directory(s->uploads, err) == ACE_OK && file_make_directory(s->cache, err) == ACE_OK;
+  return ok && file_make_directory(s->uploads, err) == ACE_OK && file_make_directory(s->cache, err) == ACE_OK &&
+         file_make_directory(s->recordings, err) == ACE_OK;
 }
 
 service *service_open(const service_options *o, ace_error *err) {
@@ -152,10 +179,11 @@ service *service_open(const service_options *o, ace_error *err) {
     ace_fail(err, ACE_ENOMEM, "service: out of memory");
     return NULL;
   }
-  pthread_mutex_init(&s->lock, NULL);
-  s->options = (service_options){.threads = o->threads, .memory = o->memory, .int8 = o->int8, .lm_int8 = o->lm_int8};
+  pthread_mutex_init(&s->lock, NULL), pthread_mutex_init(&s->decoding, NULL);
+  keep_options(s, o);
   s->models = strdup(o->models), s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
+  s->recordings = file_join(o->data, "recordings");
   detect(s, o);
   bool ok = make_folders(s, err) && choose_models(s, o, err) == ACE_OK;
   if (ok)
@@ -176,7 +204,9 @@ void service_close(service *s, double patience) {
   if (!s) return;
   jobs_close(s->jobs, patience);
   service_unload(s, 0);
-  pthread_mutex_destroy(&s->lock);
-  free(s->models), free(s->data), free(s->uploads), free(s->cache);
+  pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding);
+  json_decref(s->adapters);
+  free(s->models), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);
+  free_options(&s->options);
   free(s);
 }

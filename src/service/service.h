@@ -15,6 +15,7 @@
  *   "understand"  metadata and lyrics out of codes       "codes"    codes out of a recording
  *   "score"       how good a sample is                   "lrc"      when its lines are sung
  *   "init"        load a model, or another one           "unload"   let go of all of them
+ *   "lora"        adapters come, go, and change
  */
 #ifndef ACE_SERVICE_H
 #define ACE_SERVICE_H
@@ -36,8 +37,13 @@ typedef struct service_options {
   bool load_now;                    /* queue the loading at once */
   int threads;                      /* 0: every CPU */
   uint64_t memory;                  /* bytes that a job may use; 0: most of what is free */
-  bool int8, lm_int8;               /* diffusion model and text encoder, the language model: as int8 */
-  int most_waiting, window;         /* see jobs_options */
+  const char *vae;                  /* autoencoder; NULL: the usual one */
+  const char *lm_backend;           /* "vllm", "pt"; NULL: by the tier */
+  bool int8, lm_int8;               /* as in ace_engine_options, also these: */
+  const char *lm_server, *lm_server_model, *lm_server_key;
+  bool lm_fallback;
+  uint64_t most_recordings; /* bytes of all uploads that are kept; 0: 10 GB */
+  int most_waiting, window; /* see jobs_options */
   double average;
 } service_options;
 
@@ -67,12 +73,33 @@ typedef struct service_state {
   bool lm_loaded;
   bool lm_allowed;   /* a job may load it */
   bool loading;      /* right now */
+  char job[JOBS_ID]; /* that loads; "": none does */
+  char vae[256];     /* "": the usual one */
+  char backend[8];   /* "vllm" or "pt" */
+  bool int8, lm_int8;
   char failure[512]; /* of the last loading; "": it went well */
   tier_machine machine;
   int seconds, batch; /* limits in force: with the language model when it is loaded */
 } service_state;
 
 void service_look(service *s, service_state *out);
+/* What everybody may know of it, a new reference:
+ *   {"service": {"slots": [{"name", "loaded", "family"}], "lm", "lm_loaded", "lm_allowed", "lm_server": bool, "loading",
+ *                "failure", "job", "backend", "int8", "lm_int8", "vae", "adapters": [...]},
+ *    "limits": {"seconds", "batch"}} */
+json_t *service_json(service *s);
+/* Tells everybody who listens: the event "service" with that. */
+void service_tell(service *s);
+/* "turbo", "sft", "base" */
+const char *service_family_name(req_model family);
+/* Names of the formats of sound that can be written here, a new reference to an array. */
+json_t *service_formats(void);
+/* The family of the model in a slot, loaded or not; of a model that is not there 0. */
+req_model service_family(service *s, int slot);
+
+/* The adapters of slot 1 as ace_adapter_list gives them, each with "active": whether it is on when adapters are used.
+ * *use: they are. A new reference. */
+json_t *service_adapters(service *s, bool *use);
 
 /* The limits of another tier hold from now on; false: there is none of that name. */
 bool service_set_tier(service *s, const char *key);

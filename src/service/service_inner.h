@@ -7,11 +7,14 @@
 #include "service/tasks.h"
 
 struct service {
-  service_options options; /* what every engine is opened with, nothing else */
-  char *models, *data, *uploads, *cache;
+  service_options options; /* texts are ours */
+  char *models, *data, *uploads, *cache, *recordings;
   jobs *jobs;
-  pthread_mutex_t lock; /* of the state */
+  pthread_mutex_t lock;     /* of the state */
+  pthread_mutex_t decoding; /* one upload is looked at at a time */
   service_state state;
+  json_t *adapters; /* of slot 1; see service_adapters */
+  bool use_adapters;
   ace_engine *engines[SERVICE_SLOTS]; /* the worker's alone */
 };
 
@@ -38,6 +41,7 @@ json_t *run_score(service *s, job_running *j, ace_error *err);
 json_t *run_lrc(service *s, job_running *j, ace_error *err);
 json_t *run_init(service *s, job_running *j, ace_error *err);
 json_t *run_unload(service *s, job_running *j, ace_error *err);
+json_t *run_lora(service *s, job_running *j, ace_error *err);
 
 /* Text that is JSON as an object, a new reference; frees the text. NULL on failure, also for a text of NULL. */
 json_t *run_parsed(char *text, ace_error *err);

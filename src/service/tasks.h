@@ -11,16 +11,21 @@
  *    "uploads": ["..."]}           files that go when the job ends
  *   -> {"request": {...} as run, "model", "lm" (null: not used), "seeds": [...], "seconds": {"total"}}
  *      samples: files "1.mp3", "1.json" ...; about {"seed", "duration", "format", "lrc", "scores"}
- *   only "metadata": {"request", ...}; "codes": {"audio_codes"}; "analysis": {"audio_codes", "found": as "understand"}
+ *   only "metadata": {"request", ...}; "codes": {"audio_codes"}; "analysis": {"audio_codes", "found": as "understand",
+ *   or null without a language model}
  *
  * "create" {"query", "request"}, "format" {"request"}, "understand" {"audio_codes", "request"}
  *   -> the object of ace_create_sample and its like
  * "codes" {"src_audio", "uploads"} -> {"audio_codes"}
  * "score" {"job", "item", "sensitivity"} -> as ace_result_score; also becomes part of the sample's about
  * "lrc"   {"job", "item"} -> as ace_result_timestamps; "lrc" becomes part of the sample's about
- * "init"  {"slot", "model": name or null, "init_lm": bool, "lm": name or null, "reload": bool}
+ * "init"  {"slot", "model": name or null, "init_lm": bool, "lm": name or null, "settings": {"vae", "backend", "int8",
+ *         "lm_int8", "init_lm": whether jobs may load it}, optional like each of them}
  *   -> {"slot", "model", "lm": name or null, "reloaded": ["DiT/VAE/Text Encoder", "LLM"]}
  * "unload" {} -> {}
+ * "lora"  {"do": "load", "path", "name": text or null, "scale", "stack": bool}, {"do": "unload", "name" or null},
+ *         {"do": "use", "on": bool}, {"do": "scale", "name" or null: the newest, "scale"}
+ *   -> {"name": the adapter's, "type"}
  */
 #ifndef ACE_SERVICE_TASKS_H
 #define ACE_SERVICE_TASKS_H
