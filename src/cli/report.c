@@ -137,6 +137,18 @@ void report_file(report *r, const char *path, const char *json_path, uint32_t se
   }
 }
 
+void report_path(report *r, const char *path) {
+  r->files++;
+  term_clear(&r->term);
+  if (r->json) emit(json_pack("{s:s, s:o}", "event", "file", "path", text(path)));
+  else puts(path);
+}
+
+void report_event(report *r, json_t *event) {
+  if (r->json) emit(event);
+  else json_decref(event);
+}
+
 void report_done(report *r) {
   term_clear(&r->term);
   if (r->json)

@@ -11,7 +11,7 @@
 #ifndef ACE_CLI_REPORT_H
 #define ACE_CLI_REPORT_H
 
-#include "base/error.h"
+#include "base/json.h"
 #include "cli/terminal.h"
 
 typedef struct report {
@@ -39,6 +39,10 @@ void report_note(report *r, const char *format, ...) ACE_PRINTF(2, 3);
 void report_plan(report *r, const char *result_json);
 /* A finished song. */
 void report_file(report *r, const char *path, const char *json_path, uint32_t seed, double seconds);
+/* Something else that was made: a path on stdout, or an event "file". */
+void report_path(report *r, const char *path);
+/* An event of the command's own, for programs alone. Takes the object. */
+void report_event(report *r, json_t *event);
 void report_done(report *r);
 /* Says what went wrong and returns the exit code that fits. */
 int report_failure(report *r, const ace_error *err);

@@ -1,0 +1,333 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "train/adamw.h"
+#include "train/checkpoint.h"
+#include "train/course.h"
+#include "train/order.h"
+#include "train/rate.h"
+
+enum { NAME_SIZE = 96, SKIPS_MOST = 20 };
+
+static const double last_seconds = 600; /* between checkpoints called `last` */
+
+typedef struct running {
+  const train_job *job;
+  const train_settings *s;
+  train_task *task;
+  train_state state;
+  rate_plan plan;
+  train_course course;
+  json_t *about;              /* of the checkpoints and run_config.json */
+  int *training, *validation; /* samples; one allocation with `order` */
+  int *order;                 /* the running epoch's */
+  int n, n_validation;
+  int skips;          /* steps in a row without finite gradients */
+  int64_t saved_step; /* of the newest checkpoint; -1: none yet */
+  double saved_at;
+  bool stopped;
+  char *folder; /* of the newest checkpoint */
+} running;
+
+static int window_of(const train_settings *s) {
+  return s->batch_size * s->gradient_accumulation;
+}
+
+static int64_t steps_of_epoch(const train_settings *s, int n) {
+  return n > 0 ? (n - 1) / window_of(s) + 1 : 1;
+}
+
+int64_t train_steps(const train_settings *s, int n) {
+  return steps_of_epoch(s, n) * s->epochs;
+}
+
+static bool asked_to_stop(const running *r) {
+  const train_events *e = &r->job->events;
+  return e->cancelled && e->cancelled(e->user);
+}
+
+static void say(const running *r, const char *format, ...) ACE_PRINTF(2, 3);
+static void say(const running *r, const char *format, ...) {
+  const train_events *e = &r->job->events;
+  char line[1024];
+  va_list list;
+  if (!e->log) return;
+  va_start(list, format);
+  vsnprintf(line, sizeof line, format, list);
+  va_end(list);
+  e->log(e->user, line);
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+/* Failing is told; the training goes on. */
+static bool save(running *r, const char *name, ace_error *err) {
+  const train_events *e = &r->job->events;
+  ace_error own = {0};
+  if (!err) err = &own;
+  if (checkpoint_write(r->s->output_dir, name, r->task, &r->state, r->about, err) != ACE_OK) {
+    say(r, "⚠️ Checkpoint %s could not be written: %s", name, err->message);
+    return false;
+  }
+  char *folder = file_join(r->s->output_dir, CHECKPOINT_FOLDER), *path = folder ? file_join(folder, name) : NULL;
+  free(folder);
+  if (path && e->saved) e->saved(e->user, path);
+  free(r->folder);
+  r->folder = path;
+  r->saved_step = r->state.step;
+  r->saved_at = clock_seconds();
+  return true;
+}
+
+static void save_stopped(running *r, const char *how) {
+  char name[NAME_SIZE];
+  snprintf(name, sizeof name, "epoch_%d_step_%lld_%s", r->state.epoch, (long long)r->state.step, how);
+  save(r, name, NULL);
+}
+
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
+
+/* Gradients of the next `count` samples of the epoch, and the sum of their losses. ACE_ECANCELED: stop. */
+static ace_status gradients(running *r, int count, double *sum, ace_error *err) {
+  enum { BATCH_MOST = 8 };
+  double loss[BATCH_MOST];
+  memset(r->task->grads, 0, (size_t)r->task->count * sizeof *r->task->grads);
+  *sum = 0;
+  for (int done = 0, n; done < count; done += n) {
+    n = count - done < r->s->batch_size ? count - done : r->s->batch_size;
+    if (asked_to_stop(r)) return ace_fail(err, ACE_ECANCELED, "train: stopped");
+    train_batch b = {.sample = r->order + r->state.next + done,
+                     .n = n,
+                     .epoch = (uint32_t)r->state.epoch,
+                     .learn = true,
+                     .weight = (double)n / count};
+    ace_status status = r->task->run(r->task->user, &b, loss, err);
+    if (status != ACE_OK) return status;
+    for (int i = 0; i < n; i++) *sum += loss[i];
+  }
+  return ACE_OK;
+}
+
+/* No numbers to go on with: the step is left out. A training that only does that has failed. */
+static ace_status skip(running *r, ace_error *err) {
+  r->skips++;
+  say(r, "⚠️ Non-finite gradients (%d/%d); skipping optimizer step", r->skips, SKIPS_MOST);
+  if (r->skips < SKIPS_MOST) return ACE_OK;
+  const char *name = "the loss";
+  for (int i = r->task->tensors - 1; i >= 0; i--) {
+    const train_tensor *t = &r->task->tensor[i];
+    for (int64_t j = 0; j < t->rows * t->columns; j++)
+      if (!isfinite(r->task->grads[t->first + j])) name = t->name;
+  }
+  return ace_fail(
+      err, ACE_EINVAL,
+      "train: gradients were not finite in %d steps in a row, first of all in %s; try a smaller learning rate",
+      SKIPS_MOST, name);
+}
+
+static ace_status update(running *r, double loss, ace_error *err) {
+  train_task *t = r->task;
+  double norm = adamw_norm(r->job->threads, t->count, t->grads), rate = rate_at(&r->plan, r->state.step);
+  if (!isfinite(norm) || !isfinite(loss)) return skip(r, err);
+  r->skips = 0;
+  adamw a = {.rate = rate, .decay = r->s->weight_decay, .k = r->state.step + 1};
+  adamw_step(&a, r->job->threads, t->count, t->grads, adamw_clip(norm, r->s->max_grad_norm), t->values, r->state.m,
+             r->state.v);
+  r->state.step++;
+  r->state.ema = isnan(r->state.ema) ? loss : 0.1 * loss + 0.9 * r->state.ema;
+  train_step s = {.epoch = r->state.epoch + 1,
+                  .epochs = r->s->epochs,
+                  .step = r->state.step,
+                  .steps = r->plan.steps,
+                  .loss = loss,
+                  .ema = r->state.ema,
+                  .rate = rate,
+                  .norm = norm};
+  course_step(&r->course, &s, r->state.history);
+  if (r->job->events.step) r->job->events.step(r->job->events.user, &s);
+  if (s.step % r->s->log_every == 0) {
+    say(r, "Epoch %d/%d, Step %lld, Loss: %.4f", s.epoch, s.epochs, (long long)s.step, loss);
+    if (!course_write(&r->course, &s)) say(r, "⚠️ %s cannot be written", COURSE_NAME);
+  }
+  return ACE_OK;
+}
+
+static ace_status step(running *r, ace_error *err) {
+  int left = r->n - r->state.next, count = left < window_of(r->s) ? left : window_of(r->s);
+  double sum;
+  ace_status status = gradients(r, count, &sum, err);
+  if (status == ACE_OK) status = update(r, sum / count, err);
+  if (status != ACE_OK) return status;
+  r->state.next += count;
+  if (isfinite(sum)) r->state.epoch_loss += sum;
+  return ACE_OK;
+}
+
+/* ---- between epochs ---------------------------------------------------------------------------------------------- */
+
+/* The mean loss on samples that are never trained on. */
+static ace_status validate(running *r, ace_error *err) {
+  const train_events *e = &r->job->events;
+  double sum = 0, loss;
+  if (!r->n_validation) return ACE_OK;
+  for (int i = 0; i < r->n_validation; i++) {
+    train_batch b = {.sample = &r->validation[i], .n = 1};
+    ace_status status =
+        asked_to_stop(r) ? ace_fail(err, ACE_ECANCELED, "train: stopped") : r->task->run(r->task->user, &b, &loss, err);
+    if (status != ACE_OK) return status;
+    sum += loss;
+  }
+  loss = sum / r->n_validation;
+  bool best = !(r->state.best <= loss) && isfinite(loss);
+  if (best) r->state.best = loss;
+  say(r, "Validation loss: %.4f%s", loss, best ? " (best)" : "");
+  if (e->validated) e->validated(e->user, r->state.epoch, loss, best);
+  if (best) save(r, "best", NULL);
+  return ACE_OK;
+}
+
+static void preview(running *r) {
+  const train_events *e = &r->job->events;
+  ace_error why = {0};
+  if (!e->preview || !r->s->sample_every || r->state.epoch % r->s->sample_every != 0) return;
+  if (e->preview(e->user, r->state.epoch, &why) != ACE_OK && why.status != ACE_ECANCELED)
+    say(r, "⚠️ No sample song at epoch %d: %s", r->state.epoch, why.message);
+}
+
+static ace_status end_epoch(running *r, double began, ace_error *err) {
+  double loss = r->state.epoch_loss / r->n;
+  r->state.epoch++;
+  r->state.next = 0;
+  r->state.epoch_loss = 0;
+  say(r, "✅ Epoch %d/%d in %.1fs, Loss: %.4f", r->state.epoch, r->s->epochs, clock_seconds() - began, loss);
+  ace_status status = validate(r, err);
+  if (status != ACE_OK) return status;
+  if (r->state.epoch % r->s->save_every == 0) {
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "epoch_%d_loss_%.4f", r->state.epoch, loss);
+    if (save(r, name, NULL)) say(r, "💾 Checkpoint saved at epoch %d", r->state.epoch);
+  }
+  preview(r);
+  return ACE_OK;
+}
+
+static ace_status epochs(running *r, ace_error *err) {
+  while (r->state.epoch < r->s->epochs) {
+    double began = clock_seconds();
+    order_epoch((uint64_t)r->s->seed, r->state.epoch, r->training, r->n, r->order);
+    if (r->s->length_buckets && r->task->lengths) order_bucket(r->order, r->n, 8 * r->s->batch_size, r->task->lengths);
+    while (r->state.next < r->n) {
+      ace_status status = step(r, err);
+      if (status != ACE_OK) return status;
+      if (clock_seconds() - r->saved_at >= last_seconds) save(r, "last", NULL);
+    }
+    ace_status status = end_epoch(r, began, err);
+    if (status != ACE_OK) return status;
+  }
+  return ACE_OK;
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------------------------- */
+
+static ace_status resume(running *r, ace_error *err) {
+  bool warm = false;
+  if (!*r->s->resume) return ACE_OK;
+  char *folder = checkpoint_find(r->s->resume, err);
+  if (!folder) return err->status;
+  say(r, "🔄 Loading checkpoint from %s...", folder);
+  ace_status status = checkpoint_read(folder, r->task, &r->state, &warm, err);
+  if (status == ACE_OK && r->state.next >= r->n) r->state.next = r->n; /* the samples became fewer */
+  if (status == ACE_OK && warm)
+    say(r, "Resumed from the adapter of epoch %d alone: moments and schedule begin anew", r->state.epoch);
+  else if (status == ACE_OK)
+    say(r, "✅ Resumed from epoch %d, step %lld, optimizer ✓, scheduler ✓", r->state.epoch, (long long)r->state.step);
+  free(folder);
+  if (status == ACE_OK && r->state.epoch >= r->s->epochs)
+    status = ace_fail(err, ACE_EINVAL, "epochs: this training is already complete with %d of %d epochs; ask for more",
+                      r->state.epoch, r->s->epochs);
+  return status;
+}
+
+static ace_status write_config(running *r, ace_error *err) {
+  char *path = file_join(r->s->output_dir, "run_config.json"), *text = json_dumps(r->about, JSON_INDENT(2));
+  ace_status status = path && text ? file_write(path, text, strlen(text), err)
+                                   : ace_fail(err, ACE_ENOMEM, "%s: out of memory", r->s->output_dir);
+  free(path), free(text);
+  return status;
+}
+
+static ace_status begin(running *r, ace_error *err) {
+  int all = r->task->samples;
+  json_t *settings = train_settings_json(r->s);
+  r->training = calloc(3 * (size_t)all + 1, sizeof *r->training);
+  r->about = json_pack("{s:s, s:o, s:O?}", "version", ACE_VERSION, "settings", settings, "about", r->job->about);
+  if (!r->training || !r->about) return ace_fail(err, ACE_ENOMEM, "train: out of memory");
+  r->validation = r->training + all;
+  r->order = r->validation + all;
+  r->n_validation = order_split((uint64_t)r->s->seed, all, r->s->val_split, r->training, r->validation);
+  r->n = all - r->n_validation;
+  if (r->n < 1) return ace_fail(err, ACE_EINVAL, "train: No valid samples found in tensor directory");
+  if (!r->task->count) return ace_fail(err, ACE_EINVAL, "train: No trainable parameters found!");
+  r->plan = rate_make((rate_curve)r->s->scheduler, r->s->learning_rate, train_steps(r->s, r->n), r->s->warmup_steps);
+  ace_status status = file_make_directory(r->s->output_dir, err);
+  if (status == ACE_OK) checkpoint_recover(r->s->output_dir);
+  if (status == ACE_OK) status = resume(r, err);
+  if (status == ACE_OK) status = write_config(r, err);
+  if (status == ACE_OK) status = course_open(&r->course, r->s->output_dir, r->state.step, err);
+  r->saved_at = clock_seconds();
+  return status;
+}
+
+static ace_status finish(running *r, ace_error *err) {
+  ace_status status = checkpoint_write_final(r->s->output_dir, r->task, err);
+  if (status != ACE_OK) return status;
+  if (r->task->idle(r->task->user))
+    say(r, "⚠️ The adapter changes nothing: all of its last factors are still zero. Train longer, or faster");
+  free(r->folder);
+  r->folder = file_join(r->s->output_dir, "final");
+  say(r, "✅ Training complete! %s saved to %s", r->s->adapter == TRAIN_LOKR ? "LoKr" : "LoRA",
+      r->folder ? r->folder : "final");
+  return ACE_OK;
+}
+
+ace_status train_run(const train_job *job, train_outcome *out, ace_error *err) {
+  ace_error own = {0};
+  if (!err) err = &own;
+  running r = {.job = job, .s = job->settings, .task = job->task, .saved_step = -1};
+  *out = (train_outcome){.loss = NAN};
+  ace_status status = train_settings_check(r.s, err);
+  if (status == ACE_OK) status = train_state_open(&r.state, r.task->count, err);
+  if (status == ACE_OK) status = begin(&r, err);
+  bool began = status == ACE_OK;
+  if (began) say(&r, "🎯 Training %lld parameters", (long long)r.task->count);
+  if (began) status = epochs(&r, err);
+  if (began && status == ACE_OK) status = finish(&r, err);
+  else if (began) {
+    bool stop = status == ACE_ECANCELED;
+    if (r.saved_step != r.state.step || r.state.next) save_stopped(&r, stop ? "stopped" : "failed");
+    if (stop) say(&r, "⏹️ Training stopped by user");
+    if (stop) status = ACE_OK;
+    out->stopped = stop;
+  }
+  out->folder = r.folder;
+  out->epoch = r.state.epoch;
+  out->step = r.state.step;
+  if (r.state.m) out->loss = r.state.ema;
+  course_close(&r.course);
+  train_state_free(&r.state);
+  json_decref(r.about);
+  free(r.training);
+  return status;
+}
+
+void train_outcome_free(train_outcome *out) {
+  free(out->folder);
+  *out = (train_outcome){0};
+}

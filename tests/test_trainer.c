@@ -1,0 +1,420 @@
+/* The trainer on a task that is small enough to know by heart: a linear map learned from noisy pairs, with a random mask
+ * and random noise in every look at a sample, so that a wrong epoch, sample or moment shows in the last bit. Hours of
+ * training depend on this: a stop or a death must cost nothing, and a resumed training must not be another one. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "formats/safetensors.h"
+#include "train/checkpoint.h"
+#include "train/stream.h"
+#include "train/trainer.h"
+
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 3, COLUMNS = 5, SAMPLES = 7, COUNT = ROWS * COLUMNS };
+
+typedef struct toy {
+  train_task task;
+  train_tensor tensor;
+  float values[COUNT], grads[COUNT];
+  int64_t lengths[SAMPLES];
+  int runs, runs_most; /* then the caller wants to stop */
+  bool broken;         /* gradients are not numbers */
+  bool full;           /* nothing can be written */
+  int previews, saves;
+  char last_log[1024];
+} toy;
+
+/* loss = mean over rows of (W (mask x) - y)^2. */
+static ace_status toy_run(void *user, const train_batch *b, double *loss, ace_error *err) {
+  toy *t = user;
+  t->runs++;
+  for (int i = 0; i < b->n; i++) {
+    uint32_t sample = (uint32_t)b->sample[i], epoch = b->learn ? b->epoch : 0;
+    float x[COLUMNS], y[ROWS], mask[COLUMNS];
+    stream data = stream_of(99, STREAM_NOISE, 0, 0, sample), noise = stream_of(1, STREAM_TIME, 0, epoch, sample);
+    stream drop = stream_of(1, STREAM_DROPOUT, 0, epoch, sample);
+    stream_normal(&data, 0, COLUMNS, x);
+    stream_normal(&noise, 0, ROWS, y);
+    stream_mask(&drop, b->learn ? 0.2f : 0, 0, COLUMNS, mask);
+    loss[i] = 0;
+    for (int r = 0; r < ROWS; r++) {
+      float sum = -0.1f * y[r] - x[r];
+      for (int c = 0; c < COLUMNS; c++) sum += t->values[r * COLUMNS + c] * mask[c] * x[c];
+      loss[i] += (double)sum * sum / ROWS;
+      double d = b->weight / b->n * 2 * (double)sum / ROWS;
+      for (int c = 0; c < COLUMNS && b->learn; c++) t->grads[r * COLUMNS + c] += (float)(d * (double)(mask[c] * x[c]));
+    }
+  }
+  if (t->broken) t->grads[4] = NAN;
+  return ACE_OK;
+}
+
+static ace_status toy_write(void *user, const char *folder, ace_error *err) {
+  toy *t = user;
+  if (t->full) return ace_fail(err, ACE_EIO, "no space left");
+  char path[512];
+  snprintf(path, sizeof path, "%s/values.safetensors", folder);
+  st_tensor tensor = {.name = "w",
+                      .dtype = ST_F32,
+                      .rank = 2,
+                      .dim = {ROWS, COLUMNS},
+                      .count = COUNT,
+                      .data = t->values,
+                      .size = sizeof t->values};
+  return st_write(path, &tensor, 1, NULL, 0, err);
+}
+
+static ace_status toy_read(void *user, const char *folder, ace_error *err) {
+  toy *t = user;
+  char path[512];
+  snprintf(path, sizeof path, "%s/values.safetensors", folder);
+  st_file *f = st_open(path, err);
+  const st_tensor *w = f ? st_find(f, "w") : NULL;
+  if (w) memcpy(t->values, w->data, sizeof t->values);
+  st_close(f);
+  return w ? ACE_OK : ACE_EINVAL;
+}
+
+static bool toy_idle(void *user) {
+  return false;
+}
+
+static void toy_open(toy *t) {
+  *t = (toy){.runs_most = -1, .tensor = {"w", ROWS, COLUMNS, 0}};
+  for (int i = 0; i < SAMPLES; i++) t->lengths[i] = i % 3;
+  t->task = (train_task){.samples = SAMPLES,
+                         .lengths = t->lengths,
+                         .tensor = &t->tensor,
+                         .tensors = 1,
+                         .count = COUNT,
+                         .values = t->values,
+                         .grads = t->grads,
+                         .run = toy_run,
+                         .write = toy_write,
+                         .read = toy_read,
+                         .idle = toy_idle,
+                         .user = t};
+}
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+typedef struct result {
+  float values[COUNT];
+  int64_t step;
+  int epoch;
+  bool stopped;
+  double loss;
+} result;
+
+static bool stop_toy(void *user) {
+  toy *t = user;
+  return t->runs_most >= 0 && t->runs >= t->runs_most;
+}
+
+static ace_status preview_toy(void *user, int epoch, ace_error *err) {
+  ((toy *)user)->previews++;
+  return ace_fail(err, ACE_EIO, "no song today");
+}
+
+static void saved_toy(void *user, const char *folder) {
+  ((toy *)user)->saves++;
+}
+
+static void log_toy(void *user, const char *line) {
+  snprintf(((toy *)user)->last_log, sizeof((toy *)user)->last_log, "%s", line);
+}
+
+typedef struct fixture {
+  char folder[64], output[128];
+  train_settings s;
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  strcpy(f->folder, "/tmp/ace_trainer_XXXXXX");
+  assert_non_null(mkdtemp(f->folder));
+  snprintf(f->output, sizeof f->output, "%s/out", f->folder);
+  assert_int_equal(train_settings_init(&f->s, TRAIN_SURFACE_GUIDE, TRAIN_LORA, NULL), ACE_OK);
+  assert_int_equal(train_settings_set(&f->s, "output_dir", f->output, NULL), ACE_OK);
+  assert_int_equal(train_settings_set(&f->s, "learning_rate", "0.05", NULL), ACE_OK);
+  f->s.epochs = 6;
+  f->s.log_every = 1;
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  file_remove_tree(f->folder, NULL);
+  train_settings_free(&f->s);
+  free(f);
+  return 0;
+}
+
+static ace_status run_with(const fixture *f, toy *t, result *r, ace_error *err) {
+  train_job job = {
+      .settings = &f->s,
+      .task = &t->task,
+      .events = {.cancelled = stop_toy, .preview = preview_toy, .saved = saved_toy, .log = log_toy, .user = t}};
+  train_outcome out;
+  ace_status status = train_run(&job, &out, err);
+  *r = (result){.step = out.step, .epoch = out.epoch, .stopped = out.stopped, .loss = out.loss};
+  memcpy(r->values, t->values, sizeof r->values);
+  train_outcome_free(&out);
+  return status;
+}
+
+static result run_ok(const fixture *f, int runs_most) {
+  toy t;
+  result r;
+  ace_error err = {0};
+  toy_open(&t);
+  t.runs_most = runs_most;
+  if (run_with(f, &t, &r, &err) != ACE_OK) fail_msg("%s", err.message);
+  return r;
+}
+
+static void set(fixture *f, const char *name, const char *value) {
+  assert_int_equal(train_settings_set(&f->s, name, value, NULL), ACE_OK);
+}
+
+static void same(const result *a, const result *b) {
+  assert_int_equal(a->step, b->step);
+  assert_memory_equal(a->values, b->values, sizeof a->values);
+  assert_true(a->loss == b->loss);
+}
+
+static char *log_of(const fixture *f) {
+  char path[256];
+  snprintf(path, sizeof path, "%s/train_log.jsonl", f->output);
+  return file_read(path, 1 << 20, NULL, NULL);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+static void test_learns(void **state) {
+  fixture *f = *state;
+  f->s.epochs = 60;
+  result r = run_ok(f, -1);
+  assert_int_equal(r.step, 60 * SAMPLES);
+  if (!(r.loss < 0.4)) fail_msg("loss %g after 60 epochs", r.loss); /* it starts at about 1 */
+  char path[256];
+  snprintf(path, sizeof path, "%s/final/values.safetensors", f->output);
+  assert_true(file_exists(path));
+  snprintf(path, sizeof path, "%s/run_config.json", f->output);
+  assert_true(file_exists(path));
+}
+
+/* Losses of a log, without the clock. */
+static void strip_times(char *log) {
+  for (char *at = log; (at = strstr(at, ", \"sec\"")); at++)
+    for (char *p = at; *p && *p != '}'; p++) *p = ' ';
+}
+
+/* Three epochs, a program's end, three more: the bits of six. */
+static void test_resume(void **state) {
+  fixture *f = *state;
+  set(f, "scheduler", "constant"); /* and one step of ramp: the only parts that know how long a training will be */
+  set(f, "warmup_steps", "1");
+  result whole = run_ok(f, -1);
+  char *log = log_of(f);
+  strip_times(log);
+  f->s.save_every = 3;
+  file_remove_tree(f->output, NULL);
+  f->s.epochs = 3;
+  run_ok(f, -1);
+  f->s.epochs = 6;
+  set(f, "resume", f->output);
+  result rest = run_ok(f, -1);
+  char *log2 = log_of(f);
+  strip_times(log2);
+  same(&whole, &rest);
+  assert_string_equal(log, log2);
+  free(log), free(log2);
+}
+
+/* A stop in the middle of an epoch, even of an accumulated step, and the cosine schedule. */
+static void test_stop(void **state) {
+  fixture *f = *state;
+  f->s.gradient_accumulation = 3;
+  set(f, "val_split", "0.2");
+  result whole = run_ok(f, -1);
+  for (int runs = 5; runs < 40; runs += 9) {
+    file_remove_tree(f->output, NULL);
+    set(f, "resume", "");
+    result part = run_ok(f, runs);
+    assert_true(part.stopped);
+    assert_true(part.step < whole.step);
+    set(f, "resume", f->output);
+    result rest = run_ok(f, -1);
+    assert_false(rest.stopped);
+    same(&whole, &rest);
+  }
+}
+
+/* Four samples at once, or one after the other: the same gradients but for rounding. */
+static void test_accumulation(void **state) {
+  fixture *f = *state;
+  f->s.batch_size = 4;
+  result batched = run_ok(f, -1);
+  f->s.batch_size = 1, f->s.gradient_accumulation = 4;
+  result accumulated = run_ok(f, -1);
+  assert_int_equal(batched.step, 6 * 2); /* 4 and 3 samples: the rest is a step of its own */
+  assert_int_equal(accumulated.step, 6 * 2);
+  for (int i = 0; i < COUNT; i++) assert_true(fabs((double)(batched.values[i] - accumulated.values[i])) < 1e-5);
+}
+
+/* The program dies between two renames, or in the middle of writing: the last checkpoint is there. */
+static void test_killed_while_saving(void **state) {
+  fixture *f = *state;
+  char last[200], old[200], junk[200];
+  snprintf(last, sizeof last, "%s/checkpoints/last", f->output);
+  snprintf(old, sizeof old, "%s/checkpoints/.old-last", f->output);
+  snprintf(junk, sizeof junk, "%s/checkpoints/.tmp-last", f->output);
+  toy t;
+  toy_open(&t);
+  t.values[0] = 5;
+  train_state s;
+  json_t *about = json_object();
+  assert_int_equal(train_state_open(&s, COUNT, NULL), ACE_OK);
+  s.step = 12, s.epoch = 2, s.next = 3, s.m[1] = 0.25f, s.v[2] = 0.125f, s.ema = 0.1;
+  assert_int_equal(checkpoint_write(f->output, "last", &t.task, &s, about, NULL), ACE_OK);
+  assert_int_equal(rename(last, old), 0);
+  assert_int_equal(mkdir(junk, 0700), 0);
+  t.values[0] = 0;
+  char *found = checkpoint_find(f->output, NULL);
+  assert_non_null(found);
+  assert_string_equal(found, last);
+  train_state read;
+  bool warm;
+  assert_int_equal(train_state_open(&read, COUNT, NULL), ACE_OK);
+  assert_int_equal(checkpoint_read(found, &t.task, &read, &warm, NULL), ACE_OK);
+  assert_false(warm);
+  assert_true(t.values[0] == 5 && read.step == 12 && read.epoch == 2 && read.next == 3 && read.ema == 0.1);
+  assert_true(read.m[1] == 0.25f && read.v[2] == 0.125f && isnan(read.best));
+  assert_int_equal(checkpoint_write(f->output, "last", &t.task, &s, about, NULL), ACE_OK); /* over the junk */
+  assert_false(file_exists(junk));
+  free(found);
+  train_state_free(&read);
+  train_state_free(&s);
+  json_decref(about);
+}
+
+/* A state that does not belong to these parameters is refused, not trained on. */
+static void test_wrong_state(void **state) {
+  fixture *f = *state;
+  toy t;
+  train_state s;
+  bool warm;
+  ace_error err = {0};
+  json_t *about = json_object();
+  toy_open(&t);
+  assert_int_equal(train_state_open(&s, COUNT, NULL), ACE_OK);
+  s.m[3] = INFINITY;
+  assert_int_equal(checkpoint_write(f->output, "a", &t.task, &s, about, NULL), ACE_OK);
+  char *found = checkpoint_find(f->output, NULL);
+  assert_int_equal(checkpoint_read(found, &t.task, &s, &warm, &err), ACE_EFORMAT);
+  assert_non_null(strstr(err.message, "not finite"));
+  strcpy(t.tensor.name, "other");
+  assert_int_equal(checkpoint_read(found, &t.task, &s, &warm, &err), ACE_EFORMAT);
+  assert_non_null(strstr(err.message, "exp_avg/other"));
+  free(found);
+  assert_null(checkpoint_find("/nowhere/at/all", &err));
+  assert_int_equal(err.status, ACE_ENOTFOUND);
+  train_state_free(&s);
+  json_decref(about);
+}
+
+/* A given path without a checkpoint is an error: never a silent start from nothing. */
+static void test_resume_refusals(void **state) {
+  fixture *f = *state;
+  toy t;
+  result r;
+  ace_error err = {0};
+  toy_open(&t);
+  set(f, "resume", f->folder);
+  assert_int_equal(run_with(f, &t, &r, &err), ACE_ENOTFOUND);
+  assert_int_equal(t.runs, 0);
+  set(f, "resume", "");
+  f->s.epochs = 2, f->s.save_every = 1;
+  run_ok(f, -1);
+  set(f, "resume", f->output);
+  assert_int_equal(run_with(f, &t, &r, &err), ACE_EINVAL);
+  assert_non_null(strstr(err.message, "already complete"));
+}
+
+/* A full disk in the middle costs a checkpoint, not the training; at the end it is an error. */
+static void test_full_disk(void **state) {
+  fixture *f = *state;
+  toy t;
+  result r;
+  ace_error err = {0};
+  f->s.save_every = 1;
+  toy_open(&t);
+  t.full = true;
+  assert_int_equal(run_with(f, &t, &r, &err), ACE_EIO);
+  assert_int_equal(r.step, 6 * SAMPLES);
+  assert_int_equal(t.saves, 0);
+  char path[200];
+  snprintf(path, sizeof path, "%s/final", f->output);
+  assert_false(file_exists(path));
+}
+
+static void test_not_finite(void **state) {
+  fixture *f = *state;
+  toy t;
+  result r;
+  ace_error err = {0};
+  toy_open(&t);
+  t.broken = true;
+  assert_int_equal(run_with(f, &t, &r, &err), ACE_EINVAL);
+  assert_int_equal(r.step, 0);
+  assert_int_equal(t.runs, 20);
+  assert_non_null(strstr(err.message, "first of all in w"));
+  for (int i = 0; i < COUNT; i++) assert_true(t.values[i] == 0); /* nothing was spoiled */
+}
+
+/* Validation keeps the best, previews come when asked for, and their failure is no matter. */
+static void test_best_and_previews(void **state) {
+  fixture *f = *state;
+  toy t;
+  result r;
+  toy_open(&t);
+  set(f, "val_split", "0.3");
+  f->s.sample_every = 2;
+  assert_int_equal(run_with(f, &t, &r, NULL), ACE_OK);
+  assert_int_equal(r.step, 6 * 5);
+  assert_int_equal(t.previews, 3);
+  char path[200];
+  snprintf(path, sizeof path, "%s/checkpoints/best", f->output);
+  assert_true(file_is_directory(path));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(test_learns),
+      TEST(test_resume),
+      TEST(test_stop),
+      TEST(test_accumulation),
+      TEST(test_killed_while_saving),
+      TEST(test_wrong_state),
+      TEST(test_resume_refusals),
+      TEST(test_full_disk),
+      TEST(test_not_finite),
+      TEST(test_best_and_previews),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
