@@ -2,12 +2,15 @@
 #
 #   ace_embed(ace_service examples_files examples/simple.json examples/custom.json)
 #
+# ace_embed_folder(TARGET NAME FOLDER): the same with every file below a folder that another tool fills. Its index.html
+# stands for all of it: the files are looked up when that one has changed, and named by their path in there.
+#
 # Each entry is named by its path as written here, relative to the calling folder. The C source is made at build time, again
 # whenever a file changes, by this same file run as a script; it holds the bytes and names only, so that equal files give
 # equal programs wherever they are built.
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  # cmake -P embed.cmake -- OUTPUT NAME FOLDER FILES...
+  # cmake -P embed.cmake -- OUTPUT NAME FOLDER [FILES...]; without files all of the folder
   set(args)
   set(first)
   math(EXPR last "${CMAKE_ARGC} - 1")
@@ -19,6 +22,10 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
     endif()
   endforeach()
   list(POP_FRONT args output name folder)
+  if(NOT args)
+    file(GLOB_RECURSE args LIST_DIRECTORIES false RELATIVE ${folder} ${folder}/*)
+    list(SORT args)
+  endif()
   set(arrays)
   set(table)
   set(n 0)
@@ -47,6 +54,17 @@ function(ace_embed target name)
     COMMAND ${CMAKE_COMMAND} -P ${ACE_EMBED_SCRIPT} -- ${output} ${name} ${CMAKE_CURRENT_SOURCE_DIR} ${ARGN}
     DEPENDS ${inputs} ${ACE_EMBED_SCRIPT}
     COMMENT "Embedding ${name}"
+    VERBATIM)
+  target_sources(${target} PRIVATE ${output})
+endfunction()
+
+function(ace_embed_folder target name folder)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -P ${ACE_EMBED_SCRIPT} -- ${output} ${name} ${folder}
+    DEPENDS ${folder}/index.html ${ACE_EMBED_SCRIPT}
+    COMMENT "Embedding ${folder}"
     VERBATIM)
   target_sources(${target} PRIVATE ${output})
 endfunction()

@@ -42,7 +42,7 @@ typedef struct route {
 
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
-extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[];
+extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
 
 const server_options *server_settings(const server *s);
 /* Returns when something was published (jobs/events.h), or after `ms` milliseconds. */

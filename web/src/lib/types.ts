@@ -1,0 +1,250 @@
+// What the server says, as docs/API.md ("Studio routes") describes it.
+
+export type Family = "turbo" | "sft" | "base";
+export type Value = string | number | boolean | null | string[] | number[];
+export type Values = Record<string, Value>;
+
+/** One parameter of the table at /v1/parameters. */
+export interface Param {
+  type?: string | string[];
+  enum?: (string | number)[];
+  items?: { enum?: string[] };
+  anyOf?: Param[];
+  default: Value;
+  description: string;
+  minimum?: number;
+  maximum?: number;
+  maxLength?: number;
+  readOnly?: boolean;
+  "x-step"?: number;
+  "x-unit"?: string;
+  "x-not-given"?: string;
+  "x-group": string;
+  "x-modes": string[];
+  "x-models": Family[];
+}
+export type Schema = Record<string, Param>;
+
+export interface Slot {
+  name: string;
+  loaded: boolean;
+  family: Family;
+}
+export interface Service {
+  slots: Slot[];
+  lm: string;
+  lm_loaded: boolean;
+  lm_allowed: boolean;
+  loading: boolean;
+  failure: string;
+  job: string | null;
+  backend: string;
+}
+export interface Limits {
+  seconds: number;
+  batch: number;
+  queue: number;
+  upload_bytes: number;
+  upload_seconds: number;
+}
+export interface Tier {
+  key: string;
+  memory: string;
+  seconds_lm: number;
+  seconds: number;
+  batch_lm: number;
+  batch: number;
+  lm_sizes: string[];
+  recommended: string | null;
+  backends: string[];
+  init_lm: boolean;
+  offload: boolean;
+  offload_dit: boolean;
+  int8: boolean;
+}
+export interface Machine {
+  device: string;
+  card: boolean | string;
+  simulated: boolean;
+  gib: number;
+  tier: string;
+  isa: string;
+  threads: number;
+}
+export interface Model {
+  name: string;
+  family?: Family;
+  xl?: boolean;
+  size?: string;
+  bytes: number;
+  offered?: boolean;
+}
+export interface Studio {
+  version: string;
+  signed_in: boolean;
+  login: null | "password" | "key";
+  service: Service;
+  limits: Limits;
+  machine: Machine;
+  tiers: Tier[];
+  defaults: {
+    init_lm: boolean;
+    lm_size: string | null;
+    backend: string;
+    offload: boolean;
+    offload_dit: boolean;
+    int8: boolean;
+    batch: number;
+  };
+  settings: Partial<InitBody>;
+  inventory: { folder: string; diffusion: Model[]; language: Model[]; autoencoders: Model[] };
+  families?: Record<Family, { steps: number; most_steps: number; dcw: boolean; modes: string[] }>;
+  formats: string[];
+  service_mode: boolean;
+  may_change: boolean;
+}
+export interface InitBody {
+  model: string;
+  lm: string;
+  init_lm: boolean;
+  backend: string;
+  int8: boolean;
+  vae: string;
+  offload: boolean;
+  offload_dit: boolean;
+  flash_attention: boolean;
+  compile: boolean;
+  device: string;
+}
+export interface Correction {
+  kind: string;
+  from?: string;
+  to?: string;
+}
+
+export interface Progress {
+  stage: string;
+  fraction: number;
+  step: number;
+  steps: number;
+}
+export type JobState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
+export interface Scores {
+  [key: string]: unknown;
+}
+export interface About {
+  seed: number;
+  duration: number;
+  format: string;
+  title?: string;
+  codes?: boolean;
+  scores?: Scores;
+  score_error?: string;
+  lrc?: string;
+  lrc_error?: string;
+}
+export interface Sample {
+  item: number;
+  file: string;
+  favourite: boolean;
+  about: About;
+}
+export interface Job {
+  id: string;
+  kind: string;
+  class: "foreground" | "background";
+  state: JobState;
+  batch: number | null;
+  submitted: number;
+  started: number | null;
+  finished: number | null;
+  position?: number;
+  seconds_left?: number | null;
+  progress?: Progress;
+  error: { status: string; message: string } | null;
+  note: Record<string, unknown> | null;
+  samples: Sample[];
+  request?: { request: Values; [key: string]: unknown };
+  result?: {
+    request?: Values;
+    model?: string;
+    lm?: string | null;
+    seeds?: number[];
+    seconds?: Record<string, number>;
+    [key: string]: unknown;
+  } | null;
+}
+
+/** What the language model found: create, format, understand. */
+export interface Words {
+  caption?: string;
+  lyrics?: string;
+  bpm?: number | null;
+  duration?: number | null;
+  keyscale?: string;
+  vocal_language?: string;
+  timesignature?: string;
+  instrumental?: boolean;
+}
+
+export interface Upload {
+  id: string;
+  name: string;
+  seconds: number;
+  channels: number;
+  sample_rate: number;
+  bytes: number;
+}
+/** A recording that a song works on: an upload, or a sample made here. */
+export interface Recording {
+  ref: string;
+  name: string;
+  seconds: number;
+  sound: string;
+  peaks: string;
+  channels?: number;
+  sample_rate?: number;
+}
+export interface Peaks {
+  columns: number;
+  seconds: number;
+  peaks: number[];
+}
+export interface SongAnswer {
+  id: string;
+  position: number;
+  batch: number | null;
+  request: Values;
+  warnings?: { kind: string; field?: string; asked?: number; used?: number }[];
+}
+export interface CatalogEntry {
+  name: string;
+  words: string;
+  repository: string;
+  gigabytes: number;
+  basic: boolean;
+  choose: string | boolean | null;
+  state: "none" | "complete" | "partial" | "damaged";
+  bytes: number;
+  total: number;
+  problem: string;
+  download: { bytes: number; total: number; failure: string } | null;
+}
+export interface Adapters {
+  loaded: { name: string; path?: string; scale?: number; [key: string]: unknown }[];
+  use: boolean;
+  found: { path: string; name: string }[];
+}
+export interface Example {
+  description?: string;
+  instrumental?: boolean;
+  vocal_language?: string;
+  think?: boolean;
+  caption?: string;
+  lyrics?: string;
+  bpm?: number;
+  duration?: number;
+  keyscale?: string;
+  language?: string;
+  timesignature?: string;
+}

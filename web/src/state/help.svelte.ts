@@ -1,0 +1,2 @@
+// Which help topic is open; "" none.
+export const help = $state({ topic: "" });

@@ -1,0 +1,53 @@
+// Preferences of this browser: language, theme, volume, what is folded. They survive restarts.
+import { recall, remember } from "../lib/store";
+
+export interface Prefs {
+  locale: string; // "": as the browser says
+  theme: "system" | "light" | "dark";
+  volume: number;
+  speed: number;
+  settingsOpen: boolean | null; // null: by whether the service is ready
+  sections: Record<string, boolean>;
+  batch: number | null;
+  format: string | null;
+  autoLimit: number;
+  service: Record<string, string | boolean>;
+  loraPath: string;
+  notify: boolean;
+}
+
+const fresh: Prefs = {
+  locale: "",
+  theme: "system",
+  volume: 0.5,
+  speed: 1,
+  settingsOpen: null,
+  sections: {},
+  batch: null,
+  format: null,
+  autoLimit: 20,
+  service: {},
+  loraPath: "",
+  notify: false,
+};
+
+const stored = recall("prefs");
+export const prefs: Prefs = $state({ ...fresh, ...(typeof stored === "object" ? stored : {}) });
+
+export function applyTheme(): void {
+  const dark = prefs.theme === "dark" || (prefs.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+}
+
+/** To be called once, from the root component. */
+export function keepPrefs(): void {
+  $effect(() => {
+    remember("prefs", $state.snapshot(prefs));
+  });
+  $effect(() => {
+    applyTheme();
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    query.addEventListener("change", applyTheme);
+    return () => query.removeEventListener("change", applyTheme);
+  });
+}

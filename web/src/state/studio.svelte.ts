@@ -1,0 +1,42 @@
+// What the server is: its models, its limits, the table of parameters. Read once, then kept in step by events.
+import * as api from "../lib/api";
+import type { Family, Limits, Schema, Service, Studio } from "../lib/types";
+
+interface State {
+  info: Studio | null;
+  schema: Schema | null;
+  failure: unknown;
+  online: boolean;
+}
+export const server: State = $state({ info: null, schema: null, failure: null, online: true });
+
+export const family = (): Family => server.info?.service.slots[0]?.family ?? "turbo";
+export const ready = () => Boolean(server.info?.service.slots[0]?.loaded);
+export const lmReady = () => Boolean(server.info?.service.lm_loaded);
+export const limits = (): Limits =>
+  server.info?.limits ?? { seconds: 600, batch: 8, queue: 20, upload_bytes: 200 << 20, upload_seconds: 1800 };
+
+/** "off", "loading", "ready", "failed" */
+export function health(): "off" | "loading" | "ready" | "failed" {
+  const s = server.info?.service;
+  if (!s) return server.failure ? "failed" : "off";
+  if (s.loading) return "loading";
+  if (s.slots[0]?.loaded) return "ready";
+  return s.failure ? "failed" : "off";
+}
+
+export async function refresh(): Promise<void> {
+  try {
+    server.info = await api.studio();
+    server.schema ??= await api.parameters();
+    server.failure = null;
+  } catch (e) {
+    server.failure = e;
+  }
+}
+
+export function onService(data: { service?: Service; limits?: Limits }): void {
+  if (!server.info) return;
+  if (data.service) server.info.service = data.service;
+  if (data.limits) server.info.limits = { ...server.info.limits, ...data.limits };
+}
