@@ -16,9 +16,10 @@
 
 extern const embedded page_files[];
 
-static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-                             "media-src 'self' blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
-                             "form-action 'none'; frame-ancestors 'none'";
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'";
 
 static const char *type_of(const char *name) {
   static const char *const types[][2] = {{".html", "text/html; charset=utf-8"},

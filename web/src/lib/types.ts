@@ -28,7 +28,7 @@ export type Schema = Record<string, Param>;
 export interface Slot {
   name: string;
   loaded: boolean;
-  family: Family;
+  family: Family | null;
 }
 export interface Service {
   slots: Slot[];
@@ -36,7 +36,7 @@ export interface Service {
   lm_loaded: boolean;
   lm_allowed: boolean;
   loading: boolean;
-  failure: string;
+  failure: string | null;
   job: string | null;
   backend: string;
 }
@@ -69,7 +69,7 @@ export interface Machine {
   gib: number;
   tier: string;
   isa: string;
-  threads: number;
+  threads?: number;
 }
 export interface Model {
   name: string;

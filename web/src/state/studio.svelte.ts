@@ -10,7 +10,12 @@ interface State {
 }
 export const server: State = $state({ info: null, schema: null, failure: null, online: true });
 
-export const family = (): Family => server.info?.service.slots[0]?.family ?? "turbo";
+/** Of the model that is loaded, or would be. */
+export function family(): Family {
+  const slot = server.info?.service.slots[0];
+  const name = slot?.name.split("/").pop();
+  return slot?.family ?? server.info?.inventory.diffusion.find((m) => m.name === name)?.family ?? "turbo";
+}
 export const ready = () => Boolean(server.info?.service.slots[0]?.loaded);
 export const lmReady = () => Boolean(server.info?.service.lm_loaded);
 export const limits = (): Limits =>
