@@ -14,9 +14,9 @@ const char *const sample_part_name[SAMPLE_PARTS] = {"target_latents", "encoder_h
                                                     "context_latents", "attention_mask"};
 
 /* The strings of a header that are kept. */
-static const char *const tag_names[] = {"format",      "context",    "preprocess_mode", "prep_profile",
-                                        "text_prompt", "lyric_text", "model_variant",   "model_sha",
-                                        "vae_sha",     "created_at", "source_size",     "source_mtime"};
+static const char *const tag_names[] = {
+    "format",    "context", "preprocess_mode", "prep_profile", "text_prompt",  "lyric_text", "model_variant",
+    "model_sha", "vae_sha", "created_at",      "source_size",  "source_mtime", "key",        "latents_key"};
 enum { TAGS = sizeof tag_names / sizeof *tag_names };
 
 void sample_parts_free(sample_parts *p) {
