@@ -23,7 +23,7 @@ struct server {
   pthread_cond_t news; /* something happened: listeners look */
 };
 
-static const route *const tables[] = {routes_state,  routes_task,  routes_words, routes_events, routes_chat,
+static const route *const tables[] = {routes_state,  routes_task,  routes_words, routes_events,  routes_chat,
                                       routes_studio, routes_songs, routes_jobs,  routes_uploads, routes_page};
 
 const server_options *server_settings(const server *s) {
