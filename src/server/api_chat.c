@@ -248,6 +248,9 @@ static void post_chat(call *c) {
 }
 
 const route routes_chat[] = {
-    {"POST", "/v1/chat/completions", AUTH_HEADER, BODY_CHAT, false, post_chat},
+    {"POST", "/v1/chat/completions", AUTH_HEADER, BODY_CHAT, false, post_chat,
+     "A song as a chat completion, whole or as a stream",
+     "model? messages:[object] stream?:bool audio_config?:object lyrics? modalities?:[text]",
+     "=id object created:int model choices:[object] usage?:object"},
     {0},
 };

@@ -150,6 +150,7 @@ static void get_events(call *c) {
 }
 
 const route routes_events[] = {
-    {"GET", "/v1/events", AUTH_HEADER, BODY_NONE, false, get_events},
+    {"GET", "/v1/events", AUTH_HEADER, BODY_NONE, false, get_events,
+     "Server-sent events of the caller's jobs and of the service", "task_id? last_event_id?", "text/event-stream"},
     {0},
 };

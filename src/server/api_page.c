@@ -98,8 +98,9 @@ static void get_parameters(call *c) {
 }
 
 const route routes_page[] = {
-    {"GET", "/", AUTH_NONE, BODY_NONE, false, get_page},
-    {"GET", "/assets/*", AUTH_NONE, BODY_NONE, false, get_asset},
-    {"GET", "/v1/parameters", AUTH_NONE, BODY_NONE, false, get_parameters},
+    {"GET", "/", AUTH_NONE, BODY_NONE, false, get_page, "The page", NULL, "text/html"},
+    {"GET", "/assets/*", AUTH_NONE, BODY_NONE, false, get_asset, "Files of the page", NULL, "application/octet-stream"},
+    {"GET", "/v1/parameters", AUTH_NONE, BODY_NONE, false, get_parameters, "Every parameter of a song as JSON Schema",
+     NULL, "=:object"},
     {0},
 };

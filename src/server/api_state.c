@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "server/route.h"
+#include "server/openapi.h"
 
 static json_t *text_or_null(const char *text) {
   return text && *text ? json_string(text) : json_null();
@@ -183,12 +183,28 @@ static void get_stats(call *c) {
   json_decref(n);
 }
 
+static void get_openapi(call *c) {
+  http_json(c->http, 200, openapi_document(""));
+}
+
 const route routes_state[] = {
-    {"GET", "/health", AUTH_NONE, BODY_NONE, false, get_health},
-    {"GET", "/v1/models", AUTH_NONE, BODY_NONE, false, get_models},
-    {"GET", "/v1/model_inventory", AUTH_HEADER, BODY_NONE, false, get_inventory},
-    {"POST", "/v1/init", AUTH_HEADER, BODY_TYPED, false, post_init},
-    {"POST", "/v1/reinitialize", AUTH_HEADER, BODY_LOOSE, false, post_reinitialize},
-    {"GET", "/v1/stats", AUTH_HEADER, BODY_NONE, false, get_stats},
+    {"GET", "/health", AUTH_NONE, BODY_NONE, false, get_health, "Is it there, what is loaded", NULL,
+     "status service version models_initialized:bool llm_initialized:bool loaded_model:any loaded_lm_model:any"},
+    {"GET", "/v1/models", AUTH_NONE, BODY_NONE, false, get_models,
+     "Loaded models as a model router lists them, the inventory beside it", NULL,
+     "=object data:list models:[Model] default_model:any lm_models:[LanguageModel] loaded_lm_model:any "
+     "llm_initialized:bool"},
+    {"GET", "/v1/model_inventory", AUTH_HEADER, BODY_NONE, false, get_inventory,
+     "Models on disk, which are loaded, what each can do", NULL,
+     "models:[Model] default_model:any lm_models:[LanguageModel] loaded_lm_model:any llm_initialized:bool"},
+    {"POST", "/v1/init", AUTH_HEADER, BODY_TYPED, false, post_init,
+     "Load a model into a slot, with init_llm the language model too", "model? slot?:int init_llm?:bool lm_model_path?",
+     "message slot:int loaded_model:any loaded_lm_model:any models:[Model] lm_models:[LanguageModel] "
+     "llm_initialized:bool"},
+    {"POST", "/v1/reinitialize", AUTH_HEADER, BODY_LOOSE, false, post_reinitialize, "Load again what was let go", NULL,
+     "message reloaded:[text]"},
+    {"GET", "/v1/stats", AUTH_HEADER, BODY_NONE, false, get_stats, "Jobs by state, queue, average time", NULL,
+     "jobs:object queue_size:int queue_maxsize:int avg_job_seconds:number"},
+    {"GET", "/openapi.json", AUTH_NONE, BODY_NONE, false, get_openapi, "This description", NULL, "=:object"},
     {0},
 };

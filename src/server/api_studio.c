@@ -196,12 +196,20 @@ static void get_examples(call *c) {
 }
 
 const route routes_studio[] = {
-    {"GET", "/v1/studio", AUTH_NONE, BODY_NONE, false, get_studio},
-    {"POST", "/v1/studio/login", AUTH_NONE, BODY_TYPED, false, post_login},
-    {"POST", "/v1/studio/logout", AUTH_NONE, BODY_LOOSE, false, post_logout},
-    {"POST", "/v1/studio/init", AUTH_SESSION, BODY_TYPED, false, post_studio_init},
-    {"POST", "/v1/studio/unload", AUTH_SESSION, BODY_LOOSE, false, post_unload},
-    {"POST", "/v1/studio/tier", AUTH_SESSION, BODY_TYPED, false, post_tier},
-    {"GET", "/v1/examples", AUTH_SESSION, BODY_NONE, false, get_examples},
+    {"GET", "/v1/studio", AUTH_NONE, BODY_NONE, false, get_studio, "All that a page needs to begin", NULL,
+     "version signed_in:bool login:any service:object limits:object machine:object tiers:[object] defaults:object "
+     "settings:object inventory:object families:object formats:[text] service_mode:bool may_change:bool"},
+    {"POST", "/v1/studio/login", AUTH_NONE, BODY_TYPED, false, post_login, "Sign in", "user? password? key?",
+     "signed_in:bool"},
+    {"POST", "/v1/studio/logout", AUTH_NONE, BODY_LOOSE, false, post_logout, "Sign out", NULL, "signed_in:bool"},
+    {"POST", "/v1/studio/init", AUTH_SESSION, BODY_TYPED, false, post_studio_init,
+     "Load models with the settings of the page",
+     "model? lm? init_lm?:bool backend? int8?:bool lm_int8?:bool vae? offload?:bool offload_dit?:bool "
+     "flash_attention?:bool compile?:bool device?",
+     "id corrections:[object]"},
+    {"POST", "/v1/studio/unload", AUTH_SESSION, BODY_LOOSE, false, post_unload, "Let go of all models", NULL, NULL},
+    {"POST", "/v1/studio/tier", AUTH_SESSION, BODY_TYPED, false, post_tier, "Limits and defaults of another tier",
+     "tier", ":object"},
+    {"GET", "/v1/examples", AUTH_SESSION, BODY_NONE, false, get_examples, "A whole set of examples", "kind?", ":list"},
     {0},
 };

@@ -268,8 +268,15 @@ static void get_audio(call *c) {
 }
 
 const route routes_task[] = {
-    {"POST", "/release_task", AUTH_BODY, BODY_TASK, true, post_task},
-    {"POST", "/query_result", AUTH_BODY, BODY_LOOSE, false, post_query},
-    {"GET", "/v1/audio", AUTH_HEADER, BODY_NONE, false, get_audio},
+    {"POST", "/release_task", AUTH_BODY, BODY_TASK, true, post_task,
+     "Submit songs: parameters as in Song or by their aliases, recordings as files or as paths",
+     "prompt? lyrics? audio_duration?:number batch_size?:int seed?:any use_random_seed?:bool task_type? audio_format? "
+     "thinking?:bool model? param_obj?:any metas?:any src_audio_path? reference_audio_path? src_audio?:file "
+     "reference_audio?:file ai_token?",
+     "task_id status queue_position:int"},
+    {"POST", "/query_result", AUTH_BODY, BODY_LOOSE, false, post_query, "States and results of tasks",
+     "task_id_list?:any ai_token?", ":[TaskResult]"},
+    {"GET", "/v1/audio", AUTH_HEADER, BODY_NONE, false, get_audio,
+     "The sound of a result; ranges and entity tags are honoured", "path", "audio/*"},
     {0},
 };

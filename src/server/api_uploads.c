@@ -112,14 +112,18 @@ static void delete_preset(call *c) {
 }
 
 const route routes_uploads[] = {
-    {"POST", "/v1/uploads", AUTH_SESSION, BODY_LOOSE, true, post_upload},
-    {"GET", "/v1/uploads", AUTH_SESSION, BODY_NONE, false, get_uploads},
-    {"GET", "/v1/uploads/*", AUTH_SESSION, BODY_NONE, false, get_upload},
-    {"GET", "/v1/uploads/*/peaks", AUTH_SESSION, BODY_NONE, false, get_upload_peaks},
-    {"DELETE", "/v1/uploads/*", AUTH_SESSION, BODY_NONE, false, delete_upload},
-    {"GET", "/v1/presets", AUTH_SESSION, BODY_NONE, false, get_presets},
-    {"GET", "/v1/presets/*", AUTH_SESSION, BODY_NONE, false, get_preset},
-    {"PUT", "/v1/presets/*", AUTH_SESSION, BODY_TYPED, false, put_preset},
-    {"DELETE", "/v1/presets/*", AUTH_SESSION, BODY_NONE, false, delete_preset},
+    {"POST", "/v1/uploads", AUTH_SESSION, BODY_LOOSE, true, post_upload, "A recording, checked", "file:file",
+     ":Upload"},
+    {"GET", "/v1/uploads", AUTH_SESSION, BODY_NONE, false, get_uploads, "What was uploaded", NULL, ":[Upload]"},
+    {"GET", "/v1/uploads/*", AUTH_SESSION, BODY_NONE, false, get_upload, "The sound of an upload", "download?",
+     "audio/*"},
+    {"GET", "/v1/uploads/*/peaks", AUTH_SESSION, BODY_NONE, false, get_upload_peaks, "Its outline, to be drawn", NULL,
+     "=columns:int seconds:number peaks:list"},
+    {"DELETE", "/v1/uploads/*", AUTH_SESSION, BODY_NONE, false, delete_upload, "Remove an upload", NULL, "id"},
+    {"GET", "/v1/presets", AUTH_SESSION, BODY_NONE, false, get_presets, "Named settings of the session", NULL,
+     ":object"},
+    {"GET", "/v1/presets/*", AUTH_SESSION, BODY_NONE, false, get_preset, "One preset", NULL, ":object"},
+    {"PUT", "/v1/presets/*", AUTH_SESSION, BODY_TYPED, false, put_preset, "Keep a preset", ":object", ":object"},
+    {"DELETE", "/v1/presets/*", AUTH_SESSION, BODY_NONE, false, delete_preset, "Forget a preset", NULL, "name"},
     {0},
 };

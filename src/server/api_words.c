@@ -132,9 +132,15 @@ static void post_random(call *c) {
 }
 
 const route routes_words[] = {
-    {"POST", "/format_input", AUTH_BODY, BODY_LOOSE, false, post_format},
-    {"POST", "/format_lyrics", AUTH_BODY, BODY_LOOSE, false, post_format},
-    {"POST", "/v1/create_sample", AUTH_BODY, BODY_LOOSE, false, post_create},
-    {"POST", "/create_random_sample", AUTH_BODY, BODY_LOOSE, false, post_random},
+    {"POST", "/format_input", AUTH_BODY, BODY_LOOSE, false, post_format, "Caption and lyrics in better words",
+     "prompt? lyrics? temperature?:number param_obj?:any ai_token?",
+     "caption lyrics bpm:any duration:any key_scale:any time_signature:any vocal_language:any"},
+    {"POST", "/format_lyrics", AUTH_BODY, BODY_LOOSE, false, post_format, "The same as /format_input",
+     "prompt? lyrics? temperature?:number param_obj?:any ai_token?",
+     "caption lyrics bpm:any duration:any key_scale:any time_signature:any vocal_language:any"},
+    {"POST", "/v1/create_sample", AUTH_BODY, BODY_LOOSE, false, post_create, "A whole song's words out of a few",
+     "query? instrumental?:bool vocal_language? temperature?:number ai_token?", ":Words"},
+    {"POST", "/create_random_sample", AUTH_BODY, BODY_LOOSE, false, post_random,
+     "A bundled example: no language model is needed", "sample_type? ai_token?", ":object"},
     {0},
 };

@@ -38,11 +38,16 @@ typedef struct route {
   route_body body;
   bool files; /* takes uploads */
   void (*run)(call *c);
+  const char *summary;       /* for people who read /openapi.json */
+  const char *takes, *gives; /* in the words of openapi.h; NULL: nothing that needs words */
 } route;
 
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
+
+/* All of them, one after the other; NULL behind the last. */
+const route *route_at(int i);
 
 const server_options *server_settings(const server *s);
 /* Returns when something was published (jobs/events.h), or after `ms` milliseconds. */

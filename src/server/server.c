@@ -26,6 +26,13 @@ struct server {
 static const route *const tables[] = {routes_state,  routes_task,  routes_words, routes_events,  routes_chat,
                                       routes_studio, routes_songs, routes_jobs,  routes_uploads, routes_page};
 
+const route *route_at(int i) {
+  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (const route *r = tables[t]; r->method; r++)
+      if (i-- == 0) return r;
+  return NULL;
+}
+
 const server_options *server_settings(const server *s) {
   return &s->options;
 }
