@@ -10,6 +10,8 @@
 /* What may stand where an operand does. */
 static void each_operand(const cli_command *c, void (*visit)(const char *word)) {
   static const char *const kinds[] = {"bash", "zsh", "fish", "man", "list", NULL};
+  static const char *const actions[] = {"scan", "label", "edit", "preprocess", "check", NULL};
+  for (const char *const *k = actions; c == &cmd_dataset && *k; k++) visit(*k);
   if (c == &cmd_help)
     for (const cli_command *const *other = cli_commands; *other; other++) visit((*other)->name);
   if (c == &cmd_completions)

@@ -18,6 +18,7 @@ const cli_command *const cli_commands[] = {
     &cmd_lrc,
     &cmd_score,
     &cmd_export,
+    &cmd_dataset,
     &cmd_serve,
     &cmd_download,
     &cmd_models,

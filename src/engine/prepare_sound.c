@@ -7,6 +7,7 @@
 #include "audio/read.h"
 #include "base/file.h"
 #include "engine/prepare_inner.h"
+#include "engine/share.h"
 #include "formats/safetensors.h"
 #include "models/cost.h"
 #include "render/latents.h"
@@ -42,18 +43,6 @@ static int64_t choose_tile(const preparing *w, size_t *bytes, ace_error *err) {
   return 0;
 }
 
-/* What a song's own progress is worth in that of all. */
-typedef struct share {
-  progress *p;
-  double from, work;
-} share;
-
-static void on_progress(void *user, const ace_progress *part) {
-  share *s = user;
-  double now = s->from + s->work * part->fraction;
-  if (now > s->p->done) progress_count(s->p, now - s->p->done, s->p->step, s->p->steps);
-}
-
 static ace_status encode(preparing *w, const prepare_item *item, const audio_buffer *b, float *latents,
                          ace_error *err) {
   const vae *v = w->e->vae;
@@ -62,8 +51,8 @@ static ace_status encode(preparing *w, const prepare_item *item, const audio_buf
   int64_t tile = choose_tile(w, &bytes, err);
   tens_ctx *c = tile ? engine_context(w->e, bytes, w->notify, err) : NULL;
   if (!c) return err->status;
-  share s = {.p = &w->p, .from = w->p.done, .work = item->work};
-  ace_callbacks notify = {.progress = on_progress, .user = &s};
+  share s = share_begin(&w->p, w->notify, item->work);
+  ace_callbacks notify = share_callbacks(&s);
   progress own;
   progress_start(&own, &notify, cost_vae_encode(&v->cfg) * (double)frames);
   float *moments = NULL;
