@@ -2,6 +2,8 @@
  *
  *   bench_ops                  the best instruction set, 1 thread and all threads
  *   bench_ops avx2 1           one instruction set (or "all"), one number of threads
+ *   bench_ops avx2 2 backward  gradients in place of the operations; the work of attention is five products, what its
+ *                              first pass does over again not counted
  *
  * Each number is the best of several runs, in 1e9 floating-point operations a second (a multiply-add is two) and as a
  * share of the fused multiply-add rate, on "amx" that of the matrix tiles, measured in the same run with the same
@@ -15,7 +17,7 @@
 #include "base/half.h"
 #include "tensor/cpu/ceiling.h"
 #include "tensor/cpu/isa.h"
-#include "tensor/ops.h"
+#include "tensor/ops_backward.h"
 
 enum { RUNS = 7 };
 
@@ -58,12 +60,27 @@ static tens f32_of(bench *b, int rank, const int64_t *dim) {
 }
 
 typedef struct work {
-  enum { LINEAR, ATTENTION, CONV } kind;
-  tens x, w, k;
+  enum { LINEAR, ATTENTION, CONV, LINEAR_INPUT, LINEAR_WEIGHT, ATTENTION_BACKWARD, CONV_INPUT, CONV_WEIGHT } kind;
+  tens x, w, k, dy;
   op_attn attn;
   op_conv conv;
   double flops, bytes; /* bytes: of weights, 0 when computation binds */
 } work;
+
+static tens *grad_of(bench *b, const tens *x) {
+  return tens_new(b->c, TENS_F32, x->rank, x->dim);
+}
+
+/* What gradients are added to is whatever the run before left there. */
+static void run_backward(bench *b, const work *w) {
+  if (w->kind == LINEAR_INPUT) op_linear_backward_input(b->c, grad_of(b, &w->x), &w->dy, &w->w);
+  if (w->kind == LINEAR_WEIGHT) op_linear_backward_weight(b->c, grad_of(b, &w->w), &w->dy, &w->x);
+  if (w->kind == ATTENTION_BACKWARD)
+    op_attention_backward(b->c, grad_of(b, &w->x), grad_of(b, &w->k), grad_of(b, &w->k), &w->x, &w->x, &w->k, &w->k,
+                          &w->x, &w->attn);
+  if (w->kind == CONV_INPUT) op_conv1d_backward(b->c, grad_of(b, &w->x), NULL, &w->dy, &w->x, &w->w, &w->conv);
+  if (w->kind == CONV_WEIGHT) op_conv1d_backward(b->c, NULL, grad_of(b, &w->w), &w->dy, &w->x, &w->w, &w->conv);
+}
 
 static void run_once(bench *b, const work *w, int turn) {
   tens weights = w->w;
@@ -73,6 +90,7 @@ static void run_once(bench *b, const work *w, int turn) {
   if (w->kind == LINEAR) op_linear(b->c, &w->x, &weights, NULL);
   if (w->kind == ATTENTION) op_attention(b->c, &w->x, &w->k, &w->k, &w->attn);
   if (w->kind == CONV) op_conv1d(b->c, &w->x, &w->w, &w->conv);
+  if (w->kind >= LINEAR_INPUT) run_backward(b, w);
   tens_release(b->c, mark);
 }
 
@@ -108,17 +126,19 @@ static void bench_linear(bench *b, int64_t M, int64_t K, int64_t N, tens_dtype d
   measure(b, what, &w);
 }
 
-static void bench_attention(bench *b, int64_t S, int window) {
+static void bench_attention(bench *b, int64_t S, int window, bool backward) {
   enum { HEADS = 16, KV_HEADS = 8, D = 128 };
-  work w = {
-      .kind = ATTENTION, .x = f32_of(b, TENS_DIMS(1, S, HEADS * D)), .k = f32_of(b, TENS_DIMS(1, S, KV_HEADS * D))};
+  work w = {.kind = backward ? ATTENTION_BACKWARD : ATTENTION,
+            .x = f32_of(b, TENS_DIMS(1, S, HEADS * D)),
+            .k = f32_of(b, TENS_DIMS(1, S, KV_HEADS * D))};
   w.attn = (op_attn){.heads = HEADS, .kv_heads = KV_HEADS, .window = window};
   double seen = 0;
   for (int64_t i = 0; i < S; i++)
     for (int64_t j = 0; j < S; j++) seen += window < 0 || (i > j ? i - j : j - i) <= window;
-  w.flops = 4.0 * HEADS * D * seen;
+  w.flops = (backward ? 10.0 : 4.0) * HEADS * D * seen;
   char what[64];
-  snprintf(what, sizeof what, "attention S=%d %s", (int)S, window < 0 ? "full" : "window 128");
+  snprintf(what, sizeof what, "%s S=%d %s", backward ? "d attention" : "attention", (int)S,
+           window < 0 ? "full" : "window 128");
   measure(b, what, &w);
 }
 
@@ -131,6 +151,56 @@ static void bench_conv(bench *b, int64_t C, int64_t O, int64_t taps, int64_t T) 
   measure(b, what, &w);
 }
 
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+static void bench_linear_backward(bench *b, int64_t M, int64_t K, int64_t N, tens_dtype dtype) {
+  work w = {.x = f32_of(b, TENS_DIMS(M, K)), .dy = f32_of(b, TENS_DIMS(M, N)), .w = f32_of(b, TENS_DIMS(N, K))};
+  char what[64];
+  w.flops = 2.0 * (double)(M * K * N);
+  w.kind = dtype == TENS_F32 ? LINEAR_WEIGHT : LINEAR_INPUT;
+  w.w.dtype = dtype;
+  if (dtype == TENS_BF16) w.w.data = b->halves;
+  if (dtype == TENS_I8) w.w.scale = b->values;
+  snprintf(what, sizeof what, "%s M=%d K=%d N=%d %s", w.kind == LINEAR_INPUT ? "dx" : "dw", (int)M, (int)K, (int)N,
+           dtype == TENS_F32  ? ""
+           : dtype == TENS_I8 ? "int8"
+                              : "bf16");
+  measure(b, what, &w);
+}
+
+static void bench_conv_backward(bench *b, int64_t C, int64_t O, int64_t taps, int64_t T) {
+  work w = {.x = f32_of(b, TENS_DIMS(1, T, C)), .dy = f32_of(b, TENS_DIMS(1, T, O))};
+  w.w = f32_of(b, TENS_DIMS(O, taps, C));
+  w.conv = (op_conv){.stride = 1, .pad = (int)taps / 2, .dilation = 1};
+  w.flops = 2.0 * (double)(C * O * taps * T);
+  for (w.kind = CONV_INPUT; w.kind <= CONV_WEIGHT; w.kind++) {
+    char what[64];
+    snprintf(what, sizeof what, "conv d%c C=%d O=%d k=%d T=%d", w.kind == CONV_INPUT ? 'x' : 'w', (int)C, (int)O,
+             (int)taps, (int)T);
+    measure(b, what, &w);
+  }
+}
+
+static void bench_backward(bench *b) {
+  static const int64_t rows[] = {125, 375, 1500}, shapes[][2] = {{2048, 2048}, {2048, 6144}, {6144, 2048}};
+  for (int s = 0; s < 3; s++)
+    for (int r = 0; r < 3; r++) {
+      bench_linear_backward(b, rows[r], shapes[s][0], shapes[s][1], TENS_BF16);
+      bench_linear_backward(b, rows[r], shapes[s][0], shapes[s][1], TENS_I8);
+      bench_linear_backward(b, rows[r], shapes[s][0], shapes[s][1], TENS_F32);
+    }
+  bench_linear_backward(b, 375, 2048, 64, TENS_F32); /* an adapter's factors */
+  bench_linear_backward(b, 375, 64, 2048, TENS_F32);
+  for (int64_t S = 375; S <= 1500; S *= 4) {
+    bench_attention(b, S, -1, true);
+    bench_attention(b, S, 128, true);
+  }
+  bench_conv_backward(b, 128, 128, 7, 48000);
+  bench_conv_backward(b, 1024, 1024, 7, 500);
+  bench_conv_backward(b, 128, 2, 7, 48000);
+  bench_conv_backward(b, 2, 128, 7, 48000);
+}
+
 static void bench_all(bench *b) {
   static const int64_t rows[] = {1, 125, 375, 1500}, shapes[][2] = {{2048, 2048}, {2048, 6144}, {6144, 2048}};
   for (int s = 0; s < 3; s++)
@@ -140,8 +210,8 @@ static void bench_all(bench *b) {
       bench_linear(b, rows[r], shapes[s][0], shapes[s][1], TENS_I8);
     }
   for (int64_t S = 375; S <= 1500; S *= 4) {
-    bench_attention(b, S, -1);
-    bench_attention(b, S, 128);
+    bench_attention(b, S, -1, false);
+    bench_attention(b, S, 128, false);
   }
   bench_conv(b, 128, 128, 7, 48000);
   bench_conv(b, 1024, 1024, 7, 500);
@@ -151,7 +221,7 @@ static void bench_all(bench *b) {
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-static bool bench_isa(const char *isa, int threads, float *values, uint16_t *halves) {
+static bool bench_isa(const char *isa, int threads, void (*list)(bench *b), float *values, uint16_t *halves) {
   ace_error err = {0};
   pool *p = pool_new(threads, &err);
   tens_options options = {.device = tens_cpu_isa(isa), .threads = p, .capacity = (size_t)512 << 20};
@@ -161,7 +231,7 @@ static bool bench_isa(const char *isa, int threads, float *values, uint16_t *hal
     threads = pool_threads(p);
     printf("%s, %d thread%s: %s %.1f GF/s, read %.1f GB/s\n", isa, threads, threads > 1 ? "s" : "",
            tens_isa_has_tiles(isa) ? "matrix tiles" : "multiply-add", b.peak, b.read);
-    bench_all(&b);
+    list(&b);
     if (tens_error(b.c, &err) != ACE_OK) fprintf(stderr, "bench_ops: %s\n", err.message);
   } else fprintf(stderr, "bench_ops: %s\n", err.message);
   tens_close(b.c);
@@ -187,6 +257,7 @@ static bool make_values(float **values, uint16_t **halves) {
 int main(int argc, char **argv) {
   const char *isa = argc > 1 ? argv[1] : tens_isa_name();
   int threads = argc > 2 ? atoi(argv[2]) : 0;
+  void (*list)(bench * b) = argc > 3 && !strcmp(argv[3], "backward") ? bench_backward : bench_all;
   float *values = NULL;
   uint16_t *halves = NULL;
   bool fine = make_values(&values, &halves);
@@ -197,8 +268,8 @@ int main(int argc, char **argv) {
       printf("%s: not on this machine\n", tens_isa_at(i));
       continue;
     }
-    if (threads == 0) fine = bench_isa(tens_isa_at(i), 1, values, halves);
-    if (fine && (threads != 0 || pool_cpus() > 1)) fine = bench_isa(tens_isa_at(i), threads, values, halves);
+    if (threads == 0) fine = bench_isa(tens_isa_at(i), 1, list, values, halves);
+    if (fine && (threads != 0 || pool_cpus() > 1)) fine = bench_isa(tens_isa_at(i), threads, list, values, halves);
   }
   free(values);
   free(halves);

@@ -375,6 +375,162 @@ static void attention_gradients_survive_large_scores(void **state) {
   compare(loud_problem, 2, 1e-3); /* the scores themselves carry rounding of 1e-4 */
 }
 
+/* ---- convolution -------------------------------------------------------------------------------------------------- */
+
+static const int64_t conv_shapes[][8] = {
+    /* batch, time, in, out, taps, stride, pad, dilation */
+    {1, 1, 1, 1, 1, 1, 0, 1},    {2, 7, 3, 5, 3, 1, 1, 1},    {1, 65, 7, 13, 7, 1, 3, 1},  {1, 63, 16, 17, 7, 1, 9, 3},
+    {1, 67, 8, 24, 3, 1, 9, 9},  {2, 40, 5, 6, 20, 10, 5, 1}, {1, 37, 33, 65, 4, 2, 1, 1}, {2, 61, 12, 7, 12, 6, 3, 1},
+    {1, 129, 64, 2, 7, 1, 3, 1}, {1, 33, 2, 64, 7, 1, 3, 1},  {2, 5, 70, 33, 2, 2, 0, 1},  {1, 3, 4, 4, 7, 1, 30, 1},
+    {1, 31, 3, 4, 5, 4, 2, 6},   {1, 29, 3, 4, 2, 5, 1, 1},   {3, 131, 3, 2, 3, 2, 1, 2},
+};
+enum { CONV_SHAPES = sizeof conv_shapes / sizeof *conv_shapes };
+
+static tens *conv_forward(tens_ctx *c, const problem *p) {
+  return op_conv1d(c, p->in[0], p->in[1], &p->conv);
+}
+
+static void conv_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_conv1d_backward(c, grad[0], grad[1], p->dy, p->in[0], p->in[1], &p->conv);
+}
+
+static problem conv_problem(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  const int64_t *shape = conv_shapes[variant], B = shape[0], T = shape[1], C = shape[2], O = shape[3], taps = shape[4];
+  problem p = {.forward = conv_forward, .backward = conv_backward, .n = 2};
+  p.conv = (op_conv){.stride = (int)shape[5], .pad = (int)shape[6], .dilation = (int)shape[7]};
+  p.in[0] = noise(c, &s, -1, 1, TENS_DIMS(B, T, C));
+  p.in[1] = noise(c, &s, -1, 1, TENS_DIMS(O, taps, C));
+  p.dy = noise(c, &s, -1, 1, TENS_DIMS(B, (T + 2 * shape[6] - shape[7] * (taps - 1) - 1) / shape[5] + 1, O));
+  return p;
+}
+
+static const int64_t spread_shapes[][7] = {
+    /* batch, time, in, out, taps, stride, pad */
+    {1, 1, 1, 1, 1, 1, 0},      {2, 7, 3, 5, 4, 2, 1},    {1, 31, 16, 13, 8, 4, 2}, {1, 17, 65, 7, 12, 6, 3},
+    {2, 13, 32, 33, 20, 10, 5}, {1, 65, 24, 64, 2, 2, 0}, {1, 1, 7, 3, 8, 4, 2},    {3, 90, 5, 6, 9, 3, 0},
+    {1, 11, 6, 5, 3, 3, 4},     {1, 12, 6, 5, 7, 1, 3},
+};
+enum { SPREAD_SHAPES = sizeof spread_shapes / sizeof *spread_shapes };
+
+static tens *spread_forward(tens_ctx *c, const problem *p) {
+  return op_conv1d_transposed(c, p->in[0], p->in[1], &p->conv);
+}
+
+static void spread_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_conv_transpose1d_backward(c, grad[0], grad[1], p->dy, p->in[0], p->in[1], &p->conv);
+}
+
+static problem spread_problem(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  const int64_t *shape = spread_shapes[variant], B = shape[0], T = shape[1], C = shape[2], O = shape[3];
+  problem p = {.forward = spread_forward, .backward = spread_backward, .n = 2};
+  p.conv = (op_conv){.stride = (int)shape[5], .pad = (int)shape[6]};
+  p.in[0] = noise(c, &s, -1, 1, TENS_DIMS(B, T, C));
+  p.in[1] = noise(c, &s, -1, 1, TENS_DIMS(shape[4], O, C));
+  p.dy = noise(c, &s, -1, 1, TENS_DIMS(B, (T - 1) * shape[5] - 2 * shape[6] + shape[4], O));
+  return p;
+}
+
+static void convolution_gradients_equal_the_oracle(void **state) {
+  compare(conv_problem, CONV_SHAPES, 3e-6);
+  compare(spread_problem, SPREAD_SHAPES, 3e-6);
+}
+
+static void convolution_gradients_are_differences(void **state) {
+  compare_with_differences(conv_problem, CONV_SHAPES, 1e-3);
+  compare_with_differences(spread_problem, SPREAD_SHAPES, 1e-3);
+}
+
+/* The autoencoder's weights are BF16 where they are not trained. */
+static void half_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_conv1d_backward(c, grad[0], NULL, p->dy, p->in[0], &p->kept, &p->conv);
+}
+
+static problem half_problem(tens_ctx *c, int variant) {
+  problem p = conv_problem(c, variant);
+  const tens *w = p.in[1];
+  seed s = (seed)variant;
+  p.kept = kept_weight(c, &s, TENS_BF16, w->dim[0], w->dim[1] * w->dim[2]);
+  p.kept.rank = 3, p.kept.dim[1] = w->dim[1], p.kept.dim[2] = w->dim[2];
+  p.backward = half_backward;
+  p.n = 1;
+  return p;
+}
+
+static void convolutions_with_kept_weights_equal_the_oracle(void **state) {
+  compare(half_problem, CONV_SHAPES, 3e-6);
+}
+
+/* ---- snake -------------------------------------------------------------------------------------------------------- */
+
+static tens *snake_forward(tens_ctx *c, const problem *p) {
+  return op_snake(c, p->in[0], p->in[1], p->in[2]);
+}
+
+static void snake_backward(tens_ctx *c, const problem *p, tens *const *grad) {
+  op_snake_backward(c, grad[0], grad[1], grad[2], p->dy, p->in[0], p->in[1], p->in[2]);
+}
+
+/* The last has angles far beyond where the fast sine is good. */
+static problem snake_problem(tens_ctx *c, int variant) {
+  static const int64_t shapes[][3] = {{1, 1, 1}, {2, 63, 65}, {1, 257, 7}, {1, 7, 300}, {1, 3, 17}};
+  seed s = (seed)variant;
+  problem p = {.forward = snake_forward, .backward = snake_backward, .n = 3};
+  float range = variant == 4 ? 1e5f : 4;
+  p.in[0] = noise(c, &s, -range, range, 3, shapes[variant]);
+  p.in[1] = noise(c, &s, 0.2f, 3, TENS_DIMS(shapes[variant][2]));
+  p.in[2] = noise(c, &s, 0.2f, 2, TENS_DIMS(shapes[variant][2]));
+  p.dy = noise(c, &s, -1, 1, 3, shapes[variant]);
+  return p;
+}
+
+static void snake_gradients_equal_the_oracle(void **state) {
+  compare(snake_problem, 5, 2e-6);
+}
+
+static void snake_gradients_are_differences(void **state) {
+  compare_with_differences(snake_problem, 4, 1e-3);
+}
+
+/* ---- shapes and memory -------------------------------------------------------------------------------------------- */
+
+/* A gradient of another shape than its tensor would be written past its end. */
+static void gradients_of_other_shapes_are_refused(void **state) {
+  const int64_t other[] = {1, 6, 48};
+  for (int variant = 1; variant <= 2; variant++) {
+    problem_fn makers[] = {linear_problem, attention_problem, conv_problem, spread_problem, snake_problem};
+    for (size_t k = 0; k < sizeof makers / sizeof *makers; k++)
+      for (int wrong = 0; wrong < MAX_INPUTS; wrong++) {
+        tens_reset(oracle);
+        problem p = makers[k](oracle, variant);
+        tens *grad[MAX_INPUTS];
+        for (int i = 0; i < p.n; i++) grad[i] = tens_new(oracle, TENS_F32, p.in[i]->rank, p.in[i]->dim);
+        if (wrong < p.n) grad[wrong] = tens_new(oracle, TENS_F32, p.in[wrong]->rank, other);
+        else p.dy = tens_new(oracle, TENS_F32, p.dy->rank, other);
+        p.backward(oracle, &p, grad);
+        assert_int_equal(tens_status(oracle), ACE_EINVAL);
+      }
+  }
+}
+
+/* What a plan counts is what a run takes, or a training that was accepted would end in the middle. */
+static void a_plan_counts_the_memory_of_gradients(void **state) {
+  size_t peak[2];
+  for (int plan = 0; plan < 2; plan++) {
+    tens_ctx *c = tens_open(&(tens_options){.device = tens_cpu(), .capacity = CAPACITY, .plan = plan}, NULL);
+    seed s = 1;
+    const int64_t shape[] = {2, 300, 32};
+    tens *x[4];
+    for (int i = 0; i < 4; i++) x[i] = plan ? tens_new(c, TENS_F32, 3, shape) : noise(c, &s, -1, 1, 3, shape);
+    op_attn a = {.heads = 4, .kv_heads = 4, .window = -1};
+    assert_true(op_attention_backward(c, x[3], NULL, NULL, x[0], x[1], x[2], x[2], x[0], &a));
+    peak[plan] = tens_peak(c);
+    tens_close(c);
+  }
+  assert_int_equal(peak[0], peak[1]);
+}
+
 /* ---- the program -------------------------------------------------------------------------------------------------- */
 
 int main(void) {
@@ -386,6 +542,13 @@ int main(void) {
       cmocka_unit_test(attention_gradients_are_differences),
       cmocka_unit_test(queries_without_keys_give_no_gradient),
       cmocka_unit_test(attention_gradients_survive_large_scores),
+      cmocka_unit_test(convolution_gradients_equal_the_oracle),
+      cmocka_unit_test(convolution_gradients_are_differences),
+      cmocka_unit_test(convolutions_with_kept_weights_equal_the_oracle),
+      cmocka_unit_test(snake_gradients_equal_the_oracle),
+      cmocka_unit_test(snake_gradients_are_differences),
+      cmocka_unit_test(gradients_of_other_shapes_are_refused),
+      cmocka_unit_test(a_plan_counts_the_memory_of_gradients),
   };
   return cmocka_run_group_tests(tests, open_contexts, close_contexts);
 }

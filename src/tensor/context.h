@@ -66,6 +66,9 @@ bool op_same_shape(const tens *a, const tens *b);
 
 /* What all of attention's operations share: q [B, Sq, heads*D] against k [B, Sk, kv_heads*D]. */
 bool op_attention_fits(tens_ctx *c, const char *op, const tens *q, const tens *k, const op_attn *a);
+/* Length of a convolution's result; 0 and a failure for what does not fit. */
+int64_t op_conv1d_time(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p);
+int64_t op_conv1d_transposed_time(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p);
 
 static inline int64_t op_last(const tens *x) {
   return x->dim[x->rank - 1];

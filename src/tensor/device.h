@@ -27,6 +27,10 @@ typedef struct tens_attention_grads {
   double *log_sum, *delta; /* [B, heads, Sq] */
 } tens_attention_grads;
 
+typedef struct tens_snake_grads {
+  tens *dx, *dalpha, *dinv_beta; /* each NULL if not wanted */
+} tens_snake_grads;
+
 struct tens_device {
   const char *name;
   size_t scratch; /* bytes for each worker, where TENS_WORKER_SCRATCH is too little; else 0 */
@@ -74,6 +78,12 @@ struct tens_device {
   void (*linear_backward_weight)(tens_ctx *c, tens *dw, const tens *dy, const tens *x);
   void (*attention_backward)(tens_ctx *c, const tens_attention_grads *g, const tens *dy, const tens *q, const tens *k,
                              const tens *v, const tens *y, const op_attn *a);
+  void (*conv1d_backward)(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                          const op_conv *p);
+  void (*conv1d_transposed_backward)(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                                     const op_conv *p);
+  void (*snake_backward)(tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x, const tens *alpha,
+                         const tens *inv_beta);
 };
 
 #endif

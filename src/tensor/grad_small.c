@@ -197,19 +197,19 @@ void grad_attention(tens_ctx *c, const tape_node *n, const tens *dy) {
                         n->in[1], n->in[2], n->y, n->saved);
 }
 
-/* Their products are not written yet. */
-static void missing(tens_ctx *c, const char *op) {
-  tens_fail(c, ACE_EUNSUPPORTED, "%s: has no gradient yet", op);
-}
-
 void grad_conv1d(tens_ctx *c, const tape_node *n, const tens *dy) {
-  missing(c, "conv1d");
+  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]);
+  grad_add_columns(c, tape_grad(c, n->in[2]), dy, NULL);
+  op_conv1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 
 void grad_conv1d_transposed(tens_ctx *c, const tape_node *n, const tens *dy) {
-  missing(c, "conv1d_transposed");
+  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]);
+  grad_add_columns(c, tape_grad(c, n->in[2]), dy, NULL);
+  op_conv_transpose1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 
 void grad_snake(tens_ctx *c, const tape_node *n, const tens *dy) {
-  missing(c, "snake");
+  op_snake_backward(c, tape_grad(c, n->in[0]), tape_grad(c, n->in[1]), tape_grad(c, n->in[2]), dy, n->in[0], n->in[1],
+                    n->in[2]);
 }

@@ -16,6 +16,11 @@ static bool rows_fit(tens_ctx *c, const char *op, const char *names, const tens 
   return fits;
 }
 
+/* A gradient that is not wanted, or has the shape of what it belongs to. */
+static bool like(tens_ctx *c, const char *op, const char *name, const tens *grad, const tens *of) {
+  return !grad || op_shaped(c, op, name, grad, OP_F32, of->rank, of->dim);
+}
+
 bool op_linear_backward_input(tens_ctx *c, tens *dx, const tens *dy, const tens *w) {
   const char *op = "linear_backward_input";
   if (!op_begin(c) || !op_arg(c, op, "dx", dx, OP_F32, 1, 4) || !op_arg(c, op, "dy", dy, OP_F32, 1, 4) ||
@@ -36,16 +41,12 @@ bool op_linear_backward_weight(tens_ctx *c, tens *dw, const tens *dy, const tens
 
 /* ---- attention ---------------------------------------------------------------------------------------------------- */
 
-static bool like(tens_ctx *c, const char *name, const tens *x, const tens *as) {
-  return !x || op_shaped(c, "attention_backward", name, x, OP_F32, 3, as->dim);
-}
-
 bool op_attention_backward(tens_ctx *c, tens *dq, tens *dk, tens *dv, const tens *dy, const tens *q, const tens *k,
                            const tens *v, const tens *y, const op_attn *a) {
   const char *op = "attention_backward";
   if (!op_begin(c) || !op_attention_fits(c, op, q, k, a) || !op_shaped(c, op, "v", v, OP_F32, 3, k->dim) ||
       !op_shaped(c, op, "y", y, OP_F32, 3, q->dim) || !op_shaped(c, op, "dy", dy, OP_F32, 3, q->dim) ||
-      !like(c, "dq", dq, q) || !like(c, "dk", dk, k) || !like(c, "dv", dv, k))
+      !like(c, op, "dq", dq, q) || !like(c, op, "dk", dk, k) || !like(c, op, "dv", dv, k))
     return false;
   tens_mark mark = tens_here(c);
   size_t queries = (size_t)(q->dim[0] * a->heads * q->dim[1]);
@@ -55,5 +56,41 @@ bool op_attention_backward(tens_ctx *c, tens *dq, tens *dk, tens *dv, const tens
     c->device->attention_backward(c, &g, dy, q, k, v, y, a);
   }
   tens_release(c, mark);
+  return c->error.status == ACE_OK;
+}
+
+/* ---- convolution and snake ---------------------------------------------------------------------------------------- */
+
+bool op_conv1d_backward(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                        const op_conv *p) {
+  const char *op = "conv1d_backward";
+  int64_t time = op_begin(c) ? op_conv1d_time(c, op, x, w, p) : 0;
+  if (!time || !op_shaped(c, op, "dy", dy, OP_F32, TENS_DIMS(x->dim[0], time, w->dim[0])) ||
+      !like(c, op, "dx", dx, x) || !like(c, op, "dw", dw, w))
+    return false;
+  if (!c->plan) c->device->conv1d_backward(c, dx, dw, dy, x, w, p);
+  return c->error.status == ACE_OK;
+}
+
+bool op_conv_transpose1d_backward(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                                  const op_conv *p) {
+  const char *op = "conv1d_transposed_backward";
+  int64_t time = op_begin(c) ? op_conv1d_transposed_time(c, op, x, w, p) : 0;
+  if (!time || !op_shaped(c, op, "dy", dy, OP_F32, TENS_DIMS(x->dim[0], time, w->dim[1])) ||
+      !like(c, op, "dx", dx, x) || !like(c, op, "dw", dw, w))
+    return false;
+  if (!c->plan) c->device->conv1d_transposed_backward(c, dx, dw, dy, x, w, p);
+  return c->error.status == ACE_OK;
+}
+
+bool op_snake_backward(tens_ctx *c, tens *dx, tens *dalpha, tens *dinv_beta, const tens *dy, const tens *x,
+                       const tens *alpha, const tens *inv_beta) {
+  const char *op = "snake_backward";
+  if (!op_begin(c) || !op_arg(c, op, "x", x, OP_F32, 1, 4) || !op_shaped(c, op, "dy", dy, OP_F32, x->rank, x->dim) ||
+      !op_shaped(c, op, "alpha", alpha, OP_F32, TENS_DIMS(op_last(x))) ||
+      !op_shaped(c, op, "inv_beta", inv_beta, OP_F32, 1, alpha->dim) || !like(c, op, "dx", dx, x) ||
+      !like(c, op, "dalpha", dalpha, alpha) || !like(c, op, "dinv_beta", dinv_beta, alpha))
+    return false;
+  if (!c->plan) c->device->snake_backward(c, &(tens_snake_grads){dx, dalpha, dinv_beta}, dy, x, alpha, inv_beta);
   return c->error.status == ACE_OK;
 }

@@ -25,9 +25,7 @@ static bool conv_options(tens_ctx *c, const char *op, const tens *x, const tens 
 }
 
 /* The result [B, T', O], once bias, snake and residual fit it. */
-static tens *conv_result(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p, int64_t time,
-                         int64_t out) {
-  if (time < 1) return tens_fail(c, ACE_EINVAL, "%s: x %s is too short for w %s", op, TENS_SHAPE(x), TENS_SHAPE(w));
+static tens *conv_result(tens_ctx *c, const char *op, const tens *x, const op_conv *p, int64_t time, int64_t out) {
   if (p->bias && !op_shaped(c, op, "bias", p->bias, OP_F32, TENS_DIMS(out))) return NULL;
   if ((p->alpha || p->inv_beta) && !snake_fits(c, op, p->alpha, p->inv_beta, out)) return NULL;
   if (p->residual && !op_shaped(c, op, "residual", p->residual, OP_F32, TENS_DIMS(x->dim[0], time, out))) return NULL;
@@ -49,33 +47,56 @@ static tens *in_parts(tens_ctx *c, const op_conv *p, tens *u) {
 
 /* ---- conv1d ----------------------------------------------------------------------------------------------------- */
 
-tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
-  if (!op_begin(c) || !op_arg(c, "conv1d", "x", x, OP_F32, 3, 3) || !op_arg(c, "conv1d", "w", w, OP_WEIGHT, 3, 3) ||
-      !conv_options(c, "conv1d", x, w, p, w->dim[2]))
-    return NULL;
-  if (p->dilation < 1) return tens_fail(c, ACE_EINVAL, "conv1d: dilation %d is below 1", p->dilation);
+/* T', or 0 and a failure. */
+static int64_t time_or_failure(tens_ctx *c, const char *op, const tens *x, const tens *w, int64_t time) {
+  if (time >= 1) return time;
+  tens_fail(c, ACE_EINVAL, "%s: x %s is too short for w %s", op, TENS_SHAPE(x), TENS_SHAPE(w));
+  return 0;
+}
+
+int64_t op_conv1d_time(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p) {
+  if (!op_arg(c, op, "x", x, OP_F32, 3, 3) || !op_arg(c, op, "w", w, OP_WEIGHT, 3, 3) ||
+      !conv_options(c, op, x, w, p, w->dim[2]))
+    return 0;
+  if (p->dilation < 1) {
+    tens_fail(c, ACE_EINVAL, "%s: dilation %d is below 1", op, p->dilation);
+    return 0;
+  }
   int64_t span = w->dim[1] - 1 > MAX_STEP ? INT64_MAX / 4 : p->dilation * (w->dim[1] - 1) + 1;
-  if (wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d(c, x, w, &(op_conv){CONV_PLAIN(p)}));
   int64_t room = x->dim[1] + 2 * (int64_t)p->pad - span;
-  tens *y = conv_result(c, "conv1d", x, w, p, room < 0 ? 0 : room / p->stride + 1, w->dim[0]);
+  return time_or_failure(c, op, x, w, room < 0 ? 0 : room / p->stride + 1);
+}
+
+tens *op_conv1d(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
+  int64_t time = op_begin(c) ? op_conv1d_time(c, "conv1d", x, w, p) : 0;
+  if (time && wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d(c, x, w, &(op_conv){CONV_PLAIN(p)}));
+  tens *y = time ? conv_result(c, "conv1d", x, p, time, w->dim[0]) : NULL;
   if (y && !c->plan) c->device->conv1d(c, y, x, w, p);
   return tape_note(c, op_end(c, y), grad_conv1d, TAPE_IN(x, w, p->bias), p, sizeof *p);
 }
 
 /* ---- conv1d_transposed ------------------------------------------------------------------------------------------ */
 
-tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
-  const char *op = "conv1d_transposed";
-  if (!op_begin(c) || !op_arg(c, op, "x", x, OP_F32, 3, 3) || !op_arg(c, op, "w", w, OP_WEIGHT, 3, 3) ||
+int64_t op_conv1d_transposed_time(tens_ctx *c, const char *op, const tens *x, const tens *w, const op_conv *p) {
+  if (!op_arg(c, op, "x", x, OP_F32, 3, 3) || !op_arg(c, op, "w", w, OP_WEIGHT, 3, 3) ||
       !conv_options(c, op, x, w, p, w->dim[2]))
-    return NULL;
-  if (w->dim[0] % p->stride)
-    return tens_fail(c, ACE_EINVAL, "%s: %lld taps of w %s are not a multiple of stride %d", op, (long long)w->dim[0],
-                     TENS_SHAPE(w), p->stride);
-  if (x->dim[1] > INT64_MAX / 4 / p->stride) return tens_fail(c, ACE_EINVAL, "%s: x %s is too long", op, TENS_SHAPE(x));
-  if (wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d_transposed(c, x, w, &(op_conv){CONV_PLAIN(p)}));
-  int64_t time = (x->dim[1] - 1) * p->stride - 2 * (int64_t)p->pad + w->dim[0];
-  tens *y = conv_result(c, op, x, w, p, time, w->dim[1]);
+    return 0;
+  if (w->dim[0] % p->stride) {
+    tens_fail(c, ACE_EINVAL, "%s: %lld taps of w %s are not a multiple of stride %d", op, (long long)w->dim[0],
+              TENS_SHAPE(w), p->stride);
+    return 0;
+  }
+  if (x->dim[1] > INT64_MAX / 4 / p->stride) {
+    tens_fail(c, ACE_EINVAL, "%s: x %s is too long", op, TENS_SHAPE(x));
+    return 0;
+  }
+  return time_or_failure(c, op, x, w, (x->dim[1] - 1) * p->stride - 2 * (int64_t)p->pad + w->dim[0]);
+}
+
+tens *op_conv1d_transposed(tens_ctx *c, const tens *x, const tens *w, const op_conv *p) {
+  int64_t time = op_begin(c) ? op_conv1d_transposed_time(c, "conv1d_transposed", x, w, p) : 0;
+  if (time && wants_parts(c, x, w, p)) return in_parts(c, p, op_conv1d_transposed(c, x, w, &(op_conv){CONV_PLAIN(p)}));
+  tens *y = time ? conv_result(c, "conv1d_transposed", x, p, time, w->dim[1]) : NULL;
   if (y && !c->plan) c->device->conv1d_transposed(c, y, x, w, p);
   return tape_note(c, op_end(c, y), grad_conv1d_transposed, TAPE_IN(x, w, p->bias), p, sizeof *p);
 }

@@ -80,16 +80,11 @@ static void copy_rows(const job *j, float *out, const float *x, int64_t row, int
   for (int64_t i = 0; i < rows; i++) memcpy(out + i * (j->depth + PAD), x + i * row, (size_t)j->depth * sizeof *out);
 }
 
-/* Strips of rows as they lie, [columns/width][rows][width]. */
+/* Strips of rows as they lie. */
 static void pack_rows(const job *j, float *out, const float *x, int64_t row, int64_t rows) {
   const void *begin[BLOCK];
   for (int64_t i = 0; i < rows; i++) begin[i] = x + i * row;
-  cpu_strip s = {.row = begin, .dtype = TENS_F32, .depth = rows};
-  int64_t width = j->m->block_columns;
-  for (; s.column < j->depth; s.column += width, out += rows * width) {
-    s.columns = cpu_min(width, j->depth - s.column);
-    j->m->pack_strip(out, &s);
-  }
+  j->m->pack_strips(out, &(cpu_strips){.row = begin, .dtype = TENS_F32, .depth = rows, .columns = j->depth});
 }
 
 /* Strips of their transpose, [rows/width][depth][width]. */

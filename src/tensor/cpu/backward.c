@@ -1,4 +1,4 @@
-/* backward.c - gradients of linear layers and convolutions as products (panel.h). Matrix tiles have no part in them: on
+/* backward.c - gradients of linear layers as products (panel.h). Matrix tiles have no part in them: on
  * "amx" they run on the vector loops, in F32. */
 #include "tensor/cpu/backward.h"
 

@@ -8,5 +8,11 @@ void cpu_linear_backward_input(const cpu_micro *m, tens_ctx *c, tens *dx, const 
 void cpu_linear_backward_weight(const cpu_micro *m, tens_ctx *c, tens *dw, const tens *dy, const tens *x);
 void cpu_attention_backward(const cpu_micro *m, tens_ctx *c, const tens_attention_grads *g, const tens *dy,
                             const tens *q, const tens *k, const tens *v, const tens *y, const op_attn *a);
+void cpu_conv1d_backward(const cpu_micro *m, tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x,
+                         const tens *w, const op_conv *v);
+void cpu_conv1d_transposed_backward(const cpu_micro *m, tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x,
+                                    const tens *w, const op_conv *v);
+void cpu_snake_backward(const cpu_micro *m, tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x,
+                        const tens *alpha, const tens *inv_beta);
 
 #endif

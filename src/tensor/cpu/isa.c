@@ -66,6 +66,18 @@
                                    const tens *k, const tens *v, const tens *y, const op_attn *a) {                  \
     cpu_attention_backward(&cpu_micro_##ISA, c, g, dy, q, k, v, y, a);                                               \
   }                                                                                                                  \
+  static void back_conv1d_##ISA(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,       \
+                                const op_conv *p) {                                                                  \
+    cpu_conv1d_backward(&cpu_micro_##ISA, c, dx, dw, dy, x, w, p);                                                   \
+  }                                                                                                                  \
+  static void back_transposed_##ISA(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,   \
+                                    const op_conv *p) {                                                              \
+    cpu_conv1d_transposed_backward(&cpu_micro_##ISA, c, dx, dw, dy, x, w, p);                                        \
+  }                                                                                                                  \
+  static void back_snake_##ISA(tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x,                \
+                               const tens *alpha, const tens *inv_beta) {                                            \
+    cpu_snake_backward(&cpu_micro_##ISA, c, g, dy, x, alpha, inv_beta);                                              \
+  }                                                                                                                  \
   static const tens_device cpu_##ISA = {                                                                             \
       .name = "cpu",                                                                                                 \
       __VA_ARGS__,                                                                                                   \
@@ -108,6 +120,9 @@
       .linear_backward_input = back_input_##ISA,                                                                     \
       .linear_backward_weight = back_weight_##ISA,                                                                   \
       .attention_backward = back_attention_##ISA,                                                                    \
+      .conv1d_backward = back_conv1d_##ISA,                                                                          \
+      .conv1d_transposed_backward = back_transposed_##ISA,                                                           \
+      .snake_backward = back_snake_##ISA,                                                                            \
   };
 
 CPU_DEVICE(plain, .scratch = 0)

@@ -80,13 +80,19 @@ typedef struct cpu_panel {
   bool add;
 } cpu_panel;
 
-/* Some columns of rows of weights or activations: what a panel is packed from. */
-typedef struct cpu_strip {
+/* Some columns of rows of weights or activations: what strips are packed from. */
+typedef struct cpu_strips {
   const void *const *row; /* [depth] where rows begin; NULL: zeros */
   const float *scale;     /* TENS_I8: [depth] */
   tens_dtype dtype;
   int64_t depth, column, columns; /* column: a multiple of block_columns */
-} cpu_strip;
+} cpu_strips;
+
+/* One row of snake and its gradients. */
+typedef struct cpu_snake_row {
+  const float *dy, *x, *alpha, *inv_beta;
+  float *dx, *dalpha, *dinv_beta;
+} cpu_snake_row;
 
 /* Keys and values of one head in the pages of a cache: [page][depth] in each page. */
 typedef struct cpu_pages {
@@ -141,9 +147,9 @@ struct cpu_micro {
    * CPU_CLASS_PAD more floats after each class. */
   void (*pack_panel)(float *out, const void *const *w, int64_t w_segment, int64_t segments, int64_t n, bool bf16);
   void (*panel[CPU_MAX_BLOCK_ROWS])(const cpu_panel *t); /* [rows - 1] */
-  /* [depth][block_columns] floats, zeros where there are no more columns. */
-  void (*pack_strip)(float *out, const cpu_strip *s);
-  /* The same of the transpose of x [columns][x_row], `depth` values of each row. */
+  /* [strips][depth][block_columns] floats, zeros where there are no more columns. */
+  void (*pack_strips)(float *out, const cpu_strips *s);
+  /* One strip of the transpose of x [columns][x_row], `depth` values of each row. */
   void (*pack_across)(float *out, const float *x, int64_t x_row, int64_t columns, int64_t depth);
   void (*finish)(float *y, const float *c, int64_t n, const cpu_finish *f); /* y may be c */
   /* y = w * x / sqrt(mean(x²) + eps) [* (1 + scale) + shift]; y may be x */
@@ -157,10 +163,13 @@ struct cpu_micro {
   void (*attend_few)(const cpu_attend *a);
   float (*dot)(const float *a, const float *b, int64_t n);
   void (*softmax)(float *x, int64_t n); /* -INFINITY gives 0; not all may be */
-  /* Takes n more scores into a running maximum, at first CPU_SCORE_FLOOR, and the sum of exp(scale s - maximum). */
-  void (*softmax_sum)(const float *s, int64_t n, float scale, float *top, float *sum);
+  /* Takes n more scores into a running maximum, at first CPU_SCORE_FLOOR, and the sum of exp(scale s - maximum). s has
+   * room for whole vectors and is overwritten. */
+  void (*softmax_sum)(float *s, int64_t n, float scale, float *top, float *sum);
   /* Scores p become weights exp(scale p - log_sum); ds, the gradients of the weights, those of the scores. */
   void (*softmax_backward)(float *p, float *ds, int64_t n, float scale, float log_sum, float delta);
+  /* Adds to dx (may be NULL), dalpha and dinv_beta, n values of each. */
+  void (*snake_backward)(const cpu_snake_row *t, int64_t n);
   /* int8_turn and int8_round of tensor/int8.h, the same bits */
   void (*turn)(float *v, int64_t k);
   float (*round_i8)(int8_t *q, const float *u, int64_t k);

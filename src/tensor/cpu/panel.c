@@ -14,9 +14,10 @@ enum {
   X_PAD = 16, /* an odd number of cache lines from row to row spreads rows over the cache */
   X_FLOATS = (MAX_ROWS + X_PAD) * (PANEL_DEPTH + X_PAD),
   C_FLOATS = MAX_ROWS * MAX_COLUMNS,
-  STRIP_FLOATS = PANEL_DEPTH * CPU_MAX_BLOCK_COLUMNS
+  GROUP = 64, /* columns packed at once */
+  GROUP_FLOATS = PANEL_DEPTH * GROUP
 };
-_Static_assert((X_FLOATS + C_FLOATS + STRIP_FLOATS) * 4 <= TENS_WORKER_SCRATCH, "scratch");
+_Static_assert((X_FLOATS + C_FLOATS + GROUP_FLOATS) * 4 <= TENS_WORKER_SCRATCH, "scratch");
 
 typedef struct plan {
   const panel_product *p;
@@ -55,47 +56,37 @@ static int64_t strip_columns(const plan *a, int64_t strip) {
   return cpu_min(a->m->block_columns, a->p->columns - strip_column(a, strip));
 }
 
-/* Asks for the rows of the next strip that tile number `tile` of `tiles` should bring nearer. */
-static void fetch_ahead(const cpu_strip *s, int64_t column, int64_t tile, int64_t tiles) {
-  int64_t bytes = s->dtype == TENS_F32 ? 4 : s->dtype == TENS_BF16 ? 2 : 1;
-  for (int64_t k = s->depth * tile / tiles; k < s->depth * (tile + 1) / tiles; k++)
-    if (s->row[k]) __builtin_prefetch((const uint8_t *)s->row[k] + column * bytes, 0, 3);
-}
-
-/* All rows of the chunk meet one strip. */
-static void run_strip(const chunk *k, const cpu_strip *s, const panel_block *x, int64_t strip, bool add) {
+/* All rows of the chunk meet some packed strips, of which the first is strip number `strip`. */
+static void run_strips(const chunk *k, const panel_block *x, int64_t strip, int64_t strips, int64_t depth, bool add) {
   const cpu_micro *m = k->a->m;
-  int64_t c_row = k->a->strips * m->block_columns, tiles = cpu_ceil(k->rows, m->block_rows);
-  m->pack_strip(k->panel, s);
-  cpu_panel t = {.x_row = x->row,
-                 .x_step = x->step,
-                 .w = k->panel,
-                 .depth = s->depth,
-                 .columns = m->block_columns,
-                 .c_row = c_row,
-                 .add = add};
-  for (int64_t i = 0; i < tiles; i++) {
-    int64_t row = i * m->block_rows;
-    fetch_ahead(s, s->column + m->block_columns, i, tiles);
-    t.x = x->x + row * x->row;
-    t.c = k->c + row * c_row + (strip - k->strip) * m->block_columns;
-    m->panel[cpu_min(m->block_rows, k->rows - row) - 1](&t);
-  }
+  panel_multiply(m, &(panel_matrix){.x = x->x,
+                                    .x_row = x->row,
+                                    .x_step = x->step,
+                                    .w = k->panel,
+                                    .rows = k->rows,
+                                    .columns = strips * m->block_columns,
+                                    .depth = depth,
+                                    .c = k->c + (strip - k->strip) * m->block_columns,
+                                    .c_row = k->a->strips * m->block_columns,
+                                    .add = add});
 }
 
 static void run_part(const chunk *k, int64_t at) {
   const plan *a = k->a;
   const panel_product *p = a->p;
   const void *row[PANEL_DEPTH];
-  cpu_strip s = {.row = row, .dtype = p->dtype, .depth = cpu_min(PANEL_DEPTH, p->depth - at)};
+  cpu_strips s = {.row = row, .dtype = p->dtype, .depth = cpu_min(PANEL_DEPTH, p->depth - at)};
   if (p->scale) s.scale = p->scale + at;
   panel_block x = {k->x, p->across ? 1 : PANEL_DEPTH + X_PAD, p->across ? a->rows + X_PAD : 1};
   p->pack_x(p, &x, k->item, k->row, k->rows, at, s.depth);
-  for (int64_t i = k->strip, tap = -1; i < k->strip + k->strips; i++) {
+  int64_t end = k->strip + k->strips;
+  for (int64_t i = k->strip, n, tap = -1; i < end; i += n) {
     if (i / a->strips_a_tap != tap) p->find_rows(p, row, k->item, tap = i / a->strips_a_tap, at, s.depth);
+    n = cpu_min(cpu_min(GROUP / a->m->block_columns, end - i), a->strips_a_tap - i % a->strips_a_tap);
     s.column = strip_column(a, i);
-    s.columns = strip_columns(a, i);
-    run_strip(k, &s, &x, i, at > 0);
+    s.columns = cpu_min(n * a->m->block_columns, p->columns - s.column);
+    a->m->pack_strips(k->panel, &s);
+    run_strips(k, &x, i, n, s.depth, at > 0);
   }
 }
 

@@ -7,19 +7,20 @@
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
-/* A strip that is cut off by the end of a row of c. */
-static void add_few_columns(const cpu_panel *t, int rows, block_sums sum) {
-  for (int i = 0; i < rows; i++) {
-    float *to = t->c + i * t->c_row, value[BLOCK_COLUMNS];
-    for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) vec_store(value + j * LANES, sum[i][j]);
-    for (int64_t j = 0; j < t->columns; j++) to[j] = t->add ? to[j] + value[j] : value[j];
+/* Of a strip that is cut off by the end of a row of c: few [rows][BLOCK_COLUMNS]. */
+static void add_few_columns(const cpu_panel *t, int rows, const float *few) {
+  for (int i = 0; i < rows; i++, few += BLOCK_COLUMNS) {
+    float *to = t->c + i * t->c_row;
+    for (int64_t j = 0; j < t->columns; j++) to[j] = t->add ? to[j] + few[j] : few[j];
   }
 }
 
 VEC_INLINE void panel(const cpu_panel *t, int rows) {
   int64_t x_row = t->x_row, x_step = t->x_step;
   const float *x = t->x, *w = t->w, *end = w + t->depth * BLOCK_COLUMNS;
-  block_sums sum = {{{0}}};
+  block_sums sum;
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) sum[i][j] = (vf){0};
   VEC_UNROLL_4
   for (; w < end; x += x_step, w += BLOCK_COLUMNS) {
     vf weight[MICRO_BLOCK_VECTORS];
@@ -29,8 +30,11 @@ VEC_INLINE void panel(const cpu_panel *t, int rows) {
       for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) sum[i][j] = vec_fma(value, weight[j], sum[i][j]);
     }
   }
-  if (t->columns < BLOCK_COLUMNS) add_few_columns(t, rows, sum);
-  else if (t->add) add_sums(t->c, t->c_row, rows, sum, true);
+  if (t->columns < BLOCK_COLUMNS) {
+    float few[MICRO_BLOCK_ROWS * BLOCK_COLUMNS];
+    add_sums(few, BLOCK_COLUMNS, rows, sum, false);
+    add_few_columns(t, rows, few);
+  } else if (t->add) add_sums(t->c, t->c_row, rows, sum, true);
   else add_sums(t->c, t->c_row, rows, sum, false);
 }
 
@@ -64,16 +68,20 @@ VEC_INLINE void copy_floats(float *out, const float *x, int64_t n) {
 }
 
 VEC_INLINE void copy_halves(float *out, const uint16_t *x, int64_t n) {
-  if (n == BLOCK_COLUMNS) widen_row(out, x, BLOCK_COLUMNS);
-  else {
-    widen_row(out, x, n);
-    memset(out + n, 0, (size_t)(BLOCK_COLUMNS - n) * sizeof *out);
-  }
+  typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
+  if (n == BLOCK_COLUMNS)
+    for (int j = 0; j < BLOCK_COLUMNS; j += LANES) {
+      halves h;
+      memcpy(&h, x + j, sizeof h);
+      vec_store(out + j, (vf)(__builtin_convertvector(h, vu) << 16));
+    }
+  else
+    for (int64_t j = 0; j < BLOCK_COLUMNS; j++) out[j] = j < n ? bf16_to_f32(x[j]) : 0;
 }
 
 VEC_INLINE void copy_bytes(float *out, const int8_t *x, float scale, int64_t n) {
   if (n == BLOCK_COLUMNS)
-    for (int j = 0; j < BLOCK_COLUMNS; j++) out[j] = (float)x[j] * scale;
+    for (int j = 0; j < BLOCK_COLUMNS; j += LANES) vec_store(out + j, vec_load_bytes(x + j) * scale);
   else
     for (int64_t j = 0; j < BLOCK_COLUMNS; j++) out[j] = j < n ? (float)x[j] * scale : 0;
 }
@@ -81,25 +89,47 @@ VEC_INLINE void copy_bytes(float *out, const int8_t *x, float scale, int64_t n) 
 /* A strip lies within one block of TENS_Q8_0: BLOCK_COLUMNS divides its length. */
 _Static_assert(Q8_0_BLOCK % BLOCK_COLUMNS == 0, "strips do not cross blocks");
 
-static void pack_strip(float *out, const cpu_strip *s) {
-  for (int64_t k = 0; k < s->depth; k++, out += BLOCK_COLUMNS) {
-    const uint8_t *row = s->row[k];
-    if (!row) {
-      memset(out, 0, BLOCK_COLUMNS * sizeof *out);
-      continue;
+/* Columns column..column+n-1 of a row, n <= BLOCK_COLUMNS. */
+VEC_INLINE void copy_columns(float *out, const cpu_strips *s, tens_dtype dtype, int64_t k, int64_t column, int64_t n) {
+  const uint8_t *row = s->row[k];
+  switch (dtype) {
+    case TENS_BF16: copy_halves(out, (const uint16_t *)(const void *)row + column, n); break;
+    case TENS_I8: copy_bytes(out, (const int8_t *)row + column, s->scale[k], n); break;
+    case TENS_Q8_0: {
+      uint16_t scale;
+      row += column / Q8_0_BLOCK * Q8_0_BYTES;
+      memcpy(&scale, row, sizeof scale);
+      copy_bytes(out, (const int8_t *)row + sizeof scale + column % Q8_0_BLOCK, f16_to_f32(scale), n);
+      break;
     }
-    switch (s->dtype) {
-      case TENS_BF16: copy_halves(out, (const uint16_t *)(const void *)row + s->column, s->columns); break;
-      case TENS_I8: copy_bytes(out, (const int8_t *)row + s->column, s->scale[k], s->columns); break;
-      case TENS_Q8_0: {
-        uint16_t scale;
-        row += s->column / Q8_0_BLOCK * Q8_0_BYTES;
-        memcpy(&scale, row, sizeof scale);
-        copy_bytes(out, (const int8_t *)row + sizeof scale + s->column % Q8_0_BLOCK, f16_to_f32(scale), s->columns);
-        break;
-      }
-      default: copy_floats(out, (const float *)(const void *)row + s->column, s->columns);
+    default: copy_floats(out, (const float *)(const void *)row + column, n);
+  }
+}
+
+enum { ROWS_AHEAD = 6 }; /* for which memory is asked while a row is packed */
+
+/* Row by row: the strips' parts of a row lie side by side in memory, and rows often a power of two apart. */
+VEC_INLINE void pack_typed(float *out, const cpu_strips *s, tens_dtype dtype) {
+  int64_t bytes = dtype == TENS_F32 ? 4 : dtype == TENS_BF16 ? 2 : 1;
+  for (int64_t k = 0; k < s->depth; k++) {
+    const uint8_t *later = k + ROWS_AHEAD < s->depth ? s->row[k + ROWS_AHEAD] : NULL;
+    for (int64_t i = 0; later && i < s->columns * bytes; i += 64)
+      __builtin_prefetch(later + s->column * bytes + i, 0, 3);
+    for (int64_t j = 0; j < s->columns; j += BLOCK_COLUMNS) {
+      float *to = out + j * s->depth + k * BLOCK_COLUMNS;
+      if (!s->row[k]) memset(to, 0, BLOCK_COLUMNS * sizeof *to);
+      else if (s->columns - j >= BLOCK_COLUMNS) copy_columns(to, s, dtype, k, s->column + j, BLOCK_COLUMNS);
+      else copy_columns(to, s, dtype, k, s->column + j, s->columns - j);
     }
+  }
+}
+
+static void pack_strips(float *out, const cpu_strips *s) {
+  switch (s->dtype) {
+    case TENS_BF16: pack_typed(out, s, TENS_BF16); break;
+    case TENS_I8: pack_typed(out, s, TENS_I8); break;
+    case TENS_Q8_0: pack_typed(out, s, TENS_Q8_0); break;
+    default: pack_typed(out, s, TENS_F32);
   }
 }
 
@@ -119,24 +149,11 @@ static void pack_across(float *out, const float *x, int64_t x_row, int64_t colum
 
 /* ---- softmax ----------------------------------------------------------------------------------------------------- */
 
-static void softmax_sum(const float *s, int64_t n, float scale, float *top, float *sum) {
-  float before = *top, high[LANES];
-  vf most = vec_all(before), all = {0};
-  for (int64_t i = 0; i < n; i += LANES) {
-    vf x = n - i >= LANES ? vec_load(s + i) : vec_all(s[i]);
-    for (int64_t l = 1; n - i < LANES && l < n - i; l++) x[l] = s[i + l];
-    most = vec_max(most, x * scale);
-  }
-  vec_store(high, most);
-  *top = highest(high, LANES);
-  for (int64_t i = 0; i < n; i += LANES) {
-    float p[LANES];
-    vec_store(p, vec_exp_negative(load(s, i, n) * scale - *top));
-    all += load(p, 0, n - i);
-  }
-  float factor[LANES];
-  vec_store(factor, vec_exp_negative(vec_all(before - *top)));
-  *sum = *sum * factor[0] + vec_sum(all);
+static void softmax_sum(float *s, int64_t n, float scale, float *top, float *sum) {
+  int64_t whole = (n + LANES - 1) / LANES * LANES;
+  for (int64_t i = n; i < whole; i++) s[i] = -INFINITY;
+  for (int64_t i = 0; i < whole; i += LANES) vec_store(s + i, vec_load(s + i) * scale);
+  vec_weigh(s, whole, top, sum);
 }
 
 static void softmax_backward(float *p, float *ds, int64_t n, float scale, float log_sum, float delta) {
@@ -144,5 +161,17 @@ static void softmax_backward(float *p, float *ds, int64_t n, float scale, float 
     vf y = vec_exp_negative(load(p, i, n) * scale - log_sum);
     store(p, y, i, n);
     store(ds, y * ((load(ds, i, n) - delta) * scale), i, n);
+  }
+}
+
+/* ---- snake: one row; the gradients of alpha and inv_beta go on from row to row ------------------------------------ */
+
+static void snake_backward(const cpu_snake_row *t, int64_t n) {
+  for (int64_t i = 0; i < n; i += LANES) {
+    vf x = load(t->x, i, n), dy = load(t->dy, i, n), alpha = load(t->alpha, i, n), scale = load(t->inv_beta, i, n);
+    vf squared, wave = vec_sin_double(alpha, x, &squared), of_wave = dy * scale * wave;
+    if (t->dx) store(t->dx, load(t->dx, i, n) + vec_fma(of_wave, alpha, dy), i, n);
+    store(t->dalpha, vec_fma(of_wave, x, load(t->dalpha, i, n)), i, n);
+    store(t->dinv_beta, vec_fma(dy, squared, load(t->dinv_beta, i, n)), i, n);
   }
 }

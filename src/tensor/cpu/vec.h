@@ -71,6 +71,19 @@ VEC_INLINE void vec_store_part(float *p, vf v, int64_t n) {
   memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
+/* LANES integers as floats; what compilers make of the conversion takes bytes one by one. */
+VEC_INLINE vf vec_load_bytes(const int8_t *p) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+#elif defined(__AVX2__)
+  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+#else
+  vf v;
+  for (int l = 0; l < LANES; l++) v[l] = p[l];
+  return v;
+#endif
+}
+
 VEC_INLINE vf vec_all(float x) {
   return x - (vf){0};
 }
@@ -308,27 +321,52 @@ VEC_INLINE vf vec_product_error(vf a, vf x, vf p) {
 /* Beyond this many half turns the reduction below loses digits. */
 #define VEC_TURNS 8192.0f
 
-/* sin(a*x)². It has period pi, so a*x is reduced to |r| <= pi/2 with pi in three parts, the first two short enough that
- * their products are exact; the rounding error of a*x is put back. The polynomial is fitted to (sin r - r) / r³ in r²
- * at Chebyshev nodes. */
-VEC_INLINE vf vec_sin_squared(vf a, vf x) {
-  vf p = a * x, n = vec_fma(p, vec_all(0x1.45f306p-2f), vec_all(VEC_ROUNDER)) - VEC_ROUNDER;
-  vf r = vec_fma(n, vec_all(-0x1.92p+1f), p);
-  r = vec_fma(n, vec_all(-0x1.fb4p-11f), r);
-  r = vec_fma(n, vec_all(-0x1.4442d2p-23f), r);
-  r += vec_product_error(a, x, p);
+/* a*x reduced to |r| <= pi/2 by *n half turns, with pi in three parts, the first two short enough that their products are
+ * exact; the rounding error of a*x is put back. */
+VEC_INLINE vf vec_half_turn(vf a, vf x, vf *n) {
+  vf p = a * x;
+  *n = vec_fma(p, vec_all(0x1.45f306p-2f), vec_all(VEC_ROUNDER)) - VEC_ROUNDER;
+  vf r = vec_fma(*n, vec_all(-0x1.92p+1f), p);
+  r = vec_fma(*n, vec_all(-0x1.fb4p-11f), r);
+  r = vec_fma(*n, vec_all(-0x1.4442d2p-23f), r);
+  return r + vec_product_error(a, x, p);
+}
+
+/* sin r for |r| <= pi/2. The polynomial is fitted to (sin r - r) / r³ in r² at Chebyshev nodes. */
+VEC_INLINE vf vec_sin_near(vf r) {
   vf u = r * r;
   vf q = vec_fma(u, vec_all(-0x1.9da968p-26f), vec_all(0x1.719648p-19f));
   q = vec_fma(q, u, vec_all(-0x1.a01904p-13f));
   q = vec_fma(q, u, vec_all(0x1.11111p-7f));
   q = vec_fma(q, u, vec_all(-0x1.555556p-3f));
-  vf s = vec_fma(r * u, q, r), y = s * s;
+  return vec_fma(r * u, q, r);
+}
+
+/* sin(a*x)², which has period pi. */
+VEC_INLINE vf vec_sin_squared(vf a, vf x) {
+  vf n, s = vec_sin_near(vec_half_turn(a, x, &n)), y = s * s;
   vi far = (n > VEC_TURNS) | (n < -VEC_TURNS);
   for (int i = 0; i < LANES && vec_any(far); i++)
     if (far[i]) {
       double exact = sin((double)a[i] * (double)x[i]);
       y[i] = (float)(exact * exact);
     }
+  return y;
+}
+
+/* sin(2*a*x), of the same period, and *squared = sin(a*x)². The cosine comes from half the angle, where it loses no
+ * digits. */
+VEC_INLINE vf vec_sin_double(vf a, vf x, vf *squared) {
+  vf n, r = vec_half_turn(a, x, &n), s = vec_sin_near(r), half = vec_sin_near(0.5f * r);
+  vf y = 2.0f * s * (1.0f - 2.0f * half * half), y2 = s * s;
+  vi far = (n > VEC_TURNS) | (n < -VEC_TURNS);
+  for (int i = 0; i < LANES && vec_any(far); i++)
+    if (far[i]) {
+      double angle = (double)a[i] * (double)x[i], exact = sin(angle);
+      y[i] = (float)sin(2 * angle);
+      y2[i] = (float)(exact * exact);
+    }
+  *squared = y2;
   return y;
 }
 

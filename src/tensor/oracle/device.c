@@ -42,6 +42,9 @@ const tens_device *tens_oracle(void) {
       .linear_backward_input = oracle_linear_backward_input,
       .linear_backward_weight = oracle_linear_backward_weight,
       .attention_backward = oracle_attention_backward,
+      .conv1d_backward = oracle_conv1d_backward,
+      .conv1d_transposed_backward = oracle_conv1d_transposed_backward,
+      .snake_backward = oracle_snake_backward,
   };
   return &oracle;
 }

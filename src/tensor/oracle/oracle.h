@@ -66,5 +66,11 @@ void oracle_linear_backward_input(tens_ctx *c, tens *dx, const tens *dy, const t
 void oracle_linear_backward_weight(tens_ctx *c, tens *dw, const tens *dy, const tens *x);
 void oracle_attention_backward(tens_ctx *c, const tens_attention_grads *g, const tens *dy, const tens *q, const tens *k,
                                const tens *v, const tens *y, const op_attn *a);
+void oracle_conv1d_backward(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                            const op_conv *p);
+void oracle_conv1d_transposed_backward(tens_ctx *c, tens *dx, tens *dw, const tens *dy, const tens *x, const tens *w,
+                                       const op_conv *p);
+void oracle_snake_backward(tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x, const tens *alpha,
+                           const tens *inv_beta);
 
 #endif
