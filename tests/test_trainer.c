@@ -2,6 +2,7 @@
  * and random noise in every look at a sample, so that a wrong epoch, sample or moment shows in the last bit. Hours of
  * training depend on this: a stop or a death must cost nothing, and a resumed training must not be another one. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -402,6 +403,126 @@ static void test_best_and_previews(void **state) {
   assert_true(file_is_directory(path));
 }
 
+/* ---- several processes, as threads ------------------------------------------------------------------------------- */
+
+enum { RANKS = 2 };
+
+typedef struct meeting {
+  pthread_mutex_t lock;
+  pthread_cond_t change;
+  const float *floats[RANKS];
+  const double *doubles[RANKS];
+  int arrived, left;
+  int64_t round;
+} meeting;
+
+typedef struct member {
+  meeting *m;
+  train_group group;
+  toy t;
+  const fixture *f;
+  result r;
+  ace_status status;
+} member;
+
+/* Waits until all have come here as often as this one. */
+static void meet(meeting *m) {
+  pthread_mutex_lock(&m->lock);
+  int64_t round = m->round;
+  if (++m->arrived == RANKS) {
+    m->arrived = 0;
+    m->round++;
+    pthread_cond_broadcast(&m->change);
+  }
+  while (m->round == round) pthread_cond_wait(&m->change, &m->lock);
+  pthread_mutex_unlock(&m->lock);
+}
+
+static ace_status sum_floats(void *user, float *x, int64_t n, ace_error *err) {
+  member *own = user;
+  float *sum = calloc((size_t)n, sizeof *sum);
+  own->m->floats[own->group.rank] = x;
+  meet(own->m);
+  for (int r = 0; r < RANKS; r++)
+    for (int64_t i = 0; i < n; i++) sum[i] += own->m->floats[r][i];
+  meet(own->m);
+  memcpy(x, sum, (size_t)n * sizeof *sum);
+  free(sum);
+  return ACE_OK;
+}
+
+static ace_status sum_doubles(void *user, double *x, int n, ace_error *err) {
+  member *own = user;
+  double sum[8] = {0};
+  own->m->doubles[own->group.rank] = x;
+  meet(own->m);
+  for (int r = 0; r < RANKS; r++)
+    for (int i = 0; i < n; i++) sum[i] += own->m->doubles[r][i];
+  meet(own->m);
+  memcpy(x, sum, (size_t)n * sizeof *sum);
+  return ACE_OK;
+}
+
+static void *run_member(void *arg) {
+  member *own = arg;
+  train_outcome out;
+  train_job job = {.settings = &own->f->s,
+                   .task = &own->t.task,
+                   .group = &own->group,
+                   .events = {.cancelled = stop_toy, .user = &own->t}};
+  own->status = train_run(&job, &out, NULL);
+  own->r = (result){.step = out.step, .epoch = out.epoch, .stopped = out.stopped, .loss = out.loss};
+  memcpy(own->r.values, own->t.values, sizeof own->r.values);
+  train_outcome_free(&out);
+  return NULL;
+}
+
+/* Two of them on the training of the fixture; the second one's user says stop after so many looks at samples. */
+static void run_together(const fixture *f, member own[RANKS], int runs_most, float spoiled) {
+  meeting m = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+  pthread_t thread[RANKS];
+  for (int i = 0; i < RANKS; i++) {
+    own[i] = (member){.m = &m, .f = f};
+    own[i].group = (train_group){i, RANKS, sum_floats, sum_doubles, &own[i]};
+    toy_open(&own[i].t);
+    if (i) own[i].t.runs_most = runs_most, own[i].t.values[0] = spoiled;
+    assert_int_equal(pthread_create(&thread[i], NULL, run_member, &own[i]), 0);
+  }
+  for (int i = 0; i < RANKS; i++) pthread_join(thread[i], NULL);
+}
+
+/* Two processes are one with twice the accumulation, but for rounding; both end with the same bits; a stop of one stops
+ * both, and what was stopped goes on. */
+static void test_group(void **state) {
+  fixture *f = *state;
+  member own[RANKS];
+  set(f, "val_split", "0.2");
+  f->s.gradient_accumulation = 2;
+  result whole = run_ok(f, -1);
+  f->s.gradient_accumulation = 1;
+  run_together(f, own, -1, 0);
+  for (int i = 0; i < RANKS; i++) assert_int_equal(own[i].status, ACE_OK);
+  same(&own[0].r, &own[1].r);
+  assert_int_equal(own[0].r.step, whole.step);
+  for (int i = 0; i < COUNT; i++) assert_true(fabs((double)(own[0].r.values[i] - whole.values[i])) < 1e-5);
+  result straight = own[0].r;
+  file_remove_tree(f->output, NULL);
+  run_together(f, own, 7, 0);
+  assert_true(own[0].r.stopped && own[1].r.stopped && own[0].r.step < whole.step);
+  same(&own[0].r, &own[1].r);
+  set(f, "resume", f->output);
+  run_together(f, own, -1, 0);
+  same(&straight, &own[0].r);
+}
+
+/* Processes that were started unlike each other do not train. */
+static void test_unlike(void **state) {
+  member own[RANKS];
+  run_together(*state, own, -1, 0.5f);
+  for (int i = 0; i < RANKS; i++) assert_int_equal(own[i].status, ACE_EINTERNAL);
+  assert_int_equal(own[0].t.runs, 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -415,6 +536,8 @@ int main(void) {
       TEST(test_full_disk),
       TEST(test_not_finite),
       TEST(test_best_and_previews),
+      TEST(test_group),
+      TEST(test_unlike),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

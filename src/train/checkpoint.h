@@ -19,7 +19,8 @@
 typedef struct train_state {
   int epoch;         /* epochs that are complete */
   int64_t step;      /* updates made */
-  int next;          /* samples of the running epoch that are done */
+  int next;          /* samples of the running epoch that are done, */
+  int samples;       /* of so many that are trained on */
   double epoch_loss; /* sum of their losses */
   double ema, best;  /* smoothed loss; least loss in validation. NAN: none yet */
   float *m, *v;      /* [count] of the task: moments of AdamW. One allocation, train_state_free */

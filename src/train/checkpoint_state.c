@@ -33,7 +33,7 @@ void train_state_free(train_state *s) {
 
 static const char moment1[] = "exp_avg/", moment2[] = "exp_avg_sq/";
 static const char key_next[] = "next_sample", key_loss[] = "epoch_loss", key_ema[] = "ema", key_best[] = "best_val",
-                  key_history[] = "history", key_about[] = "about";
+                  key_samples[] = "samples", key_history[] = "history", key_about[] = "about";
 
 enum { NUMBERS = 3, NAME_SIZE = TRAIN_NAME_SIZE + 16, NUMBER_SIZE = 40 };
 
@@ -60,8 +60,9 @@ static const char *exact(double x, char out[NUMBER_SIZE]) {
 
 static ace_status write_file(const char *path, const st_tensor *tensors, int n, const train_state *s,
                              const json_t *about, ace_error *err) {
-  char next[NUMBER_SIZE], loss[NUMBER_SIZE], ema[NUMBER_SIZE], best[NUMBER_SIZE];
+  char next[NUMBER_SIZE], samples[NUMBER_SIZE], loss[NUMBER_SIZE], ema[NUMBER_SIZE], best[NUMBER_SIZE];
   snprintf(next, sizeof next, "%d", s->next);
+  snprintf(samples, sizeof samples, "%d", s->samples);
   char *history = json_dumps(s->history, JSON_COMPACT | JSON_REAL_PRECISION(9)),
        *settings = json_dumps(about, JSON_COMPACT);
   if (!history || !settings) {
@@ -71,6 +72,7 @@ static ace_status write_file(const char *path, const st_tensor *tensors, int n, 
   const char *const metadata[] = {"format",    "acestep-train-state-v1",
                                   "optimizer", "adamw",
                                   key_next,    next,
+                                  key_samples, samples,
                                   key_loss,    exact(s->epoch_loss, loss),
                                   key_ema,     exact(s->ema, ema),
                                   key_best,    exact(s->best, best),
@@ -156,17 +158,23 @@ static ace_status read_history(const st_file *f, train_state *s, ace_error *err)
   return ACE_OK;
 }
 
+static ace_status read_count(const st_file *f, const char *key, int *out, ace_error *err) {
+  double x = 0;
+  ace_status status = read_double(f, key, &x, err);
+  if (status != ACE_OK) return status;
+  if (!(x >= 0 && x < INT_MAX && x == floor(x)))
+    return ace_fail(err, ACE_EFORMAT, "%s: %s: not a count", st_path(f), key);
+  *out = (int)x;
+  return ACE_OK;
+}
+
 static ace_status read_header(const st_file *f, train_state *s, ace_error *err) {
-  double next = 0;
-  ace_status status = read_double(f, key_next, &next, err);
-  if (status == ACE_OK && !(next >= 0 && next < INT_MAX && next == floor(next)))
-    status = ace_fail(err, ACE_EFORMAT, "%s: next_sample: not a count", st_path(f));
+  ace_status status = read_count(f, key_next, &s->next, err);
+  if (status == ACE_OK) status = read_count(f, key_samples, &s->samples, err);
   if (status == ACE_OK) status = read_double(f, key_loss, &s->epoch_loss, err);
   if (status == ACE_OK) status = read_double(f, key_ema, &s->ema, err);
   if (status == ACE_OK) status = read_double(f, key_best, &s->best, err);
-  if (status == ACE_OK) status = read_history(f, s, err);
-  s->next = status == ACE_OK ? (int)next : 0;
-  return status;
+  return status == ACE_OK ? read_history(f, s, err) : status;
 }
 
 static st_file *open_state(const char *folder, ace_error *err) {

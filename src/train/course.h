@@ -22,7 +22,7 @@ typedef struct train_course {
   int64_t seen;             /* steps since the start */
 } train_course;
 
-/* A log that goes beyond `step` (of a training that died behind its last checkpoint) is cut there. */
+/* output: NULL: no file, of the processes behind the first. A log that goes beyond `step` (of a training that died behind its last checkpoint) is cut there. */
 ace_status course_open(train_course *r, const char *output, int64_t step, ace_error *err);
 void course_close(train_course *r);
 

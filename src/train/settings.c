@@ -27,51 +27,11 @@ static const train_setting table[] = {
 
 enum { COUNT = sizeof table / sizeof *table };
 
-const char *const train_setting_aliases[] = {"lr",
-                                             "learning_rate",
-                                             "tensor_dir",
-                                             "dataset_dir",
-                                             "adapter_type",
-                                             "adapter",
-                                             "r",
-                                             "rank",
-                                             "lora_rank",
-                                             "rank",
-                                             "lora_alpha",
-                                             "alpha",
-                                             "lora_dropout",
-                                             "dropout",
-                                             "max_epochs",
-                                             "epochs",
-                                             "train_epochs",
-                                             "epochs",
-                                             "train_batch_size",
-                                             "batch_size",
-                                             "train_seed",
-                                             "seed",
-                                             "training_shift",
-                                             "shift",
-                                             "training_seed",
-                                             "seed",
-                                             "lora_output_dir",
-                                             "output_dir",
-                                             "gradient_accumulation_steps",
-                                             "gradient_accumulation",
-                                             "save_every_n_epochs",
-                                             "save_every",
-                                             "sample_every_n_epochs",
-                                             "sample_every",
-                                             "optimizer_type",
-                                             "optimizer",
-                                             "scheduler_type",
-                                             "scheduler",
-                                             "resume_from",
-                                             "resume",
-                                             "lokr_linear_dim",
-                                             "lokr_dim",
-                                             "lokr_linear_alpha",
-                                             "lokr_alpha",
-                                             NULL};
+const char *const train_setting_aliases[] = {
+#define TRAIN_ALIAS(theirs, ours) theirs, ours,
+    TRAIN_ALIASES(TRAIN_ALIAS)
+#undef TRAIN_ALIAS
+        NULL};
 
 const train_setting *train_settings_table(int *n) {
   *n = COUNT;

@@ -86,4 +86,31 @@
     "Compute layers twice to need less memory: auto, on, off")
 /* clang-format on */
 
+/* Names that other trainers give them: X(theirs, ours). Flags and JSON keys alike. */
+/* clang-format off */
+#define TRAIN_ALIASES(X) \
+  X("lr", "learning-rate") \
+  X("tensor-dir", "dataset-dir") \
+  X("adapter-type", "adapter") \
+  X("r", "rank") \
+  X("lora-rank", "rank") \
+  X("lora-alpha", "alpha") \
+  X("lora-dropout", "dropout") \
+  X("max-epochs", "epochs") \
+  X("train-epochs", "epochs") \
+  X("train-batch-size", "batch-size") \
+  X("train-seed", "seed") \
+  X("training-seed", "seed") \
+  X("training-shift", "shift") \
+  X("lora-output-dir", "output-dir") \
+  X("gradient-accumulation-steps", "gradient-accumulation") \
+  X("save-every-n-epochs", "save-every") \
+  X("sample-every-n-epochs", "sample-every") \
+  X("optimizer-type", "optimizer") \
+  X("scheduler-type", "scheduler") \
+  X("resume-from", "resume") \
+  X("lokr-linear-dim", "lokr-dim") \
+  X("lokr-linear-alpha", "lokr-alpha")
+/* clang-format on */
+
 #endif

@@ -14,7 +14,7 @@
 #include "train/order.h"
 #include "train/rate.h"
 
-enum { NAME_SIZE = 96, SKIPS_MOST = 20 };
+enum { NAME_SIZE = 96, SKIPS_MOST = 20, BATCH_MOST = 8, WINDOW_MOST = BATCH_MOST * 16 };
 
 static const double last_seconds = 600; /* between checkpoints called `last` */
 
@@ -22,6 +22,7 @@ typedef struct running {
   const train_job *job;
   const train_settings *s;
   train_task *task;
+  const train_group *group;
   train_state state;
   rate_plan plan;
   train_course course;
@@ -36,16 +37,14 @@ typedef struct running {
   char *folder; /* of the newest checkpoint */
 } running;
 
-static int window_of(const train_settings *s) {
-  return s->batch_size * s->gradient_accumulation;
+/* Samples of a step. */
+static int window_of(const train_settings *s, int processes) {
+  return s->batch_size * s->gradient_accumulation * processes;
 }
 
-static int64_t steps_of_epoch(const train_settings *s, int n) {
-  return n > 0 ? (n - 1) / window_of(s) + 1 : 1;
-}
-
-int64_t train_steps(const train_settings *s, int n) {
-  return steps_of_epoch(s, n) * s->epochs;
+int64_t train_steps(const train_settings *s, int n, int processes) {
+  int64_t of_epoch = n > 0 ? (n - 1) / window_of(s, processes) + 1 : 1;
+  return of_epoch * s->epochs;
 }
 
 static bool asked_to_stop(const running *r) {
@@ -58,7 +57,7 @@ static void say(const running *r, const char *format, ...) {
   const train_events *e = &r->job->events;
   char line[1024];
   va_list list;
-  if (!e->log) return;
+  if (!e->log || r->group->rank > 0) return;
   va_start(list, format);
   vsnprintf(line, sizeof line, format, list);
   va_end(list);
@@ -67,11 +66,13 @@ static void say(const running *r, const char *format, ...) {
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-/* Failing is told; the training goes on. */
-static bool save(running *r, const char *name, ace_error *err) {
+/* Failing is told; the training goes on. The first process writes for all. */
+static bool save(running *r, const char *name) {
   const train_events *e = &r->job->events;
-  ace_error own = {0};
-  if (!err) err = &own;
+  ace_error why = {0}, *err = &why;
+  r->saved_step = r->state.step;
+  r->saved_at = clock_seconds();
+  if (r->group->rank > 0) return true;
   if (checkpoint_write(r->s->output_dir, name, r->task, &r->state, r->about, err) != ACE_OK) {
     say(r, "⚠️ Checkpoint %s could not be written: %s", name, err->message);
     return false;
@@ -81,38 +82,59 @@ static bool save(running *r, const char *name, ace_error *err) {
   if (path && e->saved) e->saved(e->user, path);
   free(r->folder);
   r->folder = path;
-  r->saved_step = r->state.step;
-  r->saved_at = clock_seconds();
   return true;
 }
 
 static void save_stopped(running *r, const char *how) {
   char name[NAME_SIZE];
   snprintf(name, sizeof name, "epoch_%d_step_%lld_%s", r->state.epoch, (long long)r->state.step, how);
-  save(r, name, NULL);
+  save(r, name);
 }
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-/* Gradients of the next `count` samples of the epoch, and the sum of their losses. ACE_ECANCELED: stop. */
-static ace_status gradients(running *r, int count, double *sum, ace_error *err) {
-  enum { BATCH_MOST = 8 };
+/* This process's samples of the next `count`, every size-th from its rank on: their number, into `mine`. */
+static int share_of(const running *r, int count, int *mine) {
+  int n = 0;
+  for (int i = r->group->rank; i < count; i += r->group->size) mine[n++] = r->order[r->state.next + i];
+  return n;
+}
+
+/* Gradients of this process's share of the next `count` samples, and the sum of their losses. ACE_ECANCELED: stop. */
+static ace_status own_gradients(running *r, int count, double *sum, ace_error *err) {
   double loss[BATCH_MOST];
+  int mine[WINDOW_MOST], all = share_of(r, count, mine);
   memset(r->task->grads, 0, (size_t)r->task->count * sizeof *r->task->grads);
   *sum = 0;
-  for (int done = 0, n; done < count; done += n) {
-    n = count - done < r->s->batch_size ? count - done : r->s->batch_size;
+  for (int done = 0, n; done < all; done += n) {
+    n = all - done < r->s->batch_size ? all - done : r->s->batch_size;
     if (asked_to_stop(r)) return ace_fail(err, ACE_ECANCELED, "train: stopped");
-    train_batch b = {.sample = r->order + r->state.next + done,
-                     .n = n,
-                     .epoch = (uint32_t)r->state.epoch,
-                     .learn = true,
-                     .weight = (double)n / count};
+    train_batch b = {
+        .sample = mine + done, .n = n, .epoch = (uint32_t)r->state.epoch, .learn = true, .weight = (double)n / count};
     ace_status status = r->task->run(r->task->user, &b, loss, err);
     if (status != ACE_OK) return status;
     for (int i = 0; i < n; i++) *sum += loss[i];
   }
   return ACE_OK;
+}
+
+/* What became of all processes: a stop or a failure of one is everybody's. */
+static ace_status agree(const running *r, ace_status own, double *sum, ace_error *err) {
+  double all[] = {own == ACE_ECANCELED, own != ACE_OK && own != ACE_ECANCELED, *sum};
+  if (r->group->size == 1) return own;
+  ace_status status = r->group->sum_doubles(r->group->user, all, 3, own == ACE_OK ? err : NULL);
+  *sum = all[2];
+  if (own != ACE_OK) return own;
+  if (status == ACE_OK && all[1] > 0) status = ace_fail(err, ACE_EINTERNAL, "train: another process failed");
+  if (status == ACE_OK && all[0] > 0) status = ace_fail(err, ACE_ECANCELED, "train: stopped");
+  return status;
+}
+
+/* The same of all processes together. */
+static ace_status gradients(running *r, int count, double *sum, ace_error *err) {
+  ace_status status = agree(r, own_gradients(r, count, sum, err), sum, err);
+  if (status != ACE_OK || r->group->size == 1) return status;
+  return r->group->sum_floats(r->group->user, r->task->grads, r->task->count, err);
 }
 
 /* No numbers to go on with: the step is left out. A training that only does that has failed. */
@@ -152,7 +174,7 @@ static ace_status update(running *r, double loss, ace_error *err) {
                   .norm = norm};
   course_step(&r->course, &s, r->state.history);
   if (r->job->events.step) r->job->events.step(r->job->events.user, &s);
-  if (s.step % r->s->log_every == 0) {
+  if (s.step % r->s->log_every == 0 && r->group->rank == 0) {
     say(r, "Epoch %d/%d, Step %lld, Loss: %.4f", s.epoch, s.epochs, (long long)s.step, loss);
     if (!course_write(&r->course, &s)) say(r, "⚠️ %s cannot be written", COURSE_NAME);
   }
@@ -160,7 +182,7 @@ static ace_status update(running *r, double loss, ace_error *err) {
 }
 
 static ace_status step(running *r, ace_error *err) {
-  int left = r->n - r->state.next, count = left < window_of(r->s) ? left : window_of(r->s);
+  int left = r->n - r->state.next, window = window_of(r->s, r->group->size), count = left < window ? left : window;
   double sum;
   ace_status status = gradients(r, count, &sum, err);
   if (status == ACE_OK) status = update(r, sum / count, err);
@@ -172,31 +194,40 @@ static ace_status step(running *r, ace_error *err) {
 
 /* ---- between epochs ---------------------------------------------------------------------------------------------- */
 
-/* The mean loss on samples that are never trained on. */
-static ace_status validate(running *r, ace_error *err) {
-  const train_events *e = &r->job->events;
-  double sum = 0, loss;
-  if (!r->n_validation) return ACE_OK;
-  for (int i = 0; i < r->n_validation; i++) {
+/* The sum of the losses of this process's samples for validation. */
+static ace_status own_validation(running *r, double *sum, ace_error *err) {
+  double loss;
+  *sum = 0;
+  for (int i = r->group->rank; i < r->n_validation; i += r->group->size) {
     train_batch b = {.sample = &r->validation[i], .n = 1};
     ace_status status =
         asked_to_stop(r) ? ace_fail(err, ACE_ECANCELED, "train: stopped") : r->task->run(r->task->user, &b, &loss, err);
     if (status != ACE_OK) return status;
-    sum += loss;
+    *sum += loss;
   }
-  loss = sum / r->n_validation;
+  return ACE_OK;
+}
+
+/* The mean loss on samples that are never trained on. */
+static ace_status validate(running *r, ace_error *err) {
+  const train_events *e = &r->job->events;
+  double sum;
+  if (!r->n_validation) return ACE_OK;
+  ace_status status = agree(r, own_validation(r, &sum, err), &sum, err);
+  if (status != ACE_OK) return status;
+  double loss = sum / r->n_validation;
   bool best = !(r->state.best <= loss) && isfinite(loss);
   if (best) r->state.best = loss;
   say(r, "Validation loss: %.4f%s", loss, best ? " (best)" : "");
   if (e->validated) e->validated(e->user, r->state.epoch, loss, best);
-  if (best) save(r, "best", NULL);
+  if (best) save(r, "best");
   return ACE_OK;
 }
 
 static void preview(running *r) {
   const train_events *e = &r->job->events;
   ace_error why = {0};
-  if (!e->preview || !r->s->sample_every || r->state.epoch % r->s->sample_every != 0) return;
+  if (!e->preview || r->group->rank > 0 || !r->s->sample_every || r->state.epoch % r->s->sample_every != 0) return;
   if (e->preview(e->user, r->state.epoch, &why) != ACE_OK && why.status != ACE_ECANCELED)
     say(r, "⚠️ No sample song at epoch %d: %s", r->state.epoch, why.message);
 }
@@ -212,7 +243,7 @@ static ace_status end_epoch(running *r, double began, ace_error *err) {
   if (r->state.epoch % r->s->save_every == 0) {
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "epoch_%d_loss_%.4f", r->state.epoch, loss);
-    if (save(r, name, NULL)) say(r, "💾 Checkpoint saved at epoch %d", r->state.epoch);
+    if (save(r, name)) say(r, "💾 Checkpoint saved at epoch %d", r->state.epoch);
   }
   preview(r);
   return ACE_OK;
@@ -226,12 +257,35 @@ static ace_status epochs(running *r, ace_error *err) {
     while (r->state.next < r->n) {
       ace_status status = step(r, err);
       if (status != ACE_OK) return status;
-      if (clock_seconds() - r->saved_at >= last_seconds) save(r, "last", NULL);
+      if (clock_seconds() - r->saved_at >= last_seconds) save(r, "last");
     }
     ace_status status = end_epoch(r, began, err);
     if (status != ACE_OK) return status;
   }
   return ACE_OK;
+}
+
+/* ---- several processes ------------------------------------------------------------------------------------------- */
+
+/* A number that tells almost all differences of values. */
+static double fingerprint(const float *x, int64_t n) {
+  uint64_t h = 14695981039346656037u; /* FNV-1a over words */
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t word;
+    memcpy(&word, &x[i], sizeof word);
+    h = (h ^ word) * 1099511628211u;
+  }
+  return (double)(h >> 12);
+}
+
+/* Have all processes the same parameters? Other libraries or another seed would make an adapter that none of them means. */
+static ace_status check_equal(const running *r, ace_error *err) {
+  double own = fingerprint(r->task->values, r->task->count), sum = own;
+  ace_status status = r->group->sum_doubles(r->group->user, &sum, 1, err);
+  double off = fabs(own - sum / r->group->size);
+  if (status == ACE_OK) status = r->group->sum_doubles(r->group->user, &off, 1, err);
+  if (status != ACE_OK || off <= 1e-9 * fabs(sum)) return status;
+  return ace_fail(err, ACE_EINTERNAL, "train: the processes have different parameters; start them all alike");
 }
 
 /* ---- beginning and end ------------------------------------------------------------------------------------------- */
@@ -243,7 +297,12 @@ static ace_status resume(running *r, ace_error *err) {
   if (!folder) return err->status;
   say(r, "🔄 Loading checkpoint from %s...", folder);
   ace_status status = checkpoint_read(folder, r->task, &r->state, &warm, err);
-  if (status == ACE_OK && r->state.next >= r->n) r->state.next = r->n; /* the samples became fewer */
+  if (status == ACE_OK && !warm && r->state.samples != r->n) {
+    say(r, "⚠️ There were %d samples, now there are %d: the epoch begins anew", r->state.samples, r->n);
+    r->state.next = 0;
+    r->state.epoch_loss = 0;
+  }
+  r->state.samples = r->n;
   if (status == ACE_OK && warm)
     say(r, "Resumed from the adapter of epoch %d alone: moments and schedule begin anew", r->state.epoch);
   else if (status == ACE_OK)
@@ -263,6 +322,14 @@ static ace_status write_config(running *r, ace_error *err) {
   return status;
 }
 
+/* All begin with the same values, or none does. */
+static ace_status agree_to_begin(running *r, ace_status status, ace_error *err) {
+  double nothing = 0;
+  status = agree(r, status, &nothing, err);
+  if (status != ACE_OK || r->group->size == 1) return status;
+  return check_equal(r, err);
+}
+
 static ace_status begin(running *r, ace_error *err) {
   int all = r->task->samples;
   json_t *settings = train_settings_json(r->s);
@@ -275,17 +342,22 @@ static ace_status begin(running *r, ace_error *err) {
   r->n = all - r->n_validation;
   if (r->n < 1) return ace_fail(err, ACE_EINVAL, "train: No valid samples found in tensor directory");
   if (!r->task->count) return ace_fail(err, ACE_EINVAL, "train: No trainable parameters found!");
-  r->plan = rate_make((rate_curve)r->s->scheduler, r->s->learning_rate, train_steps(r->s, r->n), r->s->warmup_steps);
-  ace_status status = file_make_directory(r->s->output_dir, err);
-  if (status == ACE_OK) checkpoint_recover(r->s->output_dir);
-  if (status == ACE_OK) status = resume(r, err);
-  if (status == ACE_OK) status = write_config(r, err);
-  if (status == ACE_OK) status = course_open(&r->course, r->s->output_dir, r->state.step, err);
+  r->plan = rate_make((rate_curve)r->s->scheduler, r->s->learning_rate, train_steps(r->s, r->n, r->group->size),
+                      r->s->warmup_steps);
+  r->state.samples = r->n;
   r->saved_at = clock_seconds();
-  return status;
+  bool first = r->group->rank == 0;
+  ace_status status = first ? file_make_directory(r->s->output_dir, err) : ACE_OK;
+  if (status == ACE_OK && first) checkpoint_recover(r->s->output_dir);
+  if (status == ACE_OK) status = resume(r, err);
+  if (status == ACE_OK && first) status = write_config(r, err);
+  if (status == ACE_OK) status = course_open(&r->course, first ? r->s->output_dir : NULL, r->state.step, err);
+  return agree_to_begin(r, status, err);
 }
 
 static ace_status finish(running *r, ace_error *err) {
+  ace_status equal = r->group->size > 1 ? check_equal(r, err) : ACE_OK;
+  if (equal != ACE_OK || r->group->rank > 0) return equal;
   ace_status status = checkpoint_write_final(r->s->output_dir, r->task, err);
   if (status != ACE_OK) return status;
   if (r->task->idle(r->task->user))
@@ -300,7 +372,9 @@ static ace_status finish(running *r, ace_error *err) {
 ace_status train_run(const train_job *job, train_outcome *out, ace_error *err) {
   ace_error own = {0};
   if (!err) err = &own;
-  running r = {.job = job, .s = job->settings, .task = job->task, .saved_step = -1};
+  static const train_group alone = {.size = 1};
+  running r = {
+      .job = job, .s = job->settings, .task = job->task, .group = job->group ? job->group : &alone, .saved_step = -1};
   *out = (train_outcome){.loss = NAN};
   ace_status status = train_settings_check(r.s, err);
   if (status == ACE_OK) status = train_state_open(&r.state, r.task->count, err);

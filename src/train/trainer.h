@@ -5,8 +5,8 @@
  *   ace_status status = train_run(&job, &out, &err);
  *   train_outcome_free(&out);
  *
- * A step averages over batch size x accumulation samples, the rest of an epoch included: gradients are a mean over as many
- * samples as there were. Whatever is left to chance is a function of seed, epoch and sample (stream.h). So a training
+ * A step averages over batch size x accumulation x processes samples, the rest of an epoch included: gradients are a mean
+ * over as many samples as there were. Whatever is left to chance is a function of seed, epoch and sample (stream.h). So a training
  * that was stopped, or died, and was resumed gives the same bits as one that ran through.
  *
  * A stop throws the step that is under way away, and writes a checkpoint. A failure writes one too if it can. A
@@ -17,6 +17,7 @@
 #define ACE_TRAIN_TRAINER_H
 
 #include "base/pool.h"
+#include "train/group.h"
 #include "train/settings.h"
 #include "train/task.h"
 
@@ -43,7 +44,8 @@ typedef struct train_events {
 typedef struct train_job {
   const train_settings *settings;
   train_task *task;
-  pool *threads;       /* may be NULL */
+  pool *threads;            /* may be NULL */
+  const train_group *group; /* processes that train together; NULL: this one alone */
   const json_t *about; /* goes into run_config.json beside the settings: hashes of model and samples; NULL: nothing */
   train_events events;
 } train_job;
@@ -60,8 +62,8 @@ typedef struct train_outcome {
 ace_status train_run(const train_job *job, train_outcome *out, ace_error *err);
 void train_outcome_free(train_outcome *out);
 
-/* Updates of a whole training over n samples. */
-int64_t train_steps(const train_settings *s, int n);
+/* Updates of a whole training over n samples by so many processes. */
+int64_t train_steps(const train_settings *s, int n, int processes);
 
 /* "42s", "3m 5s", "2h 10m" */
 enum { TRAIN_TIME_SIZE = 32 };
