@@ -48,7 +48,8 @@ static void append_log(const labeling *l, int i, const char *status) {
   if (f) fclose(f);
 }
 
-static ace_status keep(labeling *l, ace_error *err) {
+static ace_status keep(labeling *l, int i, ace_error *err) {
+  if (l->job->keep) return l->job->keep(l->job->user, i, err);
   return l->job->save ? dataset_save(l->d, l->job->save, err) : ACE_OK;
 }
 
@@ -132,7 +133,7 @@ static ace_status describe(labeling *l, int i, label_way way, int step, int step
   snprintf(line, sizeof line, "Labeled: %.200s %s", dataset_text(l->d, i, "filename"),
            label_remark(l->d, i, way, &l->job->options));
   say(l, line);
-  ace_status status = keep(l, err);
+  ace_status status = keep(l, i, err);
   append_log(l, i, "labeled");
   if (l->job->labeled) l->job->labeled(l->job->user, i, NULL);
   return status;

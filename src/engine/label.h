@@ -17,6 +17,8 @@
 typedef struct label_job {
   label_options options;
   const char *save; /* dataset JSON; NULL: nowhere */
+  /* After each song that is labeled: keeps it, in place of saving the dataset. A failure ends the work. NULL: saved. */
+  ace_status (*keep)(void *user, int i, ace_error *err);
   /* After each song: its sample is labeled, or why not. May be NULL. */
   void (*labeled)(void *user, int i, const char *failure);
   void *user;

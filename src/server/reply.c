@@ -35,6 +35,13 @@ void reply_error(call *c, int code, const char *format, ...) {
   va_end(args);
 }
 
+void reply_error_data(call *c, int code, json_t *data, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  http_json(c->http, 200, envelope(data, code, formatted(format, args)));
+  va_end(args);
+}
+
 void reply_detail(call *c, int status, const char *format, ...) {
   va_list args;
   va_start(args, format);

@@ -45,6 +45,7 @@ typedef struct route {
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
+extern const route routes_dataset[];
 
 /* All of them, one after the other; NULL behind the last. */
 const route *route_at(int i);
@@ -71,6 +72,8 @@ const char *route_failure(const json_t *job);
 
 void reply_data(call *c, json_t *data);                                        /* takes the reference; 200 */
 void reply_error(call *c, int code, const char *format, ...) ACE_PRINTF(3, 4); /* HTTP 200, "code" 400 or 500 */
+/* The same with data. */
+void reply_error_data(call *c, int code, json_t *data, const char *format, ...) ACE_PRINTF(4, 5);
 void reply_detail(call *c, int status, const char *format, ...) ACE_PRINTF(3, 4);
 /* {"detail": [{"type", "loc": ["body" or "query", field], "msg", "input": {}}]}, 422 */
 void reply_invalid(call *c, const char *type, const char *where, const char *field, const char *message);

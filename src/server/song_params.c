@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "request/params.h"
 #include "request/text.h"
+#include "server/paths.h"
 
 enum { NAMES = 7 };
 
@@ -211,19 +212,6 @@ static bool set_tracks(call *c, const song_sources *s, ace_request *r) {
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static bool inside(const char *path, const char *folder) {
-  char root[PATH_MAX];
-  return folder && *folder && realpath(folder, root) && file_is_below(path, root);
-}
-
-static bool may_read(const call *c, const char *real) {
-  const char *data = service_data(c->service);
-  if (inside(real, data) || inside(real, "/tmp") || inside(real, getenv("TMPDIR"))) return true;
-  for (const char *const *root = server_settings(c->server)->roots; root && *root; root++)
-    if (inside(real, *root)) return true;
-  return false;
-}
-
 /* "a/../b" has such a part, "a..b" has not. */
 static bool climbs(const char *path) {
   for (const char *p = path; (p = strstr(p, "..")); p += 2)
@@ -237,7 +225,7 @@ char *song_path(call *c, const char *path) {
   char *whole = file_join(service_data(c->service), path);
   bool there = whole && realpath(whole, real);
   free(whole);
-  if (there && may_read(c, real)) return strdup(real);
+  if (there && path_is_allowed(c, real)) return strdup(real);
   if (*path == '/') reply_detail(c, 400, "absolute audio file paths are not allowed");
   else if (climbs(path)) reply_detail(c, 400, "path traversal in audio file paths is not allowed");
   else if (there) reply_detail(c, 400, "this path is outside of the allowed folders");

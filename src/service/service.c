@@ -17,9 +17,10 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
     const char *kind;
     json_t *(*run)(service *s, job_running *j, ace_error *err);
   } kinds[] = {
-      {"generate", run_generate}, {"create", run_create}, {"format", run_format},    {"understand", run_understand},
-      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},          {"init", run_init},
-      {"unload", run_unload},     {"lora", run_lora},     {"analyze", run_generate},
+      {"generate", run_generate}, {"create", run_create}, {"format", run_format}, {"understand", run_understand},
+      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},       {"init", run_init},
+      {"unload", run_unload},     {"lora", run_lora},     {"label", run_label},   {"prepare", run_prepare},
+      {"analyze", run_generate},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].kind, job_kind(j)) == 0) return kinds[i].run(user, j, err);
@@ -179,7 +180,7 @@ service *service_open(const service_options *o, ace_error *err) {
     ace_fail(err, ACE_ENOMEM, "service: out of memory");
     return NULL;
   }
-  pthread_mutex_init(&s->lock, NULL), pthread_mutex_init(&s->decoding, NULL);
+  pthread_mutex_init(&s->lock, NULL), pthread_mutex_init(&s->decoding, NULL), pthread_mutex_init(&s->learning, NULL);
   keep_options(s, o);
   s->models = strdup(o->models), s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
@@ -204,7 +205,8 @@ void service_close(service *s, double patience) {
   if (!s) return;
   jobs_close(s->jobs, patience);
   service_unload(s, 0);
-  pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding);
+  pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding), pthread_mutex_destroy(&s->learning);
+  dataset_free(&s->dataset.d);
   json_decref(s->adapters);
   free(s->models), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);
   free_options(&s->options);

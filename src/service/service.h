@@ -14,6 +14,7 @@
  *   "create"      a request out of a few words           "format"   caption and lyrics in better words
  *   "understand"  metadata and lyrics out of codes       "codes"    codes out of a recording
  *   "score"       how good a sample is                   "lrc"      when its lines are sung
+ *   "label" describe the songs of a dataset         "prepare" make samples for training of it
  *   "init"        load a model, or another one           "unload"   let go of all of them
  *   "lora"        adapters come, go, and change
  */

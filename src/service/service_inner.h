@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "service/dataset.h"
 #include "service/tasks.h"
 
 struct service {
@@ -13,6 +14,8 @@ struct service {
   pthread_mutex_t lock;     /* of the state */
   pthread_mutex_t decoding; /* one upload is looked at at a time */
   service_state state;
+  pthread_mutex_t learning; /* of the dataset */
+  service_dataset dataset;
   json_t *adapters; /* of slot 1; see service_adapters */
   bool use_adapters;
   ace_engine *engines[SERVICE_SLOTS]; /* the worker's alone */
@@ -41,6 +44,8 @@ json_t *run_score(service *s, job_running *j, ace_error *err);
 json_t *run_lrc(service *s, job_running *j, ace_error *err);
 json_t *run_init(service *s, job_running *j, ace_error *err);
 json_t *run_unload(service *s, job_running *j, ace_error *err);
+json_t *run_label(service *s, job_running *j, ace_error *err);
+json_t *run_prepare(service *s, job_running *j, ace_error *err);
 json_t *run_lora(service *s, job_running *j, ace_error *err);
 
 /* Text that is JSON as an object, a new reference; frees the text. NULL on failure, also for a text of NULL. */

@@ -19,6 +19,11 @@
  * "codes" {"src_audio", "uploads"} -> {"audio_codes"}
  * "score" {"job", "item", "sensitivity"} -> as ace_result_score; also becomes part of the sample's about
  * "lrc"   {"job", "item"} -> as ace_result_timestamps; "lrc" becomes part of the sample's about
+ * "label" {"dataset": as in its file, "only_unlabeled", "skip_metas", "captions_only", "format_lyrics", "transcribe_lyrics",
+ *          "save_path": optional}
+ *   -> {"message", "labeled_count", "failed", "needs_lyrics", "log": lines about single songs}
+ * "prepare" {"dataset", "output_dir", "again", "preprocess_mode", "prep_profile", "max_duration"}
+ *   -> {"message", "output_dir", "num_tensors", "skipped", "failed", "log"}
  * "init"  {"slot", "model": name or null, "init_lm": bool, "lm": name or null, "settings": {"vae", "backend", "int8",
  *         "lm_int8", "init_lm": whether jobs may load it}, optional like each of them}
  *   -> {"slot", "model", "lm": name or null, "reloaded": ["DiT/VAE/Text Encoder", "LLM"]}

@@ -1,0 +1,142 @@
+/* The studio's dataset over HTTP, as the page and other clients drive it: scan, edit, save, label, prepare. What somebody
+ * typed must reach the file, and no request may read or write where it has no business. */
+#include "dataset_testing.h"
+#include "site.h"
+
+static reply put(const site *w, const char *path, const char *body) {
+  char head[512];
+  snprintf(head, sizeof head, "PUT %s HTTP/1.1\r\nContent-Type: application/json", path);
+  return http_post(w->port, head, body, strlen(body));
+}
+
+static json_t *good(reply r) {
+  json_t *all = json_of(r, 200), *data = json_incref(data_of(all));
+  json_decref(all);
+  return data;
+}
+
+static void refused(reply r, int code, const char *says) {
+  json_t *all = json_of(r, 200);
+  if (json_integer_value(json_object_get(all, "code")) != code || !strstr(text_of(all, "error"), says))
+    fail_msg("%s, expected %d \"%s\"", text_of(all, "error"), code, says);
+  json_decref(all);
+}
+
+static int number(const json_t *o, const char *field) {
+  return (int)json_integer_value(json_object_get(o, field));
+}
+
+/* Before anything was scanned every route says so. */
+static void test_nothing_yet(void **state) {
+  site w = open_site(state, NULL, 0, 0);
+  expect_detail(get(&w, "/v1/dataset/samples"), 400, "No dataset loaded");
+  expect_detail(get(&w, "/v1/dataset/sample/0"), 400, "No dataset loaded");
+  expect_detail(post(&w, "/v1/dataset/save", "{\"save_path\": \"a\"}"), 400, "No dataset to save");
+  expect_detail(post(&w, "/v1/dataset/auto_label", "{\"skip_metas\": true}"), 400, "No dataset loaded");
+  expect_detail(post(&w, "/v1/dataset/auto_label_async", "{}"), 500, "LLM not initialized");
+  expect_detail(post(&w, "/v1/dataset/preprocess_async", "{\"output_dir\": \"t\"}"), 400, "No dataset loaded");
+  expect_detail(get(&w, "/v1/dataset/preprocess_status/none"), 404, "Task not found");
+  json_t *idle = good(get(&w, "/v1/dataset/auto_label_status"));
+  assert_string_equal(text_of(idle, "status"), "idle");
+  assert_true(json_is_null(json_object_get(idle, "task_id")));
+  json_decref(idle);
+  refused(post(&w, "/v1/dataset/scan", "{\"audio_dir\": \"/no/such\"}"), 400, "Directory not found");
+  refused(post(&w, "/v1/dataset/load", "{\"dataset_path\": \"none.json\"}"), 400, "Dataset not found");
+  assert_int_equal(post(&w, "/v1/dataset/scan", "{}").status, 422);
+  close_site(&w);
+}
+
+static void await_task(const site *w, const char *kind, const char *id, json_t **out) {
+  char path[200];
+  snprintf(path, sizeof path, "/v1/dataset/%s_status/%s", kind, id);
+  for (int i = 0; i < 3000; i++) {
+    json_t *now = good(get(w, path));
+    if (strcmp(text_of(now, "status"), "running") != 0) {
+      *out = now;
+      return;
+    }
+    json_decref(now);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+  }
+  fail_msg("%s does not end", kind);
+}
+
+static void test_whole_way(void **state) {
+  site w = open_site(state, NULL, 0, 0);
+  char folder[600], body[1200], saved[600];
+  snprintf(folder, sizeof folder, "%s/songs", w.data.folder);
+  mkdir(folder, 0700);
+  folder_song(folder, "a-b.wav", 1, 200, 0.5);
+  folder_song(folder, "c.wav", 1, 300, 0.5);
+  folder_put(folder, "c.caption.txt", "slow");
+  json_t *data = good(post(&w, "/v1/dataset/scan", "{\"audio_dir\": \"songs\", \"custom_tag\": \"zx\"}"));
+  assert_int_equal(number(data, "num_samples"), 2);
+  assert_non_null(strstr(text_of(data, "message"), "Found 2 audio files"));
+  assert_non_null(strstr(text_of(data, "message"), "Detected 1 captions"));
+  json_t *first = json_array_get(json_object_get(data, "samples"), 0);
+  assert_string_equal(text_of(first, "filename"), "a-b.wav");
+  assert_null(json_object_get(first, "id"));
+  json_decref(data);
+
+  data = good(put(&w, "/v1/dataset/sample/1", "{\"sample_idx\": 1, \"caption\": \"slower\", \"bpm\": \"90\"}"));
+  assert_string_equal(text_of(json_object_get(data, "sample"), "caption"), "slower");
+  assert_int_equal(number(json_object_get(data, "sample"), "bpm"), 90);
+  json_decref(data);
+  expect_detail(get(&w, "/v1/dataset/sample/2"), 404, "Sample index 2 out of range");
+  assert_int_equal(get(&w, "/v1/dataset/sample/x").status, 422);
+  data = good(get(&w, "/v1/dataset/sample/1"));
+  assert_int_equal(strlen(text_of(data, "id")), 8);
+  assert_string_equal(text_of(data, "custom_tag"), "zx");
+  json_decref(data);
+
+  /* Labeling without a language model: the name of the file. Every step lands in the file. */
+  data = good(post(&w, "/v1/dataset/auto_label_async",
+                   "{\"skip_metas\": true, \"only_unlabeled\": true, \"save_path\": \"sets/mine.json\"}"));
+  assert_int_equal(number(data, "total"), 1);
+  json_t *done;
+  await_task(&w, "auto_label", text_of(data, "task_id"), &done);
+  assert_string_equal(text_of(done, "status"), "completed");
+  assert_int_equal(number(done, "last_updated_index"), 0);
+  assert_string_equal(text_of(json_object_get(done, "last_updated_sample"), "caption"), "a b");
+  assert_int_equal(number(json_object_get(done, "result"), "labeled_count"), 1);
+  json_decref(done), json_decref(data);
+
+  data = good(post(&w, "/v1/dataset/save",
+                   "{\"save_path\": \"sets/mine\", \"genre_ratio\": 40, \"tag_position\": \"append\"}"));
+  snprintf(saved, sizeof saved, "%s/sets/mine.json", w.data.folder);
+  assert_non_null(strstr(text_of(data, "save_path"), "/sets/mine.json"));
+  json_decref(data);
+  data = good(post(&w, "/v1/dataset/load", "{\"dataset_path\": \"sets/mine.json\"}"));
+  assert_int_equal(number(data, "labeled_count"), 2);
+  assert_string_equal(text_of(json_object_get(data, "metadata"), "tag_position"), "append");
+  json_decref(data);
+
+  data = good(post(&w, "/v1/dataset/preprocess_async", "{\"output_dir\": \"tensors\", \"skip_existing\": true}"));
+  await_task(&w, "preprocess", text_of(data, "task_id"), &done);
+  assert_string_equal(text_of(done, "status"), "completed");
+  assert_int_equal(number(done, "current"), 2);
+  assert_int_equal(number(json_object_get(done, "result"), "num_tensors"), 2);
+  json_decref(done), json_decref(data);
+  snprintf(saved, sizeof saved, "%s/tensors/manifest.json", w.data.folder);
+  assert_int_equal(access(saved, R_OK), 0);
+
+  /* Nothing is written outside of what is allowed, whatever the path looks like. */
+  static const char *const outside[] = {"/etc/mine", "../../etc/mine", "songs/../../../etc/mine", "/proc/self/mine"};
+  for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+    snprintf(body, sizeof body, "{\"save_path\": \"%s\"}", outside[i]);
+    refused(post(&w, "/v1/dataset/save", body), 400, "Rejected unsafe save path");
+    snprintf(body, sizeof body, "{\"output_dir\": \"%s\"}", outside[i]);
+    refused(post(&w, "/v1/dataset/preprocess", body), 400, "Rejected unsafe output directory");
+  }
+  assert_int_equal(symlink("/etc", temp_path(&w.data, "link")), 0);
+  refused(post(&w, "/v1/dataset/save", "{\"save_path\": \"link/mine\"}"), 400, "Rejected unsafe save path");
+  close_site(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_nothing_yet),
+      cmocka_unit_test(test_whole_way),
+  };
+  return cmocka_run_group_tests(tests, songs_open, songs_close);
+}
