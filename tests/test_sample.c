@@ -141,6 +141,52 @@ static void test_refusals(void **state) {
   temp_close(&t);
 }
 
+static char *fixture(temp *t, const char *name, size_t cut) {
+  uint8_t bytes[4096];
+  FILE *f = fopen(ACE_SOURCE_DIR "/fuzz/corpus/torch_pt/dictionary", "rb");
+  assert_non_null(f);
+  size_t n = fread(bytes, 1, sizeof bytes, f);
+  fclose(f);
+  temp_put(t, name, bytes, n - cut);
+  return t->path;
+}
+
+/* A sample of the Python trainer, as torch.save writes it: the target lies transposed in a larger storage, masks are
+ * flags or numbers. Read in the order of memory it would be noise. */
+static void test_python_sample(void **state) {
+  enum { FRAMES = 5, WIDTH = 6 };
+  temp t = temp_open();
+  ace_error err = {0};
+  sample s;
+  sample_shape shape;
+  char *path = fixture(&t, "abcd1234.pt", 0);
+  assert_int_equal(sample_look(path, &shape, &err), ACE_OK);
+  if (sample_read(path, NULL, &s, &err) != ACE_OK) fail_msg("%s", err.message);
+  assert_memory_equal(&shape, &s.shape, sizeof shape);
+  assert_int_equal(s.shape.frames, FRAMES);
+  assert_int_equal(s.shape.channels, C);
+  assert_int_equal(s.shape.tokens, L);
+  assert_int_equal(s.shape.width, WIDTH);
+  expect_equal(s.target, FRAMES * C);
+  expect_equal(s.condition, L * WIDTH);
+  expect_equal(s.context, FRAMES * 2 * C);
+  assert_null(s.frame_mask);
+  assert_memory_equal(s.condition_mask, "\1\1\0", L);
+  assert_string_equal(json_text(s.about, "caption"), "zx, slow waltz");
+  assert_int_equal(json_integer_value(json_object_get(s.about, "duration")), FRAMES);
+  assert_true(json_is_null(json_object_get(s.about, "bpm")));
+  assert_true(json_is_true(json_object_get(s.about, "is_instrumental")));
+  assert_string_equal(sample_tag(&s, "preprocess_mode"), "lora");
+  sample_free(&s);
+  sample_set set;
+  assert_int_equal(sample_set_open(&set, t.folder, NULL, &err), ACE_OK);
+  assert_int_equal(set.n, 1);
+  sample_set_free(&set);
+  assert_int_not_equal(sample_read(fixture(&t, "abcd1234.pt", 100), NULL, &s, &err), ACE_OK);
+  expect_error(&err, ACE_EFORMAT, "abcd1234.pt", "");
+  temp_close(&t);
+}
+
 typedef struct heard {
   char text[4096];
 } heard;
@@ -197,10 +243,8 @@ static void test_manifest(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_silent_context),
-      cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_manifest),
+      cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_silent_context), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_python_sample), cmocka_unit_test(test_manifest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,8 @@
 
 enum { MAX_RANK = 4, MAX_NAME = 512 };
 
-static const size_t element_size[] = {[PICKLE_F32] = 4, [PICKLE_F16] = 2, [PICKLE_BF16] = 2, [PICKLE_F64] = 8};
+static const size_t element_size[] = {[PICKLE_F32] = 4, [PICKLE_F16] = 2, [PICKLE_BF16] = 2, [PICKLE_F64] = 8,
+                                      [PICKLE_I64] = 8, [PICKLE_U8] = 1,  [PICKLE_BOOL] = 1};
 
 /* ---- entries of the archive ------------------------------------------------------------------------------------- */
 
@@ -100,9 +101,13 @@ static float element(pickle_dtype dtype, const uint8_t *storage, int64_t index) 
   uint16_t h;
   float f;
   double d;
+  int64_t n;
   switch (dtype) {
     case PICKLE_F32: memcpy(&f, storage + 4 * index, sizeof f); return f;
     case PICKLE_F64: memcpy(&d, storage + 8 * index, sizeof d); return (float)d;
+    case PICKLE_I64: memcpy(&n, storage + 8 * index, sizeof n); return (float)n;
+    case PICKLE_U8: return storage[index];
+    case PICKLE_BOOL: return storage[index] != 0;
     case PICKLE_F16: memcpy(&h, storage + 2 * index, sizeof h); return f16_to_f32(h);
     case PICKLE_BF16: memcpy(&h, storage + 2 * index, sizeof h); return bf16_to_f32(h);
   }
@@ -124,31 +129,54 @@ static void gather(const pickle_tensor *t, const uint8_t *storage, float *out) {
       }
 }
 
-ace_status pt_read_memory(const void *data, size_t size, const char *where, pt_tensor *out, ace_error *err) {
-  *out = (pt_tensor){0};
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+typedef struct opened {
   zip_view z;
-  zip_entry pickle, storage;
-  pickle_tensor t;
+  char stem[MAX_NAME];
+  pickle pickle; /* points into the file */
+} opened;
+
+static ace_status open_pickle(opened *o, const void *data, size_t size, const char *where, ace_error *err) {
+  zip_entry entry;
   stem_search s = {.hits = 0};
-  int64_t count = 0;
-  ace_status status = zip_open(&z, data, size, where, err);
-  if (status == ACE_OK) status = zip_each(&z, find_stem, &s, err);
+  ace_status status = zip_open(&o->z, data, size, where, err);
+  if (status == ACE_OK) status = zip_each(&o->z, find_stem, &s, err);
   if (status != ACE_OK) return status;
   if (s.hits != 1)
     return ace_fail(err, ACE_EFORMAT, "%s: %d entries named <stem>/data.pkl, expected one (not a torch.save file?)",
                     where, s.hits);
-  if ((status = check_byte_order(&z, s.stem, err)) != ACE_OK) return status;
-  if ((status = find_part(&z, s.stem, "data.pkl", 8, &pickle, err)) != ACE_OK) return status;
-  if ((status = pickle_read(pickle.data, pickle.size, where, &t, err)) != ACE_OK) return status;
-  if ((status = find_storage(&z, s.stem, &t, &storage, err)) != ACE_OK) return status;
-  if ((status = check_tensor(&t, storage.size, where, &count, err)) != ACE_OK) return status;
-  float *values = malloc((size_t)count * sizeof *values);
-  if (!values) return ace_fail(err, ACE_ENOMEM, "%s: out of memory for %lld numbers", where, (long long)count);
-  gather(&t, storage.data, values);
-  out->rank = t.rank;
-  memcpy(out->dim, t.dim, sizeof out->dim);
-  out->data = values;
+  memcpy(o->stem, s.stem, sizeof o->stem);
+  if ((status = check_byte_order(&o->z, o->stem, err)) != ACE_OK) return status;
+  if ((status = find_part(&o->z, o->stem, "data.pkl", 8, &entry, err)) != ACE_OK) return status;
+  return pickle_read(entry.data, entry.size, where, &o->pickle, err);
+}
+
+/* Shape and, with `values`, numbers of one tensor. */
+static ace_status take_tensor(const opened *o, const pickle_tensor *t, bool values, pt_tensor *out, ace_error *err) {
+  zip_entry storage;
+  int64_t count = 0;
+  ace_status status = find_storage(&o->z, o->stem, t, &storage, err);
+  if (status == ACE_OK) status = check_tensor(t, storage.size, o->z.where, &count, err);
+  if (status != ACE_OK) return status;
+  out->rank = t->rank;
+  memcpy(out->dim, t->dim, sizeof out->dim);
+  if (!values) return ACE_OK;
+  out->data = malloc((size_t)count * sizeof *out->data);
+  if (!out->data) return ace_fail(err, ACE_ENOMEM, "%s: out of memory for %lld numbers", o->z.where, (long long)count);
+  gather(t, storage.data, out->data);
   return ACE_OK;
+}
+
+ace_status pt_read_memory(const void *data, size_t size, const char *where, pt_tensor *out, ace_error *err) {
+  opened o;
+  *out = (pt_tensor){0};
+  ace_status status = open_pickle(&o, data, size, where, err);
+  if (status == ACE_OK && (o.pickle.root.kind != PICKLE_TENSOR || o.pickle.n_tensors != 1))
+    status = ace_fail(err, ACE_EFORMAT, "%s: data.pkl: the result is not one tensor", where);
+  if (status == ACE_OK) status = take_tensor(&o, &o.pickle.tensor[0], true, out, err);
+  if (status != ACE_OK) *out = (pt_tensor){0};
+  return status;
 }
 
 ace_status pt_read(const char *path, pt_tensor *out, ace_error *err) {
@@ -156,6 +184,90 @@ ace_status pt_read(const char *path, pt_tensor *out, ace_error *err) {
   *out = (pt_tensor){0};
   ace_status status = file_map_open(&m, path, err);
   if (status == ACE_OK) status = pt_read_memory(m.data, m.size, path, out, err);
+  file_map_close(&m);
+  return status;
+}
+
+/* ---- dictionaries ------------------------------------------------------------------------------------------------ */
+
+void pt_dict_free(pt_dict *d) {
+  for (int i = 0; i < d->n; i++) free(d->entry[i].name), free(d->entry[i].tensor.data);
+  free(d->entry);
+  json_decref(d->values);
+  *d = (pt_dict){0};
+}
+
+const pt_tensor *pt_dict_find(const pt_dict *d, const char *name) {
+  for (int i = d->n - 1; i >= 0; i--)
+    if (strcmp(d->entry[i].name, name) == 0) return &d->entry[i].tensor;
+  return NULL;
+}
+
+static json_t *dict_json(const pickle *p, int64_t dict, bool seen[PICKLE_DICTS]);
+
+/* A new reference; null for what has no place in JSON. */
+static json_t *value_json(const pickle *p, const pickle_value *v, bool seen[PICKLE_DICTS]) {
+  json_t *out = NULL;
+  switch (v->kind) {
+    case PICKLE_FLAG: out = json_boolean(v->n); break;
+    case PICKLE_INTEGER: out = json_integer(v->n); break;
+    case PICKLE_REAL: out = json_real(v->x); break;
+    case PICKLE_TEXT: out = json_stringn(v->str, v->length); break;
+    case PICKLE_DICT: out = dict_json(p, v->n, seen); break;
+    default: break;
+  }
+  return out ? out : json_null();
+}
+
+/* A dictionary that stands in several places, or in itself, is told once. */
+static json_t *dict_json(const pickle *p, int64_t dict, bool seen[PICKLE_DICTS]) {
+  if (seen[dict]) return NULL;
+  seen[dict] = true;
+  json_t *out = json_object();
+  for (int i = 0; i < p->n_entries; i++) {
+    const pickle_entry *e = &p->entry[i];
+    if (e->dict != dict || e->key.kind != PICKLE_TEXT || e->value.kind == PICKLE_TENSOR) continue;
+    char *name = strndup(e->key.str, e->key.length);
+    if (name) json_object_set_new(out, name, value_json(p, &e->value, seen));
+    free(name);
+  }
+  return out;
+}
+
+static ace_status take_entries(const opened *o, bool values, pt_dict *out, ace_error *err) {
+  const pickle *p = &o->pickle;
+  bool seen[PICKLE_DICTS] = {false};
+  out->values = dict_json(p, p->root.n, seen);
+  out->entry = calloc(PICKLE_ENTRIES, sizeof *out->entry);
+  ace_status status = out->values && out->entry ? ACE_OK : ace_fail(err, ACE_ENOMEM, "%s: out of memory", o->z.where);
+  for (int i = 0; i < p->n_entries && status == ACE_OK; i++) {
+    const pickle_entry *e = &p->entry[i];
+    if (e->dict != p->root.n || e->key.kind != PICKLE_TEXT || e->value.kind != PICKLE_TENSOR) continue;
+    pt_named *to = &out->entry[out->n++];
+    to->name = strndup(e->key.str, e->key.length);
+    status = to->name ? take_tensor(o, &p->tensor[e->value.n], values, &to->tensor, err)
+                      : ace_fail(err, ACE_ENOMEM, "%s: out of memory", o->z.where);
+  }
+  return status;
+}
+
+ace_status pt_read_dict_memory(const void *data, size_t size, const char *where, bool values, pt_dict *out,
+                               ace_error *err) {
+  opened o;
+  *out = (pt_dict){0};
+  ace_status status = open_pickle(&o, data, size, where, err);
+  if (status == ACE_OK && o.pickle.root.kind != PICKLE_DICT)
+    status = ace_fail(err, ACE_EFORMAT, "%s: data.pkl: the result is not a dictionary", where);
+  if (status == ACE_OK) status = take_entries(&o, values, out, err);
+  if (status != ACE_OK) pt_dict_free(out);
+  return status;
+}
+
+ace_status pt_read_dict(const char *path, bool values, pt_dict *out, ace_error *err) {
+  file_map m;
+  *out = (pt_dict){0};
+  ace_status status = file_map_open(&m, path, err);
+  if (status == ACE_OK) status = pt_read_dict_memory(m.data, m.size, path, values, out, err);
   file_map_close(&m);
   return status;
 }

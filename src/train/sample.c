@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/strings.h"
 #include "formats/safetensors.h"
 #include "train/sample_inner.h"
 
@@ -141,7 +142,8 @@ static ace_status check_shape(const char *path, const sample_shape *s, ace_error
 static ace_status read_parts(const char *path, bool values, sample_parts *p, sample_shape *shape, ace_error *err) {
   static const int rank[SAMPLE_PARTS] = {2, 2, 1, 2, 1};
   *p = (sample_parts){0};
-  ace_status status = read_safetensors(path, values, p, err);
+  ace_status status =
+      string_ends(path, ".pt") ? sample_parts_pt(path, values, p, err) : read_safetensors(path, values, p, err);
   if (status != ACE_OK) return status;
   for (int i = 0; i < SAMPLE_PARTS; i++) squeeze(&p->part[i], rank[i]);
   const pt_tensor *target = &p->part[SAMPLE_TARGET], *condition = &p->part[SAMPLE_CONDITION];

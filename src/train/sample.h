@@ -18,8 +18,9 @@
  * and, as strings in its header: format "acestep-train-v1", sample_json (caption, lyrics, tempo, ... as one JSON
  * object), context, preprocess_mode, prep_profile, text_prompt, lyric_text, model_variant, model_sha, vae_sha,
  * created_at, source_size, source_mtime, key and latents_key, which are the same for two files when all that they,
- * or their latents, were made from is the same. F16 is read as well, as are masks of any type. Values come as F32 whatever the
- * file holds.
+ * or their latents, were made from is the same. F16 is read as well, as are masks of any type. A name that
+ * ends in .pt is a file of the Python trainer with tensors of the same names, in any order in memory; nothing in it is
+ * executed. Values come as F32 whatever the file holds.
  */
 #ifndef ACE_TRAIN_SAMPLE_H
 #define ACE_TRAIN_SAMPLE_H

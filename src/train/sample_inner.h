@@ -22,6 +22,8 @@ typedef struct sample_parts {
   json_t *about, *tags;         /* owned; NULL: none */
 } sample_parts;
 
+/* Of a file of the Python trainer. values: read the data too, else shapes alone. sample_parts_free also after a failure. */
+ace_status sample_parts_pt(const char *path, bool values, sample_parts *out, ace_error *err);
 void sample_parts_free(sample_parts *p);
 
 #endif

@@ -46,7 +46,8 @@ static ace_status add(sample_set *s, char *path, ace_error *err) {
 }
 
 static bool is_sample(const char *name) {
-  return name[0] != '.' && string_ends(name, ".safetensors") && !string_ends(name, ".part.safetensors");
+  bool half_made = string_ends(name, ".part.safetensors") || string_ends(name, ".tmp.pt");
+  return name[0] != '.' && !half_made && (string_ends(name, ".safetensors") || string_ends(name, ".pt"));
 }
 
 /* A relative name that cannot leave its folder. */
@@ -131,8 +132,8 @@ ace_status sample_set_open(sample_set *s, const char *folder, const ace_callback
   if (status == ACE_OK && s->unlisted)
     say(notify, "%s: %d files with samples are not in its %s and are left out", folder, s->unlisted, SAMPLE_MANIFEST);
   if (status == ACE_OK && s->n == 0)
-    status =
-        ace_fail(err, ACE_ENOTFOUND, "%s: no samples (*.safetensors); acestep dataset preprocess makes them", folder);
+    status = ace_fail(err, ACE_ENOTFOUND, "%s: no samples (*.safetensors, *.pt); acestep dataset preprocess makes them",
+                      folder);
   if (status == ACE_OK && !s->metadata && !(s->metadata = json_object()))
     status = ace_fail(err, ACE_ENOMEM, "samples: out of memory");
   json_decref(samples);

@@ -7,7 +7,7 @@
  *   sample_set_free(&set);
  *
  * The order of the manifest is the order of the set: a sample's place in it never depends on the file system. Without a
- * manifest, all *.safetensors of the folder, sorted.
+ * manifest, all *.safetensors and *.pt of the folder, sorted.
  */
 #ifndef ACE_TRAIN_SAMPLE_SET_H
 #define ACE_TRAIN_SAMPLE_SET_H
