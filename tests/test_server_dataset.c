@@ -43,6 +43,17 @@ static void test_nothing_yet(void **state) {
   refused(post(&w, "/v1/dataset/scan", "{\"audio_dir\": \"/no/such\"}"), 400, "Directory not found");
   refused(post(&w, "/v1/dataset/load", "{\"dataset_path\": \"none.json\"}"), 400, "Dataset not found");
   assert_int_equal(post(&w, "/v1/dataset/scan", "{}").status, 422);
+  json_t *status = good(get(&w, "/v1/training/status"));
+  assert_true(json_is_false(json_object_get(status, "is_training")));
+  assert_string_equal(text_of(status, "status"), "Idle");
+  json_decref(status);
+  refused(post(&w, "/v1/training/start", "{\"tensor_dir\": \"tensors\"}"), 500, "Failed to start training");
+  expect_detail(post(&w, "/v1/training/load_tensor_info", "{\"tensor_dir\": \" \"}"), 400, "tensor directory path");
+  expect_detail(post(&w, "/v1/training/load_tensor_info", "{\"tensor_dir\": \"none\"}"), 400, "no such folder");
+  expect_detail(post(&w, "/v1/training/export", "{\"export_path\": \"out\", \"lora_output_dir\": \"none\"}"), 404,
+                "No trained model found");
+  refused(post(&w, "/v1/training/export", "{\"export_path\": \"/etc/out\", \"lora_output_dir\": \"none\"}"), 400,
+          "Rejected unsafe export path");
   close_site(&w);
 }
 
@@ -119,6 +130,11 @@ static void test_whole_way(void **state) {
   json_decref(done), json_decref(data);
   snprintf(saved, sizeof saved, "%s/tensors/manifest.json", w.data.folder);
   assert_int_equal(access(saved, R_OK), 0);
+
+  data = good(post(&w, "/v1/training/load_tensor_info", "{\"tensor_dir\": \"tensors\"}"));
+  assert_int_equal(number(data, "num_samples"), 2);
+  assert_string_equal(text_of(data, "custom_tag"), "zx");
+  json_decref(data);
 
   /* Nothing is written outside of what is allowed, whatever the path looks like. */
   static const char *const outside[] = {"/etc/mine", "../../etc/mine", "songs/../../../etc/mine", "/proc/self/mine"};
