@@ -56,7 +56,7 @@ static ace_status encode(preparing *w, const prepare_item *item, const audio_buf
   progress own;
   progress_start(&own, &notify, cost_vae_encode(&v->cfg) * (double)frames);
   float *moments = NULL;
-  ace_status status = latents_encode(c, v, NULL, b->samples, b->frames, tile, &own, &moments, err);
+  ace_status status = latents_encode(c, v, w->e->encoded, b->samples, b->frames, tile, &own, &moments, err);
   tens_close(c);
   rng_noise noise;
   bool sampled = w->o->profile == SONG_TEXT_REFERENCE;
