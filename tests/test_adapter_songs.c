@@ -1,7 +1,6 @@
 /* Adapters through the library and the command line: songs are sung with them, tell with which, and can be made again;
  * without them the engine is what it was. */
-#include "adapter_files.h"
-#include "songs.h"
+#include "engine_adapters.h"
 
 #include "cli/cli.h"
 #include "cli/lora.h"
@@ -12,43 +11,8 @@ static const char *const usual[] = {"caption", "a test",          "duration", "1
 
 static const recipe lora = {.what = "LoRA", .alpha = 6}, lokr = {.what = "LoKr", .lokr = true, .alpha = 1};
 
-/* Attention of every layer, as trainers choose it. */
-static bool chosen(const char *name) {
-  return strstr(name, "attn.") != NULL;
-}
-
 static void need(bool ok, const ace_error *err) {
   if (!ok) fail_msg("%s", err->message);
-}
-
-/* Writes an adapter for the engine's model; the path lasts until the next temp_path. sums: NULL, or for each layer
- * where W and `scale` times the adapter go. */
-static const char *write_adapter(ace_engine *e, temp *t, const recipe *r, uint64_t seed, double scale, float **sums) {
-  static tensor_file f;
-  linear *linears[ADAPTER_MOST_LAYERS];
-  int n;
-  adapter_layer *layer = adapter_layers_of(e->dit, &n, linears);
-  assert_non_null(layer);
-  f.n = 0;
-  for (int i = 0; i < n; i++) {
-    if (!chosen(layer[i].name)) continue;
-    int64_t count = layer[i].rows * layer[i].columns;
-    double *d = malloc((size_t)count * sizeof *d);
-    assert_non_null(d);
-    make_adapter(r, &f, layer[i].name, seed + 10 * (uint64_t)i, layer[i].rows, layer[i].columns, NULL, 0, d);
-    for (int64_t j = 0; sums && j < count; j++) {
-      const tens *w = &linears[i]->w;
-      if (j == 0) sums[i] = malloc((size_t)count * sizeof **sums);
-      assert_non_null(sums[i]);
-      double x = w->dtype == TENS_F32 ? tens_f32(w)[j] : bf16_to_f32(((const uint16_t *)w->data)[j]);
-      sums[i][j] = (float)(x + scale * d[j]);
-    }
-    free(d);
-  }
-  free(layer);
-  const char *path = publish_adapter(t, r, &f);
-  file_free(&f);
-  return path;
 }
 
 static const char *load(ace_engine *e, const char *path, double scale) {
@@ -62,7 +26,7 @@ static const char *load(ace_engine *e, const char *path, double scale) {
 static ace_result *sing(ace_engine *e, const char *const *pairs) {
   ace_error err;
   ace_request *r = songs_request(usual, pairs);
-  ace_result *result = engine_generate(e, r, false, NULL, &err);
+  ace_result *result = engine_generate(e, r, false, NULL, NULL, &err);
   need(result, &err);
   ace_request_free(r);
   return result;

@@ -145,7 +145,7 @@ static void test_plan_holds(void **state) {
     engine_memory plan;
     if (engine_memory_of(e, r, &plan, &err) != ACE_OK) fail_msg("%s", err.message);
     bool counts = reset_peak();
-    ace_result *result = engine_generate(e, r, true, NULL, &err);
+    ace_result *result = engine_generate(e, r, true, NULL, NULL, &err);
     if (!result) fail_msg("%s", err.message);
     size_t peak = load_peak_memory();
     if (counts && !SANITIZED && peak > plan.total)

@@ -108,7 +108,7 @@ static ace_request *request(const char *const *pairs) {
 static ace_result *make(ace_engine *e, bool sound, const char *const *pairs) {
   ace_error err;
   ace_request *r = request(pairs);
-  ace_result *result = engine_generate(e, r, sound, NULL, &err);
+  ace_result *result = engine_generate(e, r, sound, NULL, NULL, &err);
   if (!result) fail_msg("%s", err.message);
   ace_request_free(r);
   return result;
@@ -165,7 +165,7 @@ static void a_song_is_scored_as_itself(void **state) {
   const char *json = ace_result_json(song, 0);
   ace_request *again = ace_request_new(ACE_PROFILE_CLI);
   assert_int_equal(ace_request_set_json(again, json, strlen(json), &err), ACE_OK);
-  ace_result *second = engine_generate(three, again, false, NULL, &err);
+  ace_result *second = engine_generate(three, again, false, NULL, NULL, &err);
   if (!second) fail_msg("%s", err.message);
   char *second_score = ace_result_score(three, second, 0, 0.5, NULL, &err);
   char *second_lrc = lrc_of(three, second, 0);

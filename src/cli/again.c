@@ -61,7 +61,7 @@ ace_result *again_make(asking *k, ace_error *err) {
   if (status == ACE_OK) {
     ace_callbacks notify = report_callbacks(k->report);
     report_phase(k->report);
-    result = engine_generate(k->engine, k->request, false, &notify, err);
+    result = engine_generate(k->engine, k->request, false, NULL, &notify, err);
     report_phase(k->report);
   }
   saved_free(&from);

@@ -142,9 +142,19 @@ struct ace_result {
   char *json[REQ_BATCH_MAX];
 };
 
-/* ace_generate; without `sound` the latents are all that is made. */
-ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
-                            ace_error *err);
+/* Told of each item as soon as its sound is finished and can be saved, while others are still latents: of `result` only
+ * that item may be used. A failure ends the job. */
+typedef struct engine_listener {
+  ace_status (*finished)(void *user, const ace_result *result, int item, ace_error *err);
+  void *user;
+} engine_listener;
+
+/* ace_generate; without `sound` the latents are all that is made. listener may be NULL. */
+ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const engine_listener *listener,
+                            const ace_callbacks *notify, ace_error *err);
+
+/* Writes what ace_result_save writes beside the sound, as `path`: again, after something was added to it. */
+ace_status engine_save_json(const ace_result *r, int item, const char *path, ace_error *err);
 
 /* What ace_generate finds out before it computes: refusals, and the memory that the items take together with what the
  * request says of length and codes. */

@@ -51,7 +51,7 @@ void engine_free_recordings(engine_recordings *in) {
 }
 
 /* Between the decoder and the file. */
-static ace_status finish_sound(const ace_request *r, audio_buffer *b, audio_loudness *loudness, ace_error *err) {
+static ace_status master(const ace_request *r, audio_buffer *b, audio_loudness *loudness, ace_error *err) {
   ace_status status = ACE_OK;
   bool by_peak = r->normalization_lufs == 0;
   if (r->enable_normalization && by_peak) audio_normalise(b, r->normalization_db);
@@ -101,12 +101,33 @@ static int alike(const ace_result *result, int first) {
   return n;
 }
 
-static ace_status render_items(ace_engine *e, ace_result *result, const song_models *models, const song_job *all,
-                               bool sound, const ace_callbacks *notify, progress *p, ace_error *err) {
+/* Items of a result on their way. */
+typedef struct rendering {
+  ace_result *result;
+  const engine_listener *listener; /* may be NULL */
+  double started;                  /* monotonic seconds */
+  int first;                       /* of the items that are rendered together now */
+} rendering;
+
+static ace_status item_finished(void *user, int item, ace_error *err) {
+  const rendering *k = user;
+  ace_result *result = k->result;
+  int i = k->first + item;
+  ace_status status = master(result->request, &result->audio[i], &result->loudness[i], err);
+  if (status != ACE_OK) return status;
+  json_object_set_new(result->about, "seconds", json_real(clock_seconds() - k->started));
+  return k->listener ? k->listener->finished(k->listener->user, result, i, err) : ACE_OK;
+}
+
+static ace_status render_items(ace_engine *e, rendering *k, const song_models *models, const song_job *all, bool sound,
+                               const ace_callbacks *notify, progress *p, ace_error *err) {
+  ace_result *result = k->result;
   ace_status status = ACE_OK;
   for (int first = 0, n; status == ACE_OK && first < result->items; first += n) {
     n = alike(result, first);
     song_job job = engine_part_of(result, all, first, n);
+    k->first = first;
+    job.finished = item_finished, job.user = k;
     status = render(e, models, &job, notify, p, result->latents + first, sound ? result->audio + first : NULL, err);
   }
   return status;
@@ -132,7 +153,8 @@ static void describe_plan(const ace_request *asked, const ace_result *result, js
   json_decref(before);
 }
 
-static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, double seconds, progress *p,
+/* What is known of all items before any of them has a sound; "seconds" comes with that. */
+static json_t *describe(ace_engine *e, const ace_request *asked, const ace_result *result, progress *p,
                         const ace_callbacks *notify, ace_error *err) {
   json_t *hashes = engine_hashes(e, p, notify, err);
   json_t *voices = hashes ? engine_adapters(e, err) : NULL;
@@ -140,9 +162,9 @@ static json_t *describe(ace_engine *e, const ace_request *asked, const ace_resul
     json_decref(hashes);
     return NULL;
   }
-  json_t *about = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:f}", "acestep", ACE_VERSION, "models", hashes, "adapters",
+  json_t *about = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:i}", "acestep", ACE_VERSION, "models", hashes, "adapters",
                             voices, "isa", tens_isa_name(), "sample_rate", e->vae->cfg.sampling_rate, "batch_size",
-                            result->items, "seconds", seconds);
+                            result->items, "seconds", 0);
   if (about) describe_plan(asked, result, about);
   if (!about) ace_fail(err, ACE_ENOMEM, "result: out of memory");
   return about;
@@ -156,8 +178,8 @@ static ace_status resolve_seeds(ace_result *result, ace_error *err) {
 }
 
 static ace_status run(ace_engine *e, const ace_request *asked, ace_result *result, bool sound,
-                      const ace_callbacks *notify, ace_error *err) {
-  double started = clock_seconds();
+                      const engine_listener *listener, const ace_callbacks *notify, ace_error *err) {
+  rendering k = {.result = result, .listener = listener, .started = clock_seconds()};
   ace_request *r = result->request;
   song_job job = {.request = r, .family = engine_family(e)};
   result->items = r->batch_size;
@@ -176,16 +198,12 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   if (status == ACE_OK) status = engine_think(e, r, source_seconds, result->seeds, &p, notify, &result->song, err);
   if (status == ACE_OK) {
     p.total = p.done + rendering_work(result, &models, &job, sound) + hashing; /* now that lengths are known */
-    status = render_items(e, result, &models, &job, sound, notify, &p, err);
+    /* Latents alone are no song to be told from others. */
+    result->about = sound ? describe(e, asked, result, &p, notify, err) : json_object();
+    status = result->about ? render_items(e, &k, &models, &job, sound, notify, &p, err) : err->status;
   }
   engine_free_recordings(&in);
-  if (status != ACE_OK) return status;
-  for (int i = 0; i < result->items && sound && status == ACE_OK; i++)
-    status = finish_sound(r, &result->audio[i], &result->loudness[i], err);
-  if (status != ACE_OK) return status;
-  /* Latents alone are no song to be told from others. */
-  result->about = sound ? describe(e, asked, result, clock_seconds() - started, &p, notify, err) : json_object();
-  return result->about ? ACE_OK : err->status;
+  return status;
 }
 
 static ace_status check(const ace_engine *e, const ace_request *r, ace_error *err) {
@@ -211,8 +229,8 @@ ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *pla
   return status;
 }
 
-ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const ace_callbacks *notify,
-                            ace_error *err) {
+ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool sound, const engine_listener *listener,
+                            const ace_callbacks *notify, ace_error *err) {
   ace_error own;
   if (!err) err = &own;
   if (check(engine, request, err) != ACE_OK) return NULL;
@@ -224,11 +242,11 @@ ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool
     ace_fail(err, ACE_ENOMEM, "result: out of memory");
     return NULL;
   }
-  if (run(engine, request, result, sound, notify, err) == ACE_OK) return result;
+  if (run(engine, request, result, sound, listener, notify, err) == ACE_OK) return result;
   ace_result_free(result);
   return NULL;
 }
 
 ace_result *ace_generate(ace_engine *engine, const ace_request *request, const ace_callbacks *notify, ace_error *err) {
-  return engine_generate(engine, request, true, notify, err);
+  return engine_generate(engine, request, true, NULL, notify, err);
 }

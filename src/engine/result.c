@@ -135,6 +135,14 @@ static ace_status write_audio(const ace_result *r, int item, const char *path, a
   return audio_write(path, &r->audio[item], format, &options, &tags, NULL, err);
 }
 
+ace_status engine_save_json(const ace_result *r, int item, const char *path, ace_error *err) {
+  char *text = result_json(r, item, r->request->audio_format);
+  ace_status status =
+      text ? file_write(path, text, strlen(text), err) : ace_fail(err, ACE_ENOMEM, "%s: out of memory", path);
+  free(text);
+  return status;
+}
+
 /* The JSON is written first but appears last, so that neither file stands there without the other. */
 ace_status ace_result_save(const ace_result *r, int item, const char *path, ace_error *err) {
   if (item < 0 || item >= r->items)

@@ -168,10 +168,12 @@ void job_progress(job_running *j, const ace_progress *p);
 /* A sample is finished: its file (relative to the folder, flushed to disk by the caller) and what is known of it become
  * part of the job at once. An item that is given again is replaced. */
 ace_status job_sample(job_running *j, int item, const char *file, const json_t *about, ace_error *err);
+/* More is known of a sample that was given before: these keys join the others. */
+ace_status job_sample_more(job_running *j, int item, const json_t *about, ace_error *err);
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 /* "progress": {"id", "state", "position", "progress", "seconds_left"}   (at most five a second, and each change of state)
- * "sample":   {"id", "item", "file", "about"}
+ * "sample":   {"id", "item", "file", "about"}; {"id", "item", "about": what is new} when more became known
  * "done":     {"id", "state": "succeeded" | "cancelled"}
  * "failed":   {"id", "state": "failed", "error": {...}}
  * Messages for everyone ("service") come from whoever owns the queue, through jobs_events. */

@@ -67,6 +67,17 @@ ace_status job_sample(job_running *j, int item, const char *file, const json_t *
   return status;
 }
 
+ace_status job_sample_more(job_running *j, int item, const json_t *about, ace_error *err) {
+  jobs *q = j->queue;
+  pthread_mutex_lock(&q->lock);
+  ace_status status = store_annotate(q->store, j->seq, item, about, err);
+  json_t *data = json_pack("{s:s, s:i, s:O}", "id", j->work.id, "item", item, "about", about);
+  if (status == ACE_OK && data) events_publish(q->events, j->work.session, j->work.id, "sample", data);
+  json_decref(data);
+  pthread_mutex_unlock(&q->lock);
+  return status;
+}
+
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Makes `seq` the running job; false: it waits on, its description could not be read. The lock is held. */

@@ -158,6 +158,7 @@ static ace_status decode_all(tens_ctx *c, const song_models *m, const song_job *
     status = audio_buffer_new(&out[i], frames * v->hop, v->audio_channels, v->sampling_rate, err);
     if (status == ACE_OK) status = vae_decode_tiled(c, m->vae, finished, frames, &tiling, out[i].samples, err);
     if (status == ACE_OK) status = finish_sound(job, in, source, &out[i], err);
+    if (status == ACE_OK && job->finished) status = job->finished(job->user, i, err);
   }
   free(finished);
   return status;

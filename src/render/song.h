@@ -35,6 +35,10 @@ typedef struct song_job {
   size_t n_codes;
   const audio_buffer *reference; /* stereo at the autoencoder's rate; NULL: silence as timbre */
   const audio_buffer *source;    /* stereo at the autoencoder's rate, when task_reads_source; else NULL */
+  /* Told in song_render of each item (0..items-1) as soon as its sound is in its buffer, while others are still latents;
+   * a failure ends the job. NULL: nobody waits for it. */
+  ace_status (*finished)(void *user, int item, ace_error *err);
+  void *user;
 } song_job;
 
 /* What a job may take of main memory. */

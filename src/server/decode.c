@@ -136,6 +136,15 @@ static bool decode_typed(call *c) {
   return false;
 }
 
+static bool decode_any(call *c) {
+  size_t length;
+  const char *text = http_body(c->http, &length);
+  json_t *value = text ? parse(text, length) : NULL;
+  c->body = json_is_object(value) ? json_incref(value) : json_object();
+  json_decref(value);
+  return true;
+}
+
 bool decode_body(call *c, route_body kind) {
   const char *type = http_header(c->http, "Content-Type");
   if (!type) type = "";
@@ -143,6 +152,7 @@ bool decode_body(call *c, route_body kind) {
     case BODY_NONE: return true;
     case BODY_TYPED: return decode_typed(c);
     case BODY_LOOSE: return decode_loose(c, type);
+    case BODY_ANY: return decode_any(c);
     case BODY_TASK: return decode_task(c, type);
     case BODY_CHAT:
       return take_json(c, "Invalid request format: not valid JSON", "Invalid request format: not an object");

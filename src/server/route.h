@@ -29,6 +29,7 @@ typedef enum route_body {
   BODY_TYPED, /* JSON, whatever the type says; "" is {}; a broken one is answered with 422 */
   BODY_LOOSE, /* JSON when the type says so, else a form */
   BODY_TASK,  /* by type, or guessed without one; see spec of POST /release_task in docs/API.md */
+  BODY_ANY,   /* an object if it is one in JSON, else an empty one */
   BODY_CHAT   /* JSON; a broken one is answered with 400 */
 } route_body;
 
@@ -45,7 +46,7 @@ typedef struct route {
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
-extern const route routes_dataset[], routes_training[];
+extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[];
 
 /* All of them, one after the other; NULL behind the last. */
 const route *route_at(int i);

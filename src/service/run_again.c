@@ -51,7 +51,7 @@ static ace_status remake(service *s, job_running *j, bool with_lm, again *k, ace
   ace_request *r = task_request(song, err);
   json_decref(song);
   if (r) k->engine = with_lm ? service_engine_lm(s, slot, j, err) : service_engine(s, slot, j, err);
-  if (k->engine) k->result = engine_generate(k->engine, r, false, &k->notify, err);
+  if (k->engine) k->result = engine_generate(k->engine, r, false, NULL, &k->notify, err);
   ace_request_free(r);
   return k->result ? ACE_OK : err->status;
 }

@@ -67,42 +67,68 @@ static double seconds_of(const song_run *k, int item) {
   return (double)a.frames / (double)a.sample_rate;
 }
 
-/* Scores and timestamps of one sample: a failure there is told, and fails nothing else. */
-static void add_extras(song_run *k, int item, json_t *about) {
-  ace_error why;
-  if (flag_of(k->task, "score")) {
-    json_t *score = run_parsed(ace_result_score(k->engine, k->result, item, 0, &k->notify, &why), &why);
-    json_object_set_new(about, score ? "scores" : "score_error", score ? score : json_string(why.message));
-  }
-  if (flag_of(k->task, "lrc")) {
-    char *lrc = ace_result_lrc(k->engine, k->result, item, &k->notify, &why);
-    if (lrc && sample_write_lrc(job_folder(k->job), item, lrc, seconds_of(k, item), &why) != ACE_OK)
-      free(lrc), lrc = NULL;
-    json_object_set_new(about, lrc ? "lrc" : "lrc_error", json_string(lrc ? lrc : why.message));
-    free(lrc);
-  }
-}
-
 /* The name of the file's format, which is also what its name ends in. */
 static const char *format_name(const ace_request *r) {
-  const req_param *p = req_param_find("audio_format");
-  return r->audio_format == REQ_FORMAT_AUTO ? "flac" : p->values[r->audio_format];
+  return req_param_find("audio_format")->values[r->audio_format];
 }
 
-static ace_status save_sample(song_run *k, int item, ace_error *err) {
+/* Its files are there before anybody is told of it. */
+static ace_status save_sample(const song_run *k, int item, ace_error *err) {
   const char *format = format_name(k->request);
   char name[32];
   snprintf(name, sizeof name, "%d.%s", item + 1, strcmp(format, "wav32") == 0 ? "wav" : format);
   char *path = file_join(job_folder(k->job), name);
   json_t *about = about_sample(k, item, format);
   ace_status status = path && about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
-  if (status == ACE_OK) add_extras(k, item, about);
   if (status == ACE_OK) status = ace_result_save(k->result, item, path, err);
   ace_audio sound = ace_result_audio(k->result, item);
   if (status == ACE_OK) status = sample_write_peaks(job_folder(k->job), item, &sound, err);
   if (status == ACE_OK) status = job_sample(k->job, item, name, about, err);
   json_decref(about);
   free(path);
+  return status;
+}
+
+/* While other items are still decoded. */
+static ace_status on_finished(void *user, const ace_result *result, int item, ace_error *err) {
+  song_run now = *(const song_run *)user;
+  now.result = (ace_result *)result;
+  return save_sample(&now, item, err);
+}
+
+/* ---- scores, timestamps ------------------------------------------------------------------------------------------ */
+
+/* "1.json" again, with the scores. */
+static ace_status save_again(const song_run *k, int item, ace_error *err) {
+  char name[32];
+  snprintf(name, sizeof name, "%d.json", item + 1);
+  char *path = file_join(job_folder(k->job), name);
+  ace_status status =
+      path ? engine_save_json(k->result, item, path, err) : ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  free(path);
+  return status;
+}
+
+/* What cannot be scored or timed says why, and fails nothing else; a full disk does. */
+static ace_status add_extras(song_run *k, int item, ace_error *err) {
+  ace_error why;
+  ace_status status = ACE_OK;
+  json_t *about = json_object();
+  if (flag_of(k->task, "score")) {
+    double sensitivity = json_number_value(json_object_get(k->task, "sensitivity"));
+    json_t *score = run_parsed(ace_result_score(k->engine, k->result, item, sensitivity, &k->notify, &why), &why);
+    if (score) status = save_again(k, item, err);
+    json_object_set_new(about, score ? "scores" : "score_error", score ? score : json_string(why.message));
+  }
+  if (flag_of(k->task, "lrc")) {
+    char *lrc = ace_result_lrc(k->engine, k->result, item, &k->notify, &why);
+    if (lrc && status == ACE_OK) status = sample_write_lrc(job_folder(k->job), item, lrc, seconds_of(k, item), err);
+    json_object_set_new(about, lrc ? "lrc" : "lrc_error", json_string(lrc ? lrc : why.message));
+    free(lrc);
+  }
+  if (status == ACE_OK && json_object_size(about)) status = job_sample_more(k->job, item, about, err);
+  if (job_cancelled(k->job) && status == ACE_OK) status = ace_fail(err, ACE_ECANCELED, "cancelled");
+  json_decref(about);
   return status;
 }
 
@@ -117,10 +143,12 @@ static json_t *described(const song_run *k, double seconds) {
 
 static json_t *make_songs(song_run *k, ace_error *err) {
   double began = clock_seconds();
-  k->result = ace_generate(k->engine, k->request, &k->notify, err);
+  if (k->request->audio_format == REQ_FORMAT_AUTO) k->request->audio_format = REQ_FORMAT_FLAC;
+  engine_listener listener = {.finished = on_finished, .user = k};
+  k->result = engine_generate(k->engine, k->request, true, &listener, &k->notify, err);
   if (!k->result) return NULL;
   for (int i = 0; i < ace_result_count(k->result); i++)
-    if (save_sample(k, i, err) != ACE_OK) return NULL;
+    if (add_extras(k, i, err) != ACE_OK) return NULL;
   json_t *result = described(k, clock_seconds() - began);
   if (!result) ace_fail(err, ACE_ENOMEM, "job: out of memory");
   return result;

@@ -76,6 +76,10 @@ jobs *service_jobs(service *s) {
   return s->jobs;
 }
 
+downloads *service_downloads(service *s) {
+  return s->downloads;
+}
+
 const char *service_models(const service *s) {
   return s->models;
 }
@@ -195,7 +199,14 @@ service *service_open(const service_options *o, ace_error *err) {
                                         .run = run,
                                         .user = s},
                         err);
-  ok = ok && s->jobs && (!o->load_now || queue_loading(s, err) == ACE_OK);
+  if (ok && s->jobs)
+    s->downloads = downloads_open(&(downloads_options){.models = o->models,
+                                                       .hubs = o->hubs,
+                                                       .n_hubs = o->n_hubs,
+                                                       .at_once = o->files_at_once,
+                                                       .events = jobs_events(s->jobs)},
+                                  err);
+  ok = ok && s->jobs && s->downloads && (!o->load_now || queue_loading(s, err) == ACE_OK);
   if (ok) return s;
   service_close(s, 0);
   return NULL;
@@ -203,6 +214,7 @@ service *service_open(const service_options *o, ace_error *err) {
 
 void service_close(service *s, double patience) {
   if (!s) return;
+  downloads_close(s->downloads);
   jobs_close(s->jobs, patience);
   service_unload(s, 0);
   pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding), pthread_mutex_destroy(&s->learning);

@@ -43,6 +43,9 @@ typedef struct service_options {
   bool int8, lm_int8;               /* as in ace_engine_options, also these: */
   const char *lm_server, *lm_server_model, *lm_server_key;
   bool lm_fallback;
+  const struct hub
+      *hubs; /* where models are fetched from, in the order in which they are tried; must outlive the service */
+  int n_hubs, files_at_once;
   uint64_t most_recordings; /* bytes of all uploads that are kept; 0: 10 GB */
   int most_waiting, window; /* see jobs_options */
   double average;
@@ -58,6 +61,7 @@ const char *service_data(const service *s);    /* folder */
 const char *service_uploads(const service *s); /* folder; there and writable */
 /* A new name in there that nobody can guess, with this suffix (".wav", ""). free() it; NULL on failure. */
 char *service_upload_path(const service *s, const char *suffix);
+struct downloads *service_downloads(service *s); /* downloads.h */
 /* What lies in the folder of models now. */
 ace_status service_inventory(const service *s, inventory *out, ace_error *err);
 

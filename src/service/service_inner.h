@@ -5,12 +5,14 @@
 #include <pthread.h>
 
 #include "service/dataset.h"
+#include "service/downloads.h"
 #include "service/tasks.h"
 
 struct service {
   service_options options; /* texts are ours */
   char *models, *data, *uploads, *cache, *recordings;
   jobs *jobs;
+  downloads *downloads;
   pthread_mutex_t lock;     /* of the state */
   pthread_mutex_t decoding; /* one upload is looked at at a time */
   service_state state;

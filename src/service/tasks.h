@@ -7,7 +7,8 @@
  *    "first": "create" | "format", optional: what the language model does to the request beforehand
  *    "query": "...",               for "create"
  *    "only": "metadata" | "codes" | "analysis", optional: no sound; the last two read src_audio
- *    "score": false, "lrc": false, also made for each sample
+ *    "score": false, "lrc": false, also made for each sample, after all of them are there
+ *    "sensitivity": of the score; 0: the usual one
  *    "uploads": ["..."]}           files that go when the job ends
  *   -> {"request": {...} as run, "model", "lm" (null: not used), "seeds": [...], "seconds": {"total"}}
  *      samples: files "1.mp3", "1.json" ...; about {"seed", "duration", "format", "lrc", "scores"}
