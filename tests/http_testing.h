@@ -26,7 +26,7 @@ static inline int http_connect(int port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   assert_int_equal(connect(s, (struct sockaddr *)&a, sizeof a), 0);
-  struct timeval patience = {.tv_sec = 30};
+  struct timeval patience = {.tv_sec = 120};
   setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   return s;
 }

@@ -192,7 +192,7 @@ static void every_request_is_run_or_refused_by_name(void **state) {
     ace_error err;
     song_plan plan;
     char *text = ace_request_to_json(r);
-    if (engine_plan(e, r, &plan, &err) != ACE_OK) {
+    if (engine_plan(e, r, &plan, NULL, &err) != ACE_OK) {
       check_refusal(&err, text);
     } else if (accepted++ % each == 0) {
       shorten(r);

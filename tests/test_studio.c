@@ -204,6 +204,43 @@ static void test_limits_and_background(void **state) {
   close_site(&w);
 }
 
+/* Time and memory are told before a song is made: memory at once, time once one was made. */
+static void test_predictions(void **state) {
+  site w = open_site(state, NULL, 0, 0);
+  browser b = open_browser(&w);
+  char id[64];
+  static const char body[] = "{\"request\":{" SONG "\"title\":\"\"}}";
+  json_t *p = good(send_json(&b, "POST", "/v1/predict", body));
+  assert_true(json_is_null(json_object_get(p, "seconds")));
+  assert_true(json_is_null(json_object_get(p, "memory")));
+  json_decref(p);
+  for (int i = 0; i < 2; i++) {
+    json_decref(sing(&b, "\"title\":\"\"", "", id));
+    json_t *job = ended(&b, id);
+    json_decref(job);
+    for (int k = 0; k < 100; k++) { /* the worker lets go of the engine a moment after the job has ended */
+      p = good(send_json(&b, "POST", "/v1/predict", body));
+      if (!json_is_null(json_object_get(p, "memory"))) break;
+      json_decref(p);
+      nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
+    double seconds = json_number_value(json_object_get(p, "seconds"));
+    assert_int_equal(json_integer_value(json_object_get(p, "runs")), i + 1);
+    assert_true(seconds > 0);
+    assert_true(json_number_value(json_object_get(p, "low")) <= seconds);
+    const json_t *memory = json_object_get(p, "memory");
+    assert_true(json_is_true(json_object_get(memory, "fits")));
+    assert_true(json_integer_value(json_object_get(memory, "total")) > 1000000);
+    json_decref(p);
+  }
+  json_t *data = sing(&b, "\"title\":\"\"", "", id);
+  assert_true(json_number_value(json_object_get(json_object_get(data, "prediction"), "seconds")) > 0);
+  json_decref(data);
+  json_decref(ended(&b, id));
+  expect_refusal(send_json(&b, "POST", "/v1/predict", "{\"request\":{\"bpm\":2}}"), 400, NULL, "bpm");
+  close_site(&w);
+}
+
 /* ---- recordings -------------------------------------------------------------------------------------------------- */
 
 /* A second of mono at 8 kHz. */
@@ -349,6 +386,7 @@ int main(void) {
       cmocka_unit_test(test_limits_and_background),
       cmocka_unit_test(test_uploads),
       cmocka_unit_test(test_presets),
+      cmocka_unit_test(test_predictions),
       cmocka_unit_test(test_signing_in),
       cmocka_unit_test(test_a_fixed_server_stays_as_it_is),
   };

@@ -50,6 +50,7 @@ ace_status fetching_plan(fetching *f, const args *a, report *r, ace_error *err) 
   const char *source = args_value(a, "source"), *endpoint = args_value(a, "endpoint"),
              *parallel = args_value(a, "parallel");
   *f = (fetching){.report = r, .at_once = 4};
+  if (!source) source = args_value(a, "download-source");
   if (!source) source = cli_variable("ACESTEP_DOWNLOAD_SOURCE");
   if (!source) source = "auto";
   bool hf = strcmp(source, "huggingface") == 0, ms = strcmp(source, "modelscope") == 0,

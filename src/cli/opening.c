@@ -7,7 +7,7 @@
 #include "cli/folders.h"
 #include "cli/missing.h"
 
-static ace_status plan_server(opening *o, const args *a, ace_error *err) {
+ace_status opening_read_server(opening *o, const args *a, ace_error *err) {
   enum { KEY_MOST = 4096 };
   const char *url = args_value(a, "lm-url"), *file = args_value(a, "lm-key-file"),
              *set = cli_variable("ACESTEP_LM_KEY");
@@ -37,7 +37,7 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, b
   ace_status status = ACE_OK;
   if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &o->options.threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &o->options.memory, err);
-  if (status == ACE_OK) status = plan_server(o, a, err);
+  if (status == ACE_OK) status = opening_read_server(o, a, err);
   if (status != ACE_OK) return status;
   o->models = args_on(a, "download") ? missing_fetch(a, o, asks, r, err) : folder_models(args_value(a, "models"), err);
   if (!o->models) status = err->status;

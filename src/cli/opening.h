@@ -39,5 +39,7 @@ typedef struct opening {
  * language model too). The options point into `o`, `a` and `request`. */
 ace_status opening_plan(opening *o, const args *a, const ace_request *request, bool asks, report *r, ace_error *err);
 void opening_free(opening *o);
+/* Only the language model server of it: OPENING_SERVER and the environment. */
+ace_status opening_read_server(opening *o, const args *a, ace_error *err);
 
 #endif

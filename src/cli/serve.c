@@ -8,11 +8,14 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/env_file.h"
+#include "cli/fetching.h"
 #include "cli/folders.h"
 #include "cli/opening.h"
 #include "cli/signals.h"
 #include "request/value.h"
 #include "server/server.h"
+#include "service/recordings.h"
 
 enum { PORT = 7860, MOST_GIVEN = 64, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
 
@@ -32,6 +35,12 @@ static const cli_flag flags[] = {
     {"api-key-file", 0, "FILE", "A file with the key that callers must give"},
     {"api-key", 0, "KEY",
      "The key itself; others on this machine can see it in the list of processes ($ACESTEP_API_KEY)"},
+    {"auth-username", 0, "NAME", "Who uses the page must sign in under this name"},
+    {"auth-password-file", 0, "FILE", "... with the password in this file"},
+    {"auth-password", 0, "TEXT", "... with this password; others on this machine can see it in the list of processes"},
+    {"service-mode", 0, "[BOOL]", "Models and settings stay as they are; loads the models now"},
+    {"enable-api", 0, "[BOOL]", "Accepted for older command lines: the REST API is always there"},
+    {"env-file", 0, "FILE", "Settings that stand in for variables of the environment (default .env, if there is one)"},
     {"allowed-path", 0, "DIR", "A folder whose files callers may name; may be given several times"},
     {"allowed-origin", 0, "URL", "A web origin that may use the server; may be given several times"},
     {"allowed-host", 0, "NAME", "A host name under which the server is reached; may be given several times"},
@@ -39,9 +48,16 @@ static const cli_flag flags[] = {
     {"tls-key", 0, "FILE", "Private key (PEM)"},
     {"max-queue", 0, "N", "Jobs that may wait ($ACESTEP_QUEUE_MAXSIZE; default 200)"},
     {"max-upload-mb", 0, "N", "Size of the files of one request (default 200)"},
+    {"uploads-gb", 0, "N", "Size of all uploads that are kept (default 10)"},
+    {"uploads-hours", 0, "N", "Uploads go so many hours after their last use (default 24)"},
     {"retention-hours", 0, "N", "Finished songs that are no favourites go after so many hours (default: they stay)"},
     {"retention-gb", 0, "N", "The oldest go when all take more than this (default: no limit)"},
+    {"vae", 0, "NAME", "Autoencoder folder among the models, or an absolute path (default: vae)"},
+    OPENING_BACKEND,
+    OPENING_SERVER,
     OPENING_MACHINE,
+    FETCHING_FLAGS,
+    {"download-source", 0, "HUB", "The same as --source"},
     {"log-requests", 0, "[BOOL]", "One line for each request, on standard error"},
     {"quiet", 'q', NULL, "Say nothing but errors"},
     {0}};
@@ -50,15 +66,19 @@ static const cli_flag flags[] = {
 typedef struct serving {
   service_options service;
   server_options server;
-  char *models, *data, *key, *certificate, *secret;
+  char *models, *data, *key, *certificate, *secret, *password;
+  opening lm;     /* its language model server */
+  fetching fetch; /* where models come from */
   const char *roots[MOST_GIVEN], *origins[MOST_GIVEN], *hosts[MOST_GIVEN];
-  int retention_hours, retention_gb;
+  int retention_hours, retention_gb, uploads_hours;
 } serving;
 
 static void serving_free(serving *s) {
   free(s->models), free(s->data), free(s->certificate), free(s->secret);
   if (s->key) memset(s->key, 0, strlen(s->key));
-  free(s->key);
+  if (s->password) memset(s->password, 0, strlen(s->password));
+  free(s->key), free(s->password);
+  opening_free(&s->lm), fetching_free(&s->fetch);
 }
 
 static void log_line(void *user, const char *line) {
@@ -97,17 +117,36 @@ static ace_status toggle(const args *a, const char *flag, const char *from, bool
                   req_excerpt(text, strlen(text), excerpt));
 }
 
-/* A key in a file, without the line feed behind it. */
-static ace_status read_key(const args *a, serving *s, ace_error *err) {
-  const char *file = args_value(a, "api-key-file"), *key = setting(a, "api-key", NULL, "ACESTEP_API_KEY");
+/* A secret in a file without the line feed behind it, or as it was given; NULL: neither, or a failure. free() it. */
+static char *read_secret(const args *a, const char *flag, const char *given, ace_error *err) {
+  const char *file = args_value(a, flag);
   size_t n;
-  s->key = file ? file_read(file, SECRET_LIMIT, &n, err) : key ? strdup(key) : NULL;
-  if (file && !s->key) return err->status;
-  for (n = s->key ? strlen(s->key) : 0; n > 0 && (s->key[n - 1] == '\n' || s->key[n - 1] == '\r'); n--)
-    s->key[n - 1] = 0;
-  if (file && n == 0) return ace_fail(err, ACE_EINVAL, "--api-key-file: %.300s is empty", file);
+  char *text = file ? file_read(file, SECRET_LIMIT, &n, err) : given ? strdup(given) : NULL;
+  if (!text) return NULL;
+  for (n = strlen(text); n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'); n--) text[n - 1] = 0;
+  if (n > 0) return text;
+  free(text);
+  ace_fail(err, ACE_EINVAL, "--%s: there is nothing in it", flag);
+  return NULL;
+}
+
+/* Name and password go together. */
+static ace_status read_login(const args *a, serving *s, ace_error *err) {
+  const char *user = args_value(a, "auth-username"), *given = args_value(a, "auth-password");
+  bool any = given || args_value(a, "auth-password-file");
+  if (!user && !any) return ACE_OK;
+  if (!user || !any)
+    return ace_fail(err, ACE_EINVAL, "serve: --auth-username goes with --auth-password-file or --auth-password");
+  s->password = read_secret(a, "auth-password-file", given, err);
+  s->server.user = user, s->server.password = s->password;
+  return s->password ? ACE_OK : err->status;
+}
+
+static ace_status read_key(const args *a, serving *s, ace_error *err) {
+  const char *given = setting(a, "api-key", NULL, "ACESTEP_API_KEY");
+  s->key = read_secret(a, "api-key-file", given, err);
   s->server.api_key = s->key;
-  return ACE_OK;
+  return s->key || (!given && !args_value(a, "api-key-file")) ? ACE_OK : err->status;
 }
 
 static ace_status read_tls(const args *a, serving *s, ace_error *err) {
@@ -122,12 +161,15 @@ static ace_status read_tls(const args *a, serving *s, ace_error *err) {
 }
 
 static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
-  int queue = 0, upload = 0, average = 0;
+  int queue = 0, upload = 0, average = 0, uploads = 0;
   const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
   s->server.http.port = PORT;
   ace_status status = number(a, "port", "ACESTEP_API_PORT", 0, 65535, &s->server.http.port, err);
   if (status == ACE_OK) status = number(a, "max-queue", "ACESTEP_QUEUE_MAXSIZE", 1, 100000, &queue, err);
   if (status == ACE_OK) status = number(a, "max-upload-mb", NULL, 1, MB_MOST, &upload, err);
+  s->uploads_hours = 24;
+  if (status == ACE_OK) status = number(a, "uploads-gb", NULL, 1, MB_MOST, &uploads, err);
+  if (status == ACE_OK) status = number(a, "uploads-hours", NULL, 1, INT_MAX, &s->uploads_hours, err);
   if (status == ACE_OK) status = number(a, "retention-hours", NULL, 1, INT_MAX, &s->retention_hours, err);
   if (status == ACE_OK) status = number(a, "retention-gb", NULL, 1, MB_MOST, &s->retention_gb, err);
   if (status == ACE_OK && threads) status = args_int(threads, "--threads", 1, 1024, &s->service.threads, err);
@@ -142,6 +184,7 @@ static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
   s->service.average = average;
   s->service.most_waiting = queue;
   s->server.most_upload = (uint64_t)upload << 20;
+  s->service.most_recordings = (uint64_t)uploads << 30;
   return status;
 }
 
@@ -153,10 +196,33 @@ static ace_status read_switches(const args *a, serving *s, ace_error *err) {
   /* The variable says the opposite of the flag. */
   if (status == ACE_OK) status = toggle(a, "init-service", "ACESTEP_NO_INIT", &word, err);
   if (status == ACE_OK) status = toggle(a, "log-requests", NULL, &log, err);
+  if (status == ACE_OK) status = toggle(a, "service-mode", NULL, &s->server.service_mode, err);
   s->service.init_lm = by_tier ? -1 : may;
-  s->service.load_now = args_value(a, "init-service") ? word : !word;
+  s->service.load_now = s->server.service_mode || (args_value(a, "init-service") ? word : !word);
   s->service.int8 = args_on(a, "int8"), s->service.lm_int8 = args_on(a, "lm-int8");
   if (log) s->server.log = log_line;
+  return status;
+}
+
+/* "vllm" or "pt"; what is neither is left to the machine, as the reference does. */
+static const char *backend_of(const args *a) {
+  const char *name = setting(a, "lm-backend", NULL, "ACESTEP_LM_BACKEND");
+  if (name && strcmp(name, "mlx") == 0) return "pt";
+  return name && (strcmp(name, "vllm") == 0 || strcmp(name, "pt") == 0) ? name : NULL;
+}
+
+static ace_status read_server(const args *a, serving *s, ace_error *err) {
+  ace_status status = opening_read_server(&s->lm, a, err);
+  const ace_engine_options *o = &s->lm.options;
+  s->service.lm_server = o->lm_server, s->service.lm_server_model = o->lm_server_model;
+  s->service.lm_server_key = o->lm_server_key, s->service.lm_fallback = o->lm_fallback;
+  return status;
+}
+
+static ace_status read_hubs(const args *a, serving *s, report *r, ace_error *err) {
+  ace_status status = fetching_plan(&s->fetch, a, r, err);
+  s->service.hubs = s->fetch.hubs, s->service.n_hubs = s->fetch.n_hubs;
+  s->service.files_at_once = s->fetch.at_once;
   return status;
 }
 
@@ -165,12 +231,14 @@ static ace_status read_models(const args *a, serving *s, ace_error *err) {
   s->service.slots[1] = cli_variable("ACESTEP_CONFIG_PATH2"),
   s->service.slots[2] = cli_variable("ACESTEP_CONFIG_PATH3");
   s->service.lm = setting(a, "lm", "lm-model-path", "ACESTEP_LM_MODEL_PATH");
+  s->service.vae = args_value(a, "vae");
+  s->service.lm_backend = backend_of(a);
   s->models = folder_models(args_value(a, "models"), err);
   s->service.models = s->models;
   return s->models ? ACE_OK : err->status;
 }
 
-static ace_status read_settings(const args *a, serving *s, ace_error *err) {
+static ace_status read_settings(const args *a, serving *s, report *r, ace_error *err) {
   const char *data = args_value(a, "data"), *address = setting(a, "server-name", "host", "ACESTEP_API_HOST");
   s->data = data ? strdup(data) : folder_data();
   if (!s->data)
@@ -185,20 +253,27 @@ static ace_status read_settings(const args *a, serving *s, ace_error *err) {
   ace_status status = read_numbers(a, s, err);
   if (status == ACE_OK) status = read_switches(a, s, err);
   if (status == ACE_OK) status = read_models(a, s, err);
+  if (status == ACE_OK) status = read_server(a, s, err);
+  if (status == ACE_OK) status = read_hubs(a, s, r, err);
   if (status == ACE_OK) status = read_key(a, s, err);
+  if (status == ACE_OK) status = read_login(a, s, err);
   if (status == ACE_OK) status = read_tls(a, s, err);
   return status;
 }
 
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
 
+/* What nobody will miss goes. */
 static void sweep(const serving *s, service *studio, report *r) {
+  const double undo = 60; /* seconds that a removed song can be brought back */
   ace_error err;
   int removed;
-  if (!s->retention_hours && !s->retention_gb) return;
-  if (jobs_prune(service_jobs(studio), 3600.0 * s->retention_hours, (uint64_t)s->retention_gb << 30, &removed, &err) !=
-      ACE_OK)
-    report_warning(r, "%s", err.message);
+  jobs *q = service_jobs(studio);
+  ace_status status = jobs_purge(q, undo, &err);
+  recordings_sweep(studio, 3600.0 * s->uploads_hours);
+  if (status == ACE_OK && (s->retention_hours || s->retention_gb))
+    status = jobs_prune(q, 3600.0 * s->retention_hours, (uint64_t)s->retention_gb << 30, &removed, &err);
+  if (status != ACE_OK) report_warning(r, "%s", err.message);
 }
 
 /* Until a signal comes. */
@@ -226,7 +301,7 @@ static ace_status serve(serving *s, report *r, ace_error *err) {
   if (web) {
     bool open_house =
         strcmp(s->server.http.address, "127.0.0.1") != 0 && strcmp(s->server.http.address, "localhost") != 0;
-    if (open_house && !s->key)
+    if (open_house && !s->key && !s->password)
       report_warning(r, "serve: everyone who reaches %s may use this server; --api-key-file asks for a key",
                      s->server.http.address);
     greet(s, web);
@@ -244,8 +319,9 @@ static ace_status serve(serving *s, report *r, ace_error *err) {
 static int run(const args *a, report *r) {
   ace_error err = {0};
   serving s = {.retention_hours = 0};
-  ace_status status =
-      a->n_operands ? ace_fail(&err, ACE_EINVAL, "serve: takes flags only") : read_settings(a, &s, &err);
+  ace_status status = a->n_operands ? ace_fail(&err, ACE_EINVAL, "serve: takes flags only")
+                                    : env_file_load(args_value(a, "env-file"), &err);
+  if (status == ACE_OK) status = read_settings(a, &s, r, &err);
   if (status == ACE_OK) status = serve(&s, r, &err);
   serving_free(&s);
   return status == ACE_OK ? CLI_OK : report_failure(r, &err);

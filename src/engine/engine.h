@@ -78,8 +78,14 @@ song_budget engine_budget(const ace_engine *e);
  * the process as it is. */
 size_t engine_room(const ace_engine *e, size_t weights);
 
-/* Memory of a request before it runs. */
+/* Work of a request in the unit of song_work, or the seconds that it took: the language model's part, and the rest. */
+typedef struct engine_work {
+  double think, song;
+} engine_work;
+
+/* Memory and work of a request before it runs. */
 typedef struct engine_memory {
+  engine_work work;
   song_plan song;
   size_t think_weights, think_memory; /* of the language model, when it is asked: mapped weights, working memory */
   size_t total;                       /* of the fullest moment */
@@ -138,6 +144,7 @@ struct ace_result {
   audio_loudness loudness[REQ_BATCH_MAX];
   uint32_t seeds[REQ_BATCH_MAX], retake_seeds[REQ_BATCH_MAX];
   json_t *about;                 /* the "result" object shared by all items */
+  engine_work work, seconds;     /* what it took */
   json_t *scores[REQ_BATCH_MAX]; /* what ace_result_score found; NULL: it was not asked */
   char *json[REQ_BATCH_MAX];
 };
@@ -156,9 +163,10 @@ ace_result *engine_generate(ace_engine *engine, const ace_request *request, bool
 /* Writes what ace_result_save writes beside the sound, as `path`: again, after something was added to it. */
 ace_status engine_save_json(const ace_result *r, int item, const char *path, ace_error *err);
 
-/* What ace_generate finds out before it computes: refusals, and the memory that the items take together with what the
- * request says of length and codes. */
-ace_status engine_plan(ace_engine *engine, const ace_request *request, song_plan *plan, ace_error *err);
+/* What ace_generate finds out before it computes: refusals, and memory and work (may be NULL) of the items together with
+ * what the request says of length and codes. */
+ace_status engine_plan(ace_engine *engine, const ace_request *request, song_plan *plan, engine_work *work,
+                       ace_error *err);
 
 /* The recordings of a request, in the autoencoder's form. */
 typedef struct engine_recordings {

@@ -195,12 +195,17 @@ static ace_status run(ace_engine *e, const ace_request *asked, ace_result *resul
   progress_start(
       &p, notify,
       status == ACE_OK ? engine_think_work(e, r) + rendering_work(result, &models, &job, sound) + hashing : 1);
+  double began = clock_seconds();
   if (status == ACE_OK) status = engine_think(e, r, source_seconds, result->seeds, &p, notify, &result->song, err);
+  result->seconds.think = clock_seconds() - began;
   if (status == ACE_OK) {
-    p.total = p.done + rendering_work(result, &models, &job, sound) + hashing; /* now that lengths are known */
+    result->work = (engine_work){p.done, rendering_work(result, &models, &job, sound)};
+    p.total = p.done + result->work.song + hashing; /* now that lengths are known */
     /* Latents alone are no song to be told from others. */
     result->about = sound ? describe(e, asked, result, &p, notify, err) : json_object();
+    began = clock_seconds();
     status = result->about ? render_items(e, &k, &models, &job, sound, notify, &p, err) : err->status;
+    result->seconds.song = clock_seconds() - began;
   }
   engine_free_recordings(&in);
   return status;
@@ -212,7 +217,7 @@ static ace_status check(const ace_engine *e, const ace_request *r, ace_error *er
   return status == ACE_OK ? check_supported(r, err) : status;
 }
 
-ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *plan, ace_error *err) {
+ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *plan, engine_work *work, ace_error *err) {
   ace_status status = check(e, request, err);
   if (status != ACE_OK) return status;
   ace_request *r = ace_request_copy(request);
@@ -223,6 +228,7 @@ ace_status engine_plan(ace_engine *e, const ace_request *request, song_plan *pla
   status = engine_load_recordings(e, r, &in, &job, err);
   song_models models = engine_models(e);
   song_budget budget = engine_budget(e);
+  if (status == ACE_OK && work) *work = (engine_work){engine_think_work(e, r), song_work(&models, &job, true)};
   if (status == ACE_OK) status = song_make_plan(&models, &job, &budget, plan, err);
   engine_free_recordings(&in);
   ace_request_free(r);

@@ -25,7 +25,7 @@ ace_status engine_memory_of(ace_engine *e, const ace_request *request, engine_me
   ace_status status = ace_request_validate(request, err);
   if (status == ACE_OK) status = plan_thinking(e, request, out, err);
   out->budget = engine_budget(e);
-  if (status == ACE_OK) status = engine_plan(e, request, &out->song, err);
+  if (status == ACE_OK) status = engine_plan(e, request, &out->song, &out->work, err);
   size_t thinking = out->think_memory ? out->song.memory.process + out->think_weights + out->think_memory : 0;
   out->total = thinking > out->song.memory.total ? thinking : out->song.memory.total;
   return status;

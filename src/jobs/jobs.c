@@ -245,6 +245,14 @@ ace_status jobs_history(jobs *q, const char *session, int *n, ace_error *err) {
   return status;
 }
 
+double jobs_wait_ahead(jobs *q) {
+  pthread_mutex_lock(&q->lock);
+  double average = jobs_average(q), ahead = store_ahead(q->store, average);
+  if (q->running.seq) ahead += q->running.seconds_left >= 0 ? q->running.seconds_left : average;
+  pthread_mutex_unlock(&q->lock);
+  return ahead;
+}
+
 json_t *jobs_counts(jobs *q, ace_error *err) {
   pthread_mutex_lock(&q->lock);
   json_t *counts = store_counts(q->store, err);

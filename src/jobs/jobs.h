@@ -95,6 +95,9 @@ typedef struct jobs_filter {
  * array. */
 json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err);
 
+/* Seconds until a foreground job that is submitted now would start. */
+double jobs_wait_ahead(jobs *q);
+
 /* Waits until the job has ended or `seconds` have passed, then as jobs_get. */
 json_t *jobs_wait(jobs *q, const char *id, double seconds, ace_error *err);
 

@@ -133,6 +133,14 @@ ace_status store_waiting(db *d, int *n, ace_error *err) {
   return status;
 }
 
+double store_ahead(db *d, double average) {
+  db_rows r =
+      db_query(d, NULL, "SELECT TOTAL(COALESCE(estimate, ?)) FROM jobs WHERE state = 0 AND class = 0", "d", average);
+  double ahead = db_next(&r, NULL) ? db_real(&r, 0) : 0;
+  db_done(&r);
+  return ahead;
+}
+
 ace_status store_position(db *d, int64_t seq, double average, int *position, double *ahead, ace_error *err) {
   static const char sql[] = "WITH waiting AS (" WAITING
                             ") SELECT mine.place, (SELECT TOTAL(COALESCE(w.estimate, ?2)) FROM waiting w WHERE "

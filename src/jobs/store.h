@@ -17,6 +17,8 @@ ace_status store_first(db *d, int64_t *seq, ace_error *err);
 /* Jobs that wait up to this one, itself included, and the seconds that those before it will take (`average` where
  * nobody has estimated). 0 when it does not wait. */
 ace_status store_position(db *d, int64_t seq, double average, int *position, double *ahead, ace_error *err);
+/* Seconds that the waiting foreground jobs will take. */
+double store_ahead(db *d, double average);
 ace_status store_waiting(db *d, int *n, ace_error *err);
 
 /* What a worker needs of a job; the members are owned. */

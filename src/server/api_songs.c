@@ -54,13 +54,27 @@ static void post_songs(call *c) {
   }
   json_t *task = !http_answered(c->http) && studio_song_fit(c, &s) ? studio_song_task(c, &s) : NULL;
   if (task) {
-    json_t *told = json_deep_copy(json_object_get(task, "request"));
-    json_t *extra = json_pack("{s:o, s:O}", "request", told, "warnings", s.warnings);
-    studio_submit(
-        c,
-        &(job_new){
-            .kind = "generate", .class = background ? JOB_BACKGROUND : JOB_FOREGROUND, .history = true, .note = note},
-        task, extra);
+    json_t *told = studio_request(task), *prediction = service_predict(c->service, s.request, s.slot);
+    double seconds = json_number_value(json_object_get(prediction, "seconds"));
+    json_t *extra = json_pack("{s:o, s:O, s:o}", "request", told, "warnings", s.warnings, "prediction", prediction);
+    studio_submit(c,
+                  &(job_new){.kind = "generate",
+                             .class = background ? JOB_BACKGROUND : JOB_FOREGROUND,
+                             .history = true,
+                             .estimate = seconds,
+                             .note = note},
+                  task, extra);
+  }
+  studio_song_free(&s);
+}
+
+static void post_predict(call *c) {
+  studio_song s;
+  if (!studio_song_read(c, &s)) return;
+  if (studio_song_fit(c, &s)) {
+    json_t *prediction = service_predict(c->service, s.request, s.slot);
+    json_object_set(prediction, "warnings", s.warnings);
+    reply_data(c, prediction);
   }
   studio_song_free(&s);
 }
@@ -169,6 +183,9 @@ const route routes_songs[] = {
     {"POST", "/v1/songs", AUTH_SESSION, BODY_TYPED, false, post_songs, "Submit songs",
      "request:Song slot?:int note?:object score?:bool lrc?:bool sensitivity?:number background?:bool",
      "id position:int batch:any request:object prediction?:any warnings:[object]"},
+    {"POST", "/v1/predict", AUTH_SESSION, BODY_TYPED, false, post_predict,
+     "Time and memory of songs before they are made", "request:Song slot?:int",
+     "seconds:any low:any high:any wait_seconds:number runs:int memory:any warnings:[object]"},
     {"POST", "/v1/create", AUTH_SESSION, BODY_TYPED, false, post_create_words,
      "A whole song's words out of a few, as a job", "query request?:object", ":Queued"},
     {"POST", "/v1/format", AUTH_SESSION, BODY_TYPED, false, post_format_words,

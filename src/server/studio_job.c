@@ -47,6 +47,18 @@ json_t *studio_told(json_t *job) {
   return job;
 }
 
+json_t *studio_request(const json_t *task) {
+  json_t *request = json_deep_copy(json_object_get(task, "request"));
+  rename_recordings(request, json_object_get(task, "named"));
+  return request;
+}
+
+static void add_batch(call *c, const char *id, json_t *extra) {
+  json_t *job = jobs_get(service_jobs(c->service), id, NULL), *batch = json_object_get(job, "batch");
+  json_object_set_new(extra, "batch", batch ? json_incref(batch) : json_null());
+  json_decref(job);
+}
+
 void studio_submit(call *c, const job_new *j, json_t *task, json_t *extra) {
   char id[JOBS_ID];
   int position;
@@ -59,6 +71,7 @@ void studio_submit(call *c, const job_new *j, json_t *task, json_t *extra) {
   if (status == ACE_OK) {
     json_object_set_new(extra, "id", json_string(id));
     json_object_set_new(extra, "position", json_integer(position));
+    if (j->history) add_batch(c, id, extra);
     reply_data(c, extra);
     return;
   }

@@ -12,6 +12,9 @@ json_t *studio_sample(call *c, const json_t *job, const char *number);
 /* What may be told of a job; changes and returns it. */
 json_t *studio_told(json_t *job);
 
+/* The parameters of a task as they may be told, a new reference. */
+json_t *studio_request(const json_t *task);
+
 /* Queues a job of this session and answers with {"id", "position"} and what is in `extra` (taken, may be NULL). Takes
  * task. */
 void studio_submit(call *c, const job_new *j, json_t *task, json_t *extra);

@@ -149,6 +149,7 @@ static json_t *make_songs(song_run *k, ace_error *err) {
   if (!k->result) return NULL;
   for (int i = 0; i < ace_result_count(k->result); i++)
     if (add_extras(k, i, err) != ACE_OK) return NULL;
+  predict_learn(k->s, k->engine, k->result);
   json_t *result = described(k, clock_seconds() - began);
   if (!result) ace_fail(err, ACE_ENOMEM, "job: out of memory");
   return result;

@@ -23,7 +23,13 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
       {"analyze", run_generate},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (strcmp(kinds[i].kind, job_kind(j)) == 0) return kinds[i].run(user, j, err);
+    if (strcmp(kinds[i].kind, job_kind(j)) == 0) {
+      service *s = user;
+      pthread_mutex_lock(&s->engines_lock);
+      json_t *result = kinds[i].run(s, j, err);
+      pthread_mutex_unlock(&s->engines_lock);
+      return result;
+    }
   ace_fail(err, ACE_EUNSUPPORTED, "job: this program knows no kind \"%.64s\"", job_kind(j));
   return NULL;
 }
@@ -185,6 +191,7 @@ service *service_open(const service_options *o, ace_error *err) {
     return NULL;
   }
   pthread_mutex_init(&s->lock, NULL), pthread_mutex_init(&s->decoding, NULL), pthread_mutex_init(&s->learning, NULL);
+  pthread_mutex_init(&s->engines_lock, NULL);
   keep_options(s, o);
   s->models = strdup(o->models), s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
@@ -218,6 +225,7 @@ void service_close(service *s, double patience) {
   jobs_close(s->jobs, patience);
   service_unload(s, 0);
   pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding), pthread_mutex_destroy(&s->learning);
+  pthread_mutex_destroy(&s->engines_lock);
   dataset_free(&s->dataset.d);
   json_decref(s->adapters);
   free(s->models), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);

@@ -106,6 +106,13 @@ req_model service_family(service *s, int slot);
  * *use: they are. A new reference. */
 json_t *service_adapters(service *s, bool *use);
 
+/* What a request would take if it ran now in that slot, a new reference:
+ *   {"seconds" or null, "low", "high", "wait_seconds", "runs": finished ones that this rests on,
+ *    "memory": as engine_memory_json with "fits", or {"fits": false, "message"}, or null}
+ * seconds and memory are null while the model is not loaded or a job is running; seconds also until a first song was made
+ * with this model on this machine. */
+json_t *service_predict(service *s, const ace_request *r, int slot);
+
 /* The limits of another tier hold from now on; false: there is none of that name. */
 bool service_set_tier(service *s, const char *key);
 

@@ -20,7 +20,8 @@ struct service {
   service_dataset dataset;
   json_t *adapters; /* of slot 1; see service_adapters */
   bool use_adapters;
-  ace_engine *engines[SERVICE_SLOTS]; /* the worker's alone */
+  pthread_mutex_t engines_lock;       /* held by the worker while a job runs */
+  ace_engine *engines[SERVICE_SLOTS]; /* under that lock */
 };
 
 /* ---- loading (load.c): on the worker's thread ------------------------------------------------------------------ */
@@ -49,6 +50,9 @@ json_t *run_unload(service *s, job_running *j, ace_error *err);
 json_t *run_label(service *s, job_running *j, ace_error *err);
 json_t *run_prepare(service *s, job_running *j, ace_error *err);
 json_t *run_lora(service *s, job_running *j, ace_error *err);
+
+/* Remembers what a song took, for predictions (predict.c). */
+void predict_learn(service *s, const ace_engine *e, const ace_result *r);
 
 /* Text that is JSON as an object, a new reference; frees the text. NULL on failure, also for a text of NULL. */
 json_t *run_parsed(char *text, ace_error *err);
