@@ -1,14 +1,34 @@
 #include "models/dit.h"
 
+#include "tensor/tape.h"
+
+/* One layer, or a part of it, as a segment: in training it may be run again instead of kept. */
+typedef struct layer_call {
+  const acestep_dit *m;
+  int i;
+} layer_call;
+
+/* in: the embedded condition [B, L, H] */
+static tens *run_keys(tens_ctx *c, const void *arg, const tens *const *in) {
+  const layer_call *l = arg;
+  const attn_weights *w = &l->m->decoder.layers[l->i].cross;
+  tens_mark start = tens_here(c);
+  tens *k = linear_forward(c, in[0], &w->k, NULL);
+  return tens_keep(c, start, op_head_norm(c, k, &w->k_norm, l->m->cfg.decoder.eps, NULL));
+}
+
+static tens *run_values(tens_ctx *c, const void *arg, const tens *const *in) {
+  const layer_call *l = arg;
+  return linear_forward(c, in[0], &l->m->decoder.layers[l->i].cross.v, NULL);
+}
+
 bool dit_attend(tens_ctx *c, const acestep_dit *m, const tens *encoded, dit_condition *out) {
   const dit_decoder *d = &m->decoder;
-  tens *embedded = linear_forward(c, encoded, &d->condition, &(op_epilogue){.bias = &d->condition_bias});
+  const tens *embedded = linear_forward(c, encoded, &d->condition, &(op_epilogue){.bias = &d->condition_bias});
   for (int i = 0; i < m->cfg.layers; i++) {
-    const attn_weights *w = &d->layers[i].cross;
-    tens_mark start = tens_here(c);
-    tens *k = linear_forward(c, embedded, &w->k, NULL);
-    out->k[i] = tens_keep(c, start, op_head_norm(c, k, &w->k_norm, m->cfg.decoder.eps, NULL));
-    out->v[i] = linear_forward(c, embedded, &w->v, NULL);
+    layer_call l = {m, i};
+    out->k[i] = tape_segment(c, run_keys, &l, sizeof l, 1, &embedded);
+    out->v[i] = tape_segment(c, run_values, &l, sizeof l, 1, &embedded);
   }
   return tens_status(c) == ACE_OK;
 }
@@ -81,6 +101,12 @@ static tens *layer_forward(tens_ctx *c, const acestep_dit *m, int i, const tens 
   return linear_forward(c, wide, &l->mlp.down, &(op_epilogue){.gate = row[GATE_MLP], .residual = z});
 }
 
+/* in: x, tproj, k, v */
+static tens *run_layer(tens_ctx *c, const void *arg, const tens *const *in) {
+  const layer_call *l = arg;
+  return layer_forward(c, l->m, l->i, in[0], in[1], in[2], in[3], NULL);
+}
+
 /* Context and x as patches [B, ceil(T / patch), H]. */
 static tens *patches(tens_ctx *c, const acestep_dit *m, const tens *context, const tens *x) {
   const dit_decoder *d = &m->decoder;
@@ -121,7 +147,9 @@ tens *dit_velocity(tens_ctx *c, const acestep_dit *m, const dit_condition *condi
   tens_mark start = tens_here(c);
   tens *h = patches(c, m, context, x);
   for (int i = 0; i < m->cfg.layers; i++)
-    h = tens_keep(c, start, layer_forward(c, m, i, h, tproj, condition->k[i], condition->v[i], NULL));
+    h = tens_keep(c, start,
+                  tape_segment(c, run_layer, &(layer_call){m, i}, sizeof(layer_call), 4,
+                               (const tens *const[]){h, tproj, condition->k[i], condition->v[i]}));
 
   tens *mod = op_modulation(c, &d->table, op_concat(c, 2, (const tens *const[]){temb, temb}));
   h = op_rms_norm_modulated(c, h, &d->norm_out, m->cfg.decoder.eps, modulation_row(c, mod, 1),

@@ -49,11 +49,15 @@ static tens *add_kron(tens_ctx *c, const tens *x, const linear_kron *k, const te
   int64_t blocks = k->w1.dim[1], dim[TENS_MAX_RANK];
   tens *each = tens_view(c, x, TENS_DIMS(tens_count(x) / last_of(x) * blocks, k->w2.dim[1]));
   tens *turned = op_linear(c, each, &k->w2, NULL);
+  if (k->middle.rank) turned = op_scale(c, turned, &k->middle);
+  if (k->w2_left.rank) turned = op_linear(c, turned, &k->w2_left, NULL);
+  if (!turned) return NULL;
   memcpy(dim, x->dim, sizeof dim);
-  dim[x->rank - 1] = blocks * k->w2.dim[0];
-  turned = turned ? tens_view(c, turned, x->rank, dim) : NULL;
+  dim[x->rank - 1] = blocks * last_of(turned);
+  turned = tens_view(c, turned, x->rank, dim);
+  if (k->w1_left.rank) turned = op_mix_blocks(c, turned, &k->w1, NULL);
   op_epilogue e = {.gate = gate_with(c, gate, &k->rows, x->dim[0]), .residual = y};
-  return op_mix_blocks(c, turned, &k->w1, &e);
+  return op_mix_blocks(c, turned, k->w1_left.rank ? &k->w1_left : &k->w1, &e);
 }
 
 /* Gate and residual distribute over the sum of base and deltas, so no part of it needs a kernel of its own. */
@@ -61,7 +65,9 @@ static tens *adapted(tens_ctx *c, const tens *x, const linear *l, const op_epilo
   const linear_delta *d = l->delta;
   tens *y = base(c, x, l, e);
   if (d->a.rank) {
-    tens *low = op_linear(c, x, &d->a, NULL);
+    const tens *kept = d->drop.p > 0 ? op_dropout_apply(c, x, &d->drop) : x;
+    tens *low = op_linear(c, kept, &d->a, NULL);
+    if (d->middle.rank) low = op_scale(c, low, &d->middle);
     y = y ? op_linear(c, low, &d->b, &(op_epilogue){.gate = e->gate, .residual = y}) : NULL;
   }
   for (int i = 0; i < d->n_kron; i++) y = add_kron(c, x, &d->kron[i], e->gate, y);
@@ -79,11 +85,6 @@ tens *linear_forward(tens_ctx *c, const tens *x, const linear *l, const op_epilo
 
 tens *linear_swiglu(tens_ctx *c, const tens *x, const linear *gate, const linear *up) {
   if (!gate->delta && !up->delta) return op_swiglu(c, x, &gate->w, &up->w);
-  tens *open = op_silu(c, linear_forward(c, x, gate, NULL));
-  if (!open) return NULL;
-  /* Every row its own item: so the gate of a linear layer becomes a product element by element. */
-  int64_t width = last_of(open), rows = tens_count(open) / width;
-  tens *each = tens_view(c, x, TENS_DIMS(rows, 1, last_of(x)));
-  tens *wide = linear_forward(c, each, up, &(op_epilogue){.gate = tens_view(c, open, TENS_DIMS(rows, width))});
-  return wide ? tens_view(c, wide, open->rank, open->dim) : NULL;
+  tens *open = linear_forward(c, x, gate, NULL);
+  return op_finish(c, open, linear_forward(c, x, up, NULL), NULL);
 }

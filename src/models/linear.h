@@ -6,21 +6,28 @@
  *   DoRA (Liu et al. 2024)       factors for the rows or the columns of W, and the same for what is added to it
  *
  * Scales are part of B, w1 and the factors. Without a delta this is op_linear, with its cost and its bits.
+ *
+ * While an adapter is trained its scale stands apart from its parameters, LoRA drops some of what goes into A, and a
+ * factor of LoKr may be a product of two.
  */
 #ifndef ACE_LINEAR_H
 #define ACE_LINEAR_H
 
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 /* A member that is not there has rank 0. */
 typedef struct linear_kron {
   tens w1, w2;
-  tens rows;    /* F32 [N]: factors of its output */
-  tens columns; /* F32 [K]: factors of its input */
+  tens w1_left, w2_left; /* [P, r], [C, r]: then w1 [r, Q], w2 [r, D] are what follows them in a product */
+  tens middle;           /* F32: factors of what comes out of w2 */
+  tens rows;             /* F32 [N]: factors of its output */
+  tens columns;          /* F32 [K]: factors of its input */
 } linear_kron;
 
 typedef struct linear_delta {
   tens a, b;
+  tens middle;       /* F32 [R]: factors of x Aᵀ */
+  op_dropout drop;   /* of x in front of A; p 0: none */
   linear_kron *kron; /* n_kron of them, owned by the delta's owner */
   int n_kron;
   tens rows;    /* F32 [N]: factors of x Wᵀ; */

@@ -198,15 +198,15 @@ void grad_attention(tens_ctx *c, const tape_node *n, const tens *dy) {
 }
 
 void grad_conv1d(tens_ctx *c, const tape_node *n, const tens *dy) {
-  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]);
-  grad_add_columns(c, tape_grad(c, n->in[2]), dy, NULL);
-  op_conv1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
+  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]), *dbias = tape_grad(c, n->in[2]);
+  if (dbias) op_bias_backward(c, dbias, dy);
+  if (dx || dw) op_conv1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 
 void grad_conv1d_transposed(tens_ctx *c, const tape_node *n, const tens *dy) {
-  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]);
-  grad_add_columns(c, tape_grad(c, n->in[2]), dy, NULL);
-  op_conv_transpose1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
+  tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]), *dbias = tape_grad(c, n->in[2]);
+  if (dbias) op_bias_backward(c, dbias, dy);
+  if (dx || dw) op_conv_transpose1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 
 void grad_snake(tens_ctx *c, const tape_node *n, const tens *dy) {

@@ -32,8 +32,8 @@ typedef struct train_options {
 } train_options;
 
 /* grads += weight * dLoss/dvalues. loss: of each item [n]; their mean is that of the batch (with `reference`, each is the
- * mean over all frames of the longest item). The context `c` is left as it was found; it needs train_memory bytes.
- * ACE_ECANCELED when the context's `cancelled` said so; grads are then partly summed. */
+ * mean over all frames of the longest item). The context `c` needs train_memory bytes and is left as it was found; after
+ * a failure it is reset. ACE_ECANCELED when the context's `cancelled` said so; grads are then partly summed. */
 ace_status train_loss(tens_ctx *c, trainee *t, const train_item *items, int n, const train_options *options,
                       double *loss, ace_error *err);
 

@@ -114,7 +114,7 @@ void check_lm_left_pad(golden_case *k) {
   qwen3_close(m);
 }
 
-static condition_input read_condition(golden_case *k) {
+condition_input golden_condition(golden_case *k) {
   return (condition_input){
       .text = case_tensor(k, "in.text_hidden_states"),
       .text_mask = case_ints(k, "in.text_attention_mask", NULL),
@@ -128,7 +128,7 @@ static condition_input read_condition(golden_case *k) {
 void check_condition_encoder(golden_case *k) {
   acestep_dit *m = golden_open_dit(k);
   if (!m) return;
-  condition_input in = read_condition(k);
+  condition_input in = golden_condition(k);
   int32_t *mask = NULL;
   tens *y = in.clip_order ? condition_encode(k->g->c, m, &in, &mask) : NULL;
   case_compare_product(k, "out.encoder_hidden_states", y);
@@ -148,8 +148,7 @@ void check_dit_forward(golden_case *k) {
   acestep_dit_close(m);
 }
 
-/* The model with the silence that the case brings along; the data belongs to the case. */
-static acestep_dit with_silence(golden_case *k, const acestep_dit *m) {
+acestep_dit golden_with_silence(golden_case *k, const acestep_dit *m) {
   acestep_dit copy = *m;
   const st_tensor *t = st_find(k->file, "in.silence_latent");
   if (t && t->rank == 3) {
@@ -179,7 +178,7 @@ static void check_pooled_mask(golden_case *k, int64_t window) {
 void check_audio_tokenizer(golden_case *k) {
   acestep_dit *m = golden_open_dit(k);
   if (!m) return;
-  acestep_dit own = with_silence(k, m);
+  acestep_dit own = golden_with_silence(k, m);
   audio_codes codes = audio_tokenize(k->g->c, &own, case_tensor(k, "in.latents"));
   if (codes.index) case_compare_ints(k, "out.indices", tens_i32(codes.index), tens_count(codes.index));
   case_compare_product(k, "out.quantized", codes.quantized);
@@ -229,9 +228,9 @@ void check_fsq_grid(golden_case *k) {
 void check_prepare(golden_case *k) {
   acestep_dit *m = golden_open_dit(k);
   if (!m) return;
-  acestep_dit own = with_silence(k, m);
+  acestep_dit own = golden_with_silence(k, m);
   prepare_input in = {
-      .condition = read_condition(k),
+      .condition = golden_condition(k),
       .source = case_tensor(k, "in.src_latents"),
       .chunk_mask = case_tensor(k, "in.chunk_masks"),
       .is_cover = case_ints(k, "in.is_covers", NULL),

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "formats/safetensors.h"
 #include "models/acestep_dit.h"
+#include "models/condition.h"
 #include "models/qwen3.h"
 #include "models/vae.h"
 #include "tensor/ops.h"
@@ -82,6 +83,7 @@ golden_check check_condition_encoder, check_dit_forward, check_audio_tokenizer, 
     check_fsq_grid, check_prepare;
 golden_check check_vae_decode, check_vae_encode, check_vae_tiled_decode, check_vae_tiled_encode;
 golden_check check_generate, check_e2e;
+golden_check check_train_lora_grads, check_train_lora_adamw, check_train_forward;
 golden_check check_rng, check_schedules, check_dcw, check_dwt, check_apg, check_adg;
 
 void check_tokenizer_vectors(golden *g);
@@ -93,5 +95,9 @@ void check_codes_lists(golden *g);
 
 /* The diffusion checkpoint that a case's name asks for; records a failure. */
 acestep_dit *golden_open_dit(golden_case *k);
+/* The model with the silence that the case brings along; the data belongs to the case. */
+acestep_dit golden_with_silence(golden_case *k, const acestep_dit *m);
+/* The inputs of the condition encoder. */
+condition_input golden_condition(golden_case *k);
 
 #endif

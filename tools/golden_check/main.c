@@ -40,7 +40,10 @@ static const struct {
     {"dwt", check_dwt, 1e-6, NULL},
     {"apg", check_apg, 1e-5, NULL},
     {"adg", check_adg, 1e-3, NULL},
-    {"train", NULL, 0, "training is not built yet"},
+    {"train_lora_grads", check_train_lora_grads, 1e-3, NULL},
+    {"train_lora_adamw", check_train_lora_adamw, 1e-3, NULL},
+    {"train_forward", check_train_forward, 1e-4, NULL},
+    {"train", NULL, 0, "gradients of all weights are not built yet"},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof *kinds };

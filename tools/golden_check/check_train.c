@@ -1,0 +1,161 @@
+/* check_train.c - losses and gradients of training. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+#include "render/prepare.h"
+#include "train/adamw.h"
+#include "train/loss.h"
+
+/* ---- the batch of a case ------------------------------------------------------------------------------------------- */
+
+enum { MOST_ITEMS = 4 };
+
+typedef struct batch {
+  sample sample[MOST_ITEMS];
+  train_item item[MOST_ITEMS];
+  int n;
+} batch;
+
+/* Data, noise [B, T, 64], context [B, T, 128], condition [B, L, He], t [B]: all items belong to the case. */
+static bool make_batch(golden_case *k, const tens *data, const tens *noise, const tens *context, const tens *condition,
+                       const tens *t, batch *b) {
+  if (!data || !noise || !context || !condition || !t || data->dim[0] > MOST_ITEMS) return false;
+  int64_t T = data->dim[1], C = data->dim[2], L = condition->dim[1], He = condition->dim[2];
+  *b = (batch){.n = (int)data->dim[0]};
+  for (int i = 0; i < b->n; i++) {
+    b->sample[i] = (sample){.shape = {T, C, L, He},
+                            .target = tens_f32(data) + i * T * C,
+                            .context = tens_f32(context) + i * T * 2 * C,
+                            .condition = tens_f32(condition) + i * L * He};
+    b->item[i] = (train_item){.s = &b->sample[i], .t = (double)tens_f32(t)[i], .noise = tens_f32(noise) + i * T * C};
+  }
+  return true;
+}
+
+static bool read_batch(golden_case *k, batch *b) {
+  return make_batch(k, case_tensor(k, "in.x0"), case_tensor(k, "in.x1"), case_tensor(k, "in.context_latents"),
+                    case_tensor(k, "in.encoder_hidden_states"), case_tensor(k, "in.t"), b);
+}
+
+static acestep_dit *open_base(golden_case *k) {
+  ace_error err;
+  char *folder = golden_checkpoint(k->g, "acestep-v15-base");
+  acestep_dit *m = folder ? acestep_dit_open(folder, &err) : NULL;
+  if (!m) case_fail(k, "acestep-v15-base", err.message);
+  free(folder);
+  return m;
+}
+
+/* ---- LoRA ---------------------------------------------------------------------------------------------------------- */
+
+/* "in", "out" or "out.grad" in front, ".weight" behind. */
+static const char *name_of(const trainee_tensor *x, const char *what, char out[160]) {
+  snprintf(out, 160, "%s.base_model.model.%s.%s.weight", what, x->module, x->part);
+  return out;
+}
+
+/* The adapter of the case; factors that it does not give stay zero. */
+static trainee *open_adapter(golden_case *k, acestep_dit *m) {
+  ace_error err;
+  trainee_options o = {
+      .rank = (int)case_number(k, "r", 4), .alpha = case_number(k, "alpha", 8), .self = true, .cross = true};
+  trainee *t = trainee_open(m, &o, &err);
+  if (!t) case_fail(k, "adapter", err.message);
+  char name[160];
+  for (int i = 0; t && i < t->n; i++) {
+    const trainee_tensor *x = &t->tensor[i];
+    int64_t count = 0;
+    const float *value = case_has(k, name_of(x, "in", name)) ? case_floats(k, name, &count) : NULL;
+    if (value && count == x->rows * x->columns) memcpy(t->values + x->first, value, (size_t)count * sizeof *value);
+    else if (value) case_fail(k, name, "has another shape");
+  }
+  return t;
+}
+
+/* The mean loss of the batch; its gradient replaces the last one. */
+static double step(golden_case *k, trainee *t, const batch *b, bool gradient) {
+  ace_error err;
+  double loss[MOST_ITEMS] = {0}, sum = 0;
+  train_options o = {.reference = true, .gradient = gradient, .recompute = true, .weight = 1};
+  memset(t->grads, 0, (size_t)t->count * sizeof *t->grads);
+  if (train_loss(k->g->c, t, b->item, b->n, &o, loss, &err) != ACE_OK) case_fail(k, "loss", err.message);
+  for (int i = 0; i < b->n; i++) sum += loss[i];
+  return sum / b->n;
+}
+
+static void compare_number(golden_case *k, const char *name, double got, double tolerance) {
+  float value = (float)got;
+  case_compare_floats(k, name, &value, 1, tolerance);
+}
+
+void check_train_lora_grads(golden_case *k) {
+  batch b;
+  acestep_dit *m = open_base(k);
+  trainee *t = m && read_batch(k, &b) ? open_adapter(k, m) : NULL;
+  char name[160];
+  if (t) compare_number(k, "out.loss", step(k, t, &b, true), 1e-5);
+  for (int i = 0; t && i < t->n; i++) {
+    const trainee_tensor *x = &t->tensor[i];
+    case_compare_floats(k, name_of(x, "out.grad", name), t->grads + x->first, x->rows * x->columns, k->tolerance);
+  }
+  trainee_close(t);
+  acestep_dit_close(m);
+}
+
+void check_train_lora_adamw(golden_case *k) {
+  enum { STEPS = 4 };
+  batch b;
+  acestep_dit *m = open_base(k);
+  trainee *t = m && read_batch(k, &b) ? open_adapter(k, m) : NULL;
+  float *moments = t ? calloc((size_t)t->count * 2, sizeof *moments) : NULL;
+  float loss[STEPS + 1], norms[STEPS];
+  for (int i = 0; moments && i <= STEPS; i++) {
+    loss[i] = (float)step(k, t, &b, i < STEPS);
+    if (i == STEPS) break;
+    double norm = adamw_norm(k->g->threads, t->count, t->grads);
+    norms[i] = (float)norm;
+    adamw a = {case_number(k, "lr", 0), case_number(k, "weight_decay", 0), i + 1};
+    adamw_step(&a, k->g->threads, t->count, t->grads, adamw_clip(norm, case_number(k, "max_grad_norm", 0)), t->values,
+               moments, moments + t->count);
+  }
+  if (moments) {
+    case_compare_floats(k, "out.losses", loss, STEPS + 1, 1e-4);
+    case_compare_floats(k, "out.grad_norms", norms, STEPS, k->tolerance);
+  }
+  char name[160];
+  for (int i = 0; moments && i < t->n; i++) {
+    const trainee_tensor *x = &t->tensor[i];
+    if (case_has(k, name_of(x, "out", name)))
+      case_compare_floats(k, name, t->values + x->first, x->rows * x->columns, k->tolerance);
+  }
+  free(moments);
+  trainee_close(t);
+  acestep_dit_close(m);
+}
+
+/* ---- from the inputs of the encoders to the loss ------------------------------------------------------------------- */
+
+void check_train_forward(golden_case *k) {
+  acestep_dit *m = open_base(k);
+  if (!m) return;
+  acestep_dit own = golden_with_silence(k, m);
+  prepare_input in = {.condition = golden_condition(k),
+                      .source = case_tensor(k, "in.src_latents"),
+                      .chunk_mask = case_tensor(k, "in.chunk_masks"),
+                      .is_cover = case_ints(k, "in.is_covers", NULL)};
+  const float *chance = case_floats(k, "in.cfg_rand", NULL);
+  batch b;
+  prepared p = {0};
+  if (chance && in.is_cover && in.condition.clip_order) p = prepare_condition(k->g->c, &own, &in, NULL);
+  if (make_batch(k, case_tensor(k, "in.hidden_states"), case_tensor(k, "in.x1"), p.context, p.encoded,
+                 case_tensor(k, "in.t"), &b)) {
+    for (int i = 0; i < b.n; i++) b.item[i].unconditioned = (double)chance[i] < case_number(k, "cfg_ratio", 0);
+    trainee *t = open_adapter(k, m);
+    if (t) compare_number(k, "out.loss", step(k, t, &b, false), k->tolerance);
+    trainee_close(t);
+  }
+  acestep_dit_close(m);
+}
