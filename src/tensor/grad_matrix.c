@@ -13,7 +13,7 @@ void grad_linear(tens_ctx *c, const tape_node *n, const tens *dy) {
   if (!dx && !dw && !dbias) return;
   const tens *du = grad_gated(c, dy, n->in[3]);
   if (!du) return;
-  if (dbias) op_bias_backward(c, dbias, du);
+  grad_add_columns(c, dbias, du, NULL);
   if (dx) op_linear_backward_input(c, dx, du, w);
   if (dw) op_linear_backward_weight(c, dw, du, x);
 }

@@ -199,13 +199,13 @@ void grad_attention(tens_ctx *c, const tape_node *n, const tens *dy) {
 
 void grad_conv1d(tens_ctx *c, const tape_node *n, const tens *dy) {
   tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]), *dbias = tape_grad(c, n->in[2]);
-  if (dbias) op_bias_backward(c, dbias, dy);
+  grad_add_columns(c, dbias, dy, NULL);
   if (dx || dw) op_conv1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 
 void grad_conv1d_transposed(tens_ctx *c, const tape_node *n, const tens *dy) {
   tens *dx = tape_grad(c, n->in[0]), *dw = tape_grad(c, n->in[1]), *dbias = tape_grad(c, n->in[2]);
-  if (dbias) op_bias_backward(c, dbias, dy);
+  grad_add_columns(c, dbias, dy, NULL);
   if (dx || dw) op_conv_transpose1d_backward(c, dx, dw, dy, n->in[0], n->in[1], n->saved);
 }
 

