@@ -78,6 +78,19 @@ static tens *attention_window(tens_ctx *c, tens *const *in) {
   return op_attention(c, in[0], in[1], in[2],
                       &(op_attn){.heads = 2, .kv_heads = 1, .window = 2, .causal = true, .key_mask = mask});
 }
+static tens *conv(tens_ctx *c, tens *const *in) {
+  return op_conv1d(c, in[0], in[1], &(op_conv){.stride = 2, .pad = 3, .dilation = 2, .bias = in[2], .residual = in[3]});
+}
+static tens *conv_transposed(tens_ctx *c, tens *const *in) {
+  return op_conv1d_transposed(c, in[0], in[1], &(op_conv){.stride = 2, .pad = 1, .bias = in[2]});
+}
+static tens *conv_with_snake(tens_ctx *c, tens *const *in) {
+  op_conv p = {.stride = 1, .pad = 1, .dilation = 1, .bias = in[2], .alpha = in[3], .inv_beta = in[4]};
+  return op_conv1d(c, in[0], in[1], &p);
+}
+static tens *snake(tens_ctx *c, tens *const *in) {
+  return op_snake(c, in[0], in[1], in[2]);
+}
 static tens *add(tens_ctx *c, tens *const *in) {
   return op_add(c, op_add(c, in[0], in[1]), in[0]);
 }
@@ -141,6 +154,10 @@ static const op_case cases[] = {
     {"head_norm, rotated", head_norm_rotated, 2, {{3, {2, 3, 18}}, {1, {6}}}, false},
     {"attention", attention, 3, {{3, {2, 5, 24}}, {3, {2, 3, 12}}, {3, {2, 3, 12}}}, true},
     {"attention in a window", attention_window, 3, {{3, {1, 7, 10}}, {3, {1, 7, 5}}, {3, {1, 7, 5}}}, true},
+    {"conv1d", conv, 4, {{3, {2, 9, 5}}, {3, {7, 3, 5}}, {1, {7}}, {3, {2, 6, 7}}}, true},
+    {"conv1d_transposed", conv_transposed, 3, {{3, {2, 5, 7}}, {3, {4, 3, 7}}, {1, {3}}}, true},
+    {"conv1d with snake", conv_with_snake, 5, {{3, {1, 7, 5}}, {3, {3, 3, 5}}, {1, {3}}, {1, {3}}, {1, {3}}}, true},
+    {"snake", snake, 3, {{3, {2, 3, 5}}, {1, {5}}, {1, {5}}}, false},
     {"add", add, 2, {{2, {3, 5}}, {2, {3, 5}}}, false},
     {"silu", silu, 1, {{2, {3, 5}}}, false},
     {"scale", scale, 2, {{3, {2, 3, 5}}, {1, {5}}}, false},

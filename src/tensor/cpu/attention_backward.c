@@ -19,20 +19,16 @@
 enum {
   MAX_DEPTH = 1024, /* of a head */
   SEGMENT = 256,    /* rows, about */
-  WIDE = 512,       /* heads wider than this are taken in smaller blocks */
-  BLOCK = 64,       /* queries or keys */
-  SUM_QUERIES = 128,
-  PAD = 16, /* an odd number of cache lines from row to row */
+  BLOCK = 64,       /* queries or keys: whole tiles and strips */
+  NARROW = 512,     /* heads up to this width are taken in such blocks, */
+  SMALL_BLOCK = 32, /* wider ones in these */
+  PAD = 16,         /* an odd number of cache lines from row to row */
   S_ROW = BLOCK + PAD
 };
-_Static_assert((7 * (size_t)BLOCK * (WIDE + CPU_MAX_BLOCK_COLUMNS) + 2 * BLOCK * S_ROW) * 4 <= TENS_WORKER_SCRATCH,
-               "scratch");
-_Static_assert((7 * (size_t)BLOCK / 2 * (MAX_DEPTH + CPU_MAX_BLOCK_COLUMNS) + 2 * BLOCK * S_ROW) * 4 <=
-                   TENS_WORKER_SCRATCH,
-               "scratch");
-_Static_assert(((SUM_QUERIES + BLOCK) * (size_t)(MAX_DEPTH + CPU_MAX_BLOCK_COLUMNS) + SUM_QUERIES * S_ROW) * 4 <=
-                   TENS_WORKER_SCRATCH,
-               "scratch");
+#define SCRATCH_FLOATS(block, depth) (7 * (size_t)(block) * ((depth) + CPU_MAX_BLOCK_COLUMNS) + 2 * BLOCK * S_ROW)
+_Static_assert(SCRATCH_FLOATS(BLOCK, NARROW) * 4 <= TENS_WORKER_SCRATCH, "scratch");
+_Static_assert(SCRATCH_FLOATS(SMALL_BLOCK, MAX_DEPTH) * 4 <= TENS_WORKER_SCRATCH, "scratch");
+_Static_assert(BLOCK % CPU_MAX_BLOCK_COLUMNS == 0 && SMALL_BLOCK % CPU_MAX_BLOCK_COLUMNS == 0, "whole strips");
 
 typedef struct job {
   const cpu_micro *m;
@@ -52,9 +48,20 @@ typedef struct range {
   int64_t i, n, k, m;
 } range;
 
-static bool all_hidden(const op_attn *a, range r) {
-  return (a->causal && r.k > r.i + r.n - 1) ||
-         (a->window >= 0 && (r.k - (r.i + r.n - 1) > a->window || r.i - (r.k + r.m - 1) > a->window));
+/* The queries of a range that see some of its keys, as far as position tells; n <= 0: none. */
+static range seeing_queries(const op_attn *a, range r) {
+  int64_t first = r.i, after = r.i + r.n;
+  if (a->causal) first = cpu_max(first, r.k);
+  if (a->window >= 0) first = cpu_max(first, r.k - a->window), after = cpu_min(after, r.k + r.m + a->window);
+  return (range){first, after - first, r.k, r.m};
+}
+
+/* The keys of a range that some of its queries see. */
+static range seen_keys(const op_attn *a, range r) {
+  int64_t first = r.k, after = r.k + r.m;
+  if (a->causal) after = cpu_min(after, r.i + r.n);
+  if (a->window >= 0) first = cpu_max(first, r.i - a->window), after = cpu_min(after, r.i + r.n + a->window);
+  return (range){r.i, r.n, first, after - first};
 }
 
 static bool partly_hidden(const op_attn *a, range r) {
@@ -125,28 +132,31 @@ static double *sums_of(const job *j, double *sums, int64_t b, int64_t head, int6
 
 /* ---- first pass: log_sum and delta -------------------------------------------------------------------------------- */
 
+static int64_t block_length(const job *j) {
+  return j->depth > NARROW ? SMALL_BLOCK : BLOCK;
+}
+
 static void sum_keys(const job *j, int64_t b, int64_t head, range r, float *scratch, float *top, float *sum) {
-  float *q = scratch, *across = q + SUM_QUERIES * (j->depth + CPU_MAX_BLOCK_COLUMNS);
-  float *s = across + BLOCK * (j->depth + CPU_MAX_BLOCK_COLUMNS);
+  int64_t size = block_length(j) * (j->depth + CPU_MAX_BLOCK_COLUMNS);
+  float *q = scratch, *across = q + size, *s = across + size;
   pack_across(j, across, key_rows(j, j->k, b, head / j->group, r.k), j->kv_row, r.m);
   dot_rows(j, s, q, across, r);
   if (partly_hidden(j->a, r)) hide(j->a, r, key_mask(j, b, r.k), s);
   for (int64_t i = 0; i < r.n; i++) j->m->softmax_sum(s + i * S_ROW, r.m, j->scale, &top[i], &sum[i]);
 }
 
-/* Some queries of one head. One that sees no key gets an infinite sum: its weights are zero. */
+/* A block of queries of one head. One that sees no key gets an infinite sum: its weights are zero. */
 static void sum_block(void *arg, int number, int worker) {
   const job *j = arg;
-  int64_t of_head = cpu_ceil(j->Sq, SUM_QUERIES), head = number / of_head % j->a->heads;
-  int64_t b = number / of_head / j->a->heads;
-  range r = {.i = number % of_head * SUM_QUERIES};
-  r.n = cpu_min(SUM_QUERIES, j->Sq - r.i);
-  float *scratch = tens_worker_scratch(j->c, worker), top[SUM_QUERIES], sum[SUM_QUERIES];
+  int64_t most = block_length(j), of_head = cpu_ceil(j->Sq, most), head = number / of_head % j->a->heads;
+  int64_t b = number / of_head / j->a->heads, at = number % of_head * most;
+  range all = seen_keys(j->a, (range){at, cpu_min(most, j->Sq - at), 0, j->Sk}), r = all;
+  float *scratch = tens_worker_scratch(j->c, worker), top[BLOCK], sum[BLOCK];
   for (int64_t i = 0; i < r.n; i++) top[i] = CPU_SCORE_FLOOR, sum[i] = 0;
   copy_rows(j, scratch, query_rows(j, j->q, b, head, r.i), j->q_row, r.n);
-  for (; r.k < j->Sk; r.k += BLOCK) {
-    r.m = cpu_min(BLOCK, j->Sk - r.k);
-    if (!all_hidden(j->a, r)) sum_keys(j, b, head, r, scratch, top, sum);
+  for (; r.k < all.k + all.m; r.k += most) {
+    r.m = cpu_min(most, all.k + all.m - r.k);
+    sum_keys(j, b, head, r, scratch, top, sum);
   }
   double *log_sum = sums_of(j, j->g->log_sum, b, head, r.i), *delta = sums_of(j, j->g->delta, b, head, r.i);
   for (int64_t i = 0; i < r.n; i++) {
@@ -163,10 +173,6 @@ typedef struct blocks {
   float *q_rows, *dy_rows, *q, *dy;
   float *p, *ds; /* [queries][S_ROW] */
 } blocks;
-
-static int64_t block_length(const job *j) {
-  return j->depth > WIDE ? BLOCK / 2 : BLOCK;
-}
 
 static blocks lay_out(const job *j, float *scratch) {
   int64_t size = block_length(j) * (j->depth + CPU_MAX_BLOCK_COLUMNS);
@@ -226,17 +232,18 @@ static void meet(const job *j, const blocks *w, int64_t b, int64_t head, range r
 static void run_segments(const job *j, int64_t b, int64_t kv_head, range all, float *scratch) {
   blocks w = lay_out(j, scratch);
   int64_t most = block_length(j);
-  for (range r = {.k = all.k}; r.k < all.k + all.m; r.k += r.m) {
-    r.m = cpu_min(most, all.k + all.m - r.k);
-    if (all_hidden(j->a, (range){all.i, all.n, r.k, r.m})) continue;
-    const float *k = key_rows(j, j->k, b, kv_head, r.k);
-    pack_across(j, w.k_across, k, j->kv_row, r.m);
-    pack_across(j, w.v_across, key_rows(j, j->v, b, kv_head, r.k), j->kv_row, r.m);
-    pack_rows(j, w.k, k, j->kv_row, r.m);
+  for (int64_t at = all.k, m; at < all.k + all.m; at += m) {
+    m = cpu_min(most, all.k + all.m - at);
+    range seen = seeing_queries(j->a, (range){all.i, all.n, at, m}), r = seen;
+    if (seen.n <= 0) continue;
+    const float *k = key_rows(j, j->k, b, kv_head, at);
+    pack_across(j, w.k_across, k, j->kv_row, m);
+    pack_across(j, w.v_across, key_rows(j, j->v, b, kv_head, at), j->kv_row, m);
+    pack_rows(j, w.k, k, j->kv_row, m);
     for (int64_t head = kv_head * j->group; head < (kv_head + 1) * j->group; head++)
-      for (r.i = all.i; r.i < all.i + all.n; r.i += r.n) {
-        r.n = cpu_min(most, all.i + all.n - r.i);
-        if (!all_hidden(j->a, r)) meet(j, &w, b, head, r);
+      for (r.i = seen.i; r.i < seen.i + seen.n; r.i += r.n) {
+        r.n = cpu_min(most, seen.i + seen.n - r.i);
+        meet(j, &w, b, head, r);
       }
   }
 }
@@ -256,7 +263,7 @@ static void run_task(void *arg, int number, int worker) {
   range r = {.i = segment_at(j, of_q, j->q_segments, j->Sq), .k = segment_at(j, of_k, j->k_segments, j->Sk)};
   r.n = segment_at(j, of_q + 1, j->q_segments, j->Sq) - r.i;
   r.m = segment_at(j, of_k + 1, j->k_segments, j->Sk) - r.k;
-  if (!all_hidden(j->a, r)) run_segments(j, b, kv_head, r, tens_worker_scratch(j->c, worker));
+  run_segments(j, b, kv_head, r, tens_worker_scratch(j->c, worker));
 }
 
 void cpu_attention_backward(const cpu_micro *m, tens_ctx *c, const tens_attention_grads *g, const tens *dy,
@@ -280,7 +287,7 @@ void cpu_attention_backward(const cpu_micro *m, tens_ctx *c, const tens_attentio
   j.q_segments = cpu_ceil(j.Sq, SEGMENT);
   j.k_segments = cpu_ceil(j.Sk, SEGMENT);
   j.segments = cpu_min(j.q_segments, j.k_segments);
-  tens_parallel(c, (int)(q->dim[0] * a->heads * cpu_ceil(j.Sq, SUM_QUERIES)), sum_block, &j);
+  tens_parallel(c, (int)(q->dim[0] * a->heads * cpu_ceil(j.Sq, block_length(&j))), sum_block, &j);
   for (j.round = 0; j.round < cpu_max(j.q_segments, j.k_segments); j.round++)
     tens_parallel(c, (int)(q->dim[0] * a->kv_heads * j.segments), run_task, &j);
 }
