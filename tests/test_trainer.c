@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -313,6 +316,49 @@ static void test_killed_while_saving(void **state) {
   json_decref(about);
 }
 
+static void pause_for(long microseconds) {
+  nanosleep(&(struct timespec){.tv_nsec = 1000 * microseconds}, NULL);
+}
+
+/* A process that writes one checkpoint after the other under the same name is killed at any moment: one of them is there,
+ * whole. */
+static void test_kill(void **state) {
+  fixture *f = *state;
+  for (int round = 0; round < 8; round++) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+      toy t;
+      train_state s;
+      json_t *about = json_object();
+      toy_open(&t);
+      if (train_state_open(&s, COUNT, NULL) != ACE_OK) _exit(1);
+      for (s.step = 1;; s.step++) {
+        for (int i = 0; i < COUNT; i++) t.values[i] = s.m[i] = (float)s.step;
+        checkpoint_write(f->output, "last", &t.task, &s, about, NULL);
+      }
+    }
+    char last[200], *found;
+    snprintf(last, sizeof last, "%s/checkpoints/last", f->output);
+    for (int i = 0; i < 2000 && !file_is_directory(last); i++) pause_for(1000); /* for the first one */
+    pause_for(1700 * round);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    toy t;
+    train_state s;
+    bool warm;
+    ace_error err = {0};
+    toy_open(&t);
+    assert_int_equal(train_state_open(&s, COUNT, NULL), ACE_OK);
+    found = checkpoint_find(f->output, &err);
+    if (!found || checkpoint_read(found, &t.task, &s, &warm, &err) != ACE_OK) fail_msg("%s", err.message);
+    assert_false(warm);
+    assert_true(t.values[0] == (float)s.step && s.m[COUNT - 1] == (float)s.step);
+    free(found);
+    train_state_free(&s);
+  }
+}
+
 /* A state that does not belong to these parameters is refused, not trained on. */
 static void test_wrong_state(void **state) {
   fixture *f = *state;
@@ -531,6 +577,7 @@ int main(void) {
       TEST(test_stop),
       TEST(test_accumulation),
       TEST(test_killed_while_saving),
+      TEST(test_kill),
       TEST(test_wrong_state),
       TEST(test_resume_refusals),
       TEST(test_full_disk),

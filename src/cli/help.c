@@ -17,6 +17,7 @@ const cli_command *const cli_commands[] = {
     &cmd_understand,
     &cmd_lrc,
     &cmd_score,
+    &cmd_train,
     &cmd_export,
     &cmd_dataset,
     &cmd_serve,

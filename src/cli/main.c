@@ -18,7 +18,7 @@ static bool wants_json(int argc, char **argv) {
 static int run_command(const cli_command *c, int argc, char **argv) {
   /* info and tokenize print one object of their own instead of events. */
   bool events = c == &cmd_generate || c == &cmd_make_tiny || c == &cmd_convert || c == &cmd_download ||
-                c == &cmd_export || c == &cmd_dataset;
+                c == &cmd_train || c == &cmd_export || c == &cmd_dataset;
   ace_error err = {0};
   args a;
   report r;

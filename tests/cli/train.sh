@@ -1,0 +1,59 @@
+#!/bin/sh
+# train and export: from samples to a song with the adapter, with the commands of docs/TRAINING.md. A training that was
+# stopped costs nothing: going on gives the adapter of one that ran through.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+tiny
+
+{
+  printf 'RIFF\244\167\1\0WAVEfmt \20\0\0\0\1\0\1\0\200\273\0\0\0\167\1\0\2\0\20\0data\200\167\1\0'
+  head -c 96000 tiny/vae/diffusion_pytorch_model.safetensors
+} >songs/one.wav
+printf '{"caption": "slow waltz"}' >songs/one.json
+expect 0 dataset scan songs -o mine -q
+expect 0 dataset preprocess mine.json -o tensors --models tiny -q
+
+expect 0 train tensors --models tiny --estimate
+says 'MB beside the model'
+expect 1 train tensors --models tiny --memory 1M
+says 'MB are free'
+expect 2 train tensors --models tiny --rank 0
+says 'rank'
+expect 1 train nowhere --models tiny
+
+expect 0 train tensors --models tiny --epochs 40 --rank 8 --output-dir whole --sample-every 40 --sample-seconds 10 --json
+prints '"event":"step"'
+prints '"event":"done"'
+[ -s whole/samples/epoch_40.flac ] || fail "no sample song"
+
+# Ctrl-C, wherever it falls
+"$program" train tensors --models tiny --epochs 40 --rank 8 --output-dir part --json >stopped 2>err &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  grep -q '"event":"step"' stopped && break
+  sleep 0.2
+done
+kill -INT "$pid"
+got=0
+wait "$pid" || got=$?
+[ "$got" = 130 ] || [ "$got" = 0 ] || fail "a stopped training ends with $got"
+if [ "$got" = 130 ]; then
+  expect 0 train tensors --models tiny --epochs 40 --rank 8 --output-dir part --resume part
+  says 'Resumed from epoch'
+fi
+same whole/final/adapter_model.safetensors part/final/adapter_model.safetensors
+expect 2 train tensors --models tiny --epochs 50 --rank 4 --output-dir part --resume part/final
+says 'the settings ask for'
+
+expect 0 export whole style
+expect 0 export whole style.safetensors
+expect 0 info style
+prints 'LoRA adapter, rank 8, alpha 128'
+expect 2 export whole songs
+says 'not replaced'
+expect 0 generate waltz --models tiny --duration 10 --seed 5 --lora style -q -o made.wav
+expect 0 generate waltz --models tiny --duration 10 --seed 5 --lora style.safetensors -q -o same.wav
+expect 0 generate waltz --models tiny --duration 10 --seed 5 -q -o plain.wav
+same made.wav same.wav
+cmp -s made.wav plain.wav && fail "the adapter changes nothing"
+exit 0
