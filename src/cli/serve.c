@@ -13,6 +13,7 @@
 #include "cli/folders.h"
 #include "cli/opening.h"
 #include "cli/signals.h"
+#include "cli/supervisor.h"
 #include "request/value.h"
 #include "server/server.h"
 #include "service/recordings.h"
@@ -44,6 +45,9 @@ static const cli_flag flags[] = {
     {"allowed-path", 0, "DIR", "A folder whose files callers may name; may be given several times"},
     {"allowed-origin", 0, "URL", "A web origin that may use the server; may be given several times"},
     {"allowed-host", 0, "NAME", "A host name under which the server is reached; may be given several times"},
+    {"base-path", 0, "PATH", "Path that a proxy serves this under, such as /music"},
+    {"trusted-proxy", 0, "ADDRESS",
+     "A proxy whose X-Forwarded-For, -Proto and -Host are believed; may be given several times"},
     {"tls-cert", 0, "FILE", "Certificate chain (PEM); with --tls-key the server speaks HTTPS"},
     {"tls-key", 0, "FILE", "Private key (PEM)"},
     {"max-queue", 0, "N", "Jobs that may wait ($ACESTEP_QUEUE_MAXSIZE; default 200)"},
@@ -59,6 +63,9 @@ static const cli_flag flags[] = {
     FETCHING_FLAGS,
     {"download-source", 0, "HUB", "The same as --source"},
     {"log-requests", 0, "[BOOL]", "One line for each request, on standard error"},
+    {"log-format", 0, "text|json", "Lines for people, or one JSON object a line (default text)"},
+    {"drain-seconds", 0, "N",
+     "Time that the running job gets to end after a signal (default 20); else it goes on next time"},
     {"quiet", 'q', NULL, "Say nothing but errors"},
     {0}};
 
@@ -69,7 +76,9 @@ typedef struct serving {
   char *models, *data, *key, *certificate, *secret, *password;
   opening lm;     /* its language model server */
   fetching fetch; /* where models come from */
-  const char *roots[MOST_GIVEN], *origins[MOST_GIVEN], *hosts[MOST_GIVEN];
+  const char *roots[MOST_GIVEN], *origins[MOST_GIVEN], *hosts[MOST_GIVEN], *proxies[MOST_GIVEN];
+  bool log_json;
+  int drain_seconds;
   int retention_hours, retention_gb, uploads_hours;
 } serving;
 
@@ -172,6 +181,8 @@ static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
   if (status == ACE_OK) status = number(a, "uploads-hours", NULL, 1, INT_MAX, &s->uploads_hours, err);
   if (status == ACE_OK) status = number(a, "retention-hours", NULL, 1, INT_MAX, &s->retention_hours, err);
   if (status == ACE_OK) status = number(a, "retention-gb", NULL, 1, MB_MOST, &s->retention_gb, err);
+  s->drain_seconds = 20;
+  if (status == ACE_OK) status = number(a, "drain-seconds", NULL, 0, 86400, &s->drain_seconds, err);
   if (status == ACE_OK && threads) status = args_int(threads, "--threads", 1, 1024, &s->service.threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &s->service.memory, err);
   if (status == ACE_OK && cli_variable("ACESTEP_AVG_WINDOW"))
@@ -238,6 +249,20 @@ static ace_status read_models(const args *a, serving *s, ace_error *err) {
   return s->models ? ACE_OK : err->status;
 }
 
+/* How the server is seen from outside: the path it lies under, the form of its log. */
+static ace_status read_outside(const args *a, serving *s, ace_error *err) {
+  const char *base = args_value(a, "base-path"), *format = args_value(a, "log-format");
+  size_t n = base ? strlen(base) : 0;
+  if (n == 1 && *base == '/') base = NULL, n = 0;
+  if (base && (*base != '/' || base[n - 1] == '/' || n > 200 || strpbrk(base, "?#; \"")))
+    return ace_fail(err, ACE_EINVAL, "--base-path: \"%.200s\" is no path such as /music", base);
+  if (format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0)
+    return ace_fail(err, ACE_EINVAL, "--log-format: \"%.40s\" is neither text nor json", format);
+  s->server.base = base;
+  s->server.log_json = s->log_json = format && strcmp(format, "json") == 0;
+  return ACE_OK;
+}
+
 static ace_status read_settings(const args *a, serving *s, report *r, ace_error *err) {
   const char *data = args_value(a, "data"), *address = setting(a, "server-name", "host", "ACESTEP_API_HOST");
   s->data = data ? strdup(data) : folder_data();
@@ -245,12 +270,15 @@ static ace_status read_settings(const args *a, serving *s, report *r, ace_error 
     return ace_fail(err, ACE_ENOTFOUND, "serve: there is no home folder; say with --data where songs and database go");
   s->service.data = s->data;
   s->server.http.address = address ? address : "127.0.0.1";
-  s->server.http.listener = -1;
   args_values(a, "allowed-path", s->roots, MOST_GIVEN);
   args_values(a, "allowed-origin", s->origins, MOST_GIVEN);
   args_values(a, "allowed-host", s->hosts, MOST_GIVEN);
+  args_values(a, "trusted-proxy", s->proxies, MOST_GIVEN);
+  s->server.http.proxies = s->proxies;
   s->server.roots = s->roots, s->server.origins = s->origins, s->server.hosts = s->hosts;
-  ace_status status = read_numbers(a, s, err);
+  ace_status status = supervisor_listener(&s->server.http.listener, err);
+  if (status == ACE_OK) status = read_outside(a, s, err);
+  if (status == ACE_OK) status = read_numbers(a, s, err);
   if (status == ACE_OK) status = read_switches(a, s, err);
   if (status == ACE_OK) status = read_models(a, s, err);
   if (status == ACE_OK) status = read_server(a, s, err);
@@ -285,6 +313,36 @@ static void wait_for_signal(const serving *s, service *studio, report *r) {
   }
 }
 
+/* A state of the server, for people or for programs that read the log. */
+static void say(const serving *s, report *r, const char *what, const char *words) {
+  if (!s->log_json) {
+    report_note(r, "%s", words);
+    return;
+  }
+  char when[32], line[1024];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  json_t *o = json_pack("{s:s, s:s, s:s}", "time", when, "event", what, "message", words);
+  size_t n = o ? json_dumpb(o, line, sizeof line - 1, JSON_COMPACT) : 0;
+  json_decref(o);
+  if (n == 0 || n >= sizeof line) return;
+  line[n] = 0;
+  log_line(NULL, line);
+}
+
+/* New jobs are refused, what runs may end; callers may still ask how far it is and fetch what is there. */
+static void drain(const serving *s, service *studio, report *r) {
+  char words[128];
+  snprintf(words, sizeof words, "Ending; a job that is not done in %d s goes on next time.", s->drain_seconds);
+  supervisor_tell("STOPPING=1");
+  say(s, r, "drain", words);
+  jobs_drain(service_jobs(studio));
+  for (int i = 0; i < 20 * s->drain_seconds && !jobs_idle(service_jobs(studio)); i++)
+    nanosleep(&(struct timespec){0, 50000000}, NULL);
+}
+
 static void greet(const serving *s, const server *web) {
   const char *address = s->server.http.address;
   bool all = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
@@ -293,7 +351,6 @@ static void greet(const serving *s, const server *web) {
 }
 
 static ace_status serve(serving *s, report *r, ace_error *err) {
-  const double patience = 20; /* seconds that the running job gets to end after a signal */
   service *studio = service_open(&s->service, err);
   if (!studio) return err->status;
   s->server.service = studio;
@@ -305,14 +362,17 @@ static ace_status serve(serving *s, report *r, ace_error *err) {
       report_warning(r, "serve: everyone who reaches %s may use this server; --api-key-file asks for a key",
                      s->server.http.address);
     greet(s, web);
-    report_note(r, "models: %s; data: %s. Ctrl-C ends.", s->models, s->data);
+    char words[600];
+    snprintf(words, sizeof words, "models: %.200s; data: %.200s. Ctrl-C ends.", s->models, s->data);
+    say(s, r, "start", words);
+    supervisor_tell("READY=1");
     wait_for_signal(s, studio, r);
-    report_note(r, "Ending; a job that is not done in %.0f s goes on next time.", patience);
+    drain(s, studio, r);
     server_drain(web);
-    jobs_drain(service_jobs(studio));
   }
   server_close(web);
-  service_close(studio, patience);
+  service_close(studio, 0);
+  if (web) say(s, r, "end", "Ended.");
   return web ? ACE_OK : err->status;
 }
 

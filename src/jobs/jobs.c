@@ -53,6 +53,20 @@ void jobs_drain(jobs *q) {
   pthread_mutex_unlock(&q->lock);
 }
 
+bool jobs_draining(jobs *q) {
+  pthread_mutex_lock(&q->lock);
+  bool draining = q->draining;
+  pthread_mutex_unlock(&q->lock);
+  return draining;
+}
+
+bool jobs_idle(jobs *q) {
+  pthread_mutex_lock(&q->lock);
+  bool idle = q->running.seq == 0;
+  pthread_mutex_unlock(&q->lock);
+  return idle;
+}
+
 void jobs_close(jobs *q, double patience) {
   if (!q) return;
   jobs_drain(q);
@@ -210,7 +224,7 @@ json_t *jobs_wait(jobs *q, const char *id, double seconds, ace_error *err) {
   struct timespec deadline = clock_after(seconds);
   pthread_mutex_lock(&q->lock);
   while (store_find(q->store, id, &seq, &state, err) == ACE_OK) {
-    if (state <= JOB_RUNNING && !late && !q->draining) {
+    if (state <= JOB_RUNNING && !late) {
       late = pthread_cond_timedwait(&q->ended, &q->lock, &deadline) != 0;
       continue;
     }
@@ -278,6 +292,7 @@ static ace_status cancel(jobs *q, const char *id, ace_error *err) {
   if (!job) return err ? err->status : ACE_EIO;
   status = store_end(q->store, seq, JOB_CANCELLED, NULL, NULL, err);
   if (status == ACE_OK) {
+    q->meter.ended[JOB_CANCELLED]++;
     jobs_tell_end(q, json_string_value(json_object_get(job, "session")), id, JOB_CANCELLED, NULL);
     pthread_cond_broadcast(&q->ended);
   }

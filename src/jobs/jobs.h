@@ -56,6 +56,10 @@ jobs *jobs_open(const jobs_options *options, ace_error *err);
 void jobs_close(jobs *q, double patience);
 /* Begins that without waiting: from now on submissions are refused and no job is started. */
 void jobs_drain(jobs *q);
+/* It has begun. */
+bool jobs_draining(jobs *q);
+/* No job is running. */
+bool jobs_idle(jobs *q);
 
 /* What happens, see below. Lives as long as the queue. */
 events *jobs_events(jobs *q);
@@ -122,6 +126,19 @@ ace_status jobs_annotate(jobs *q, const char *id, int item, const json_t *about,
 /* {"total", "queued", "running", "succeeded", "failed", "cancelled", "average_seconds", "most_waiting"}, and what waits
  * in "foreground" and "background". A new reference. */
 json_t *jobs_counts(jobs *q, ace_error *err);
+
+/* What this program has done since it started; a plain value. */
+enum { JOBS_STAGES = 16 };
+typedef struct jobs_meter {
+  uint64_t ended[JOB_CANCELLED + 1]; /* jobs by their last state */
+  int stages;                        /* entries of: */
+  struct {
+    char name[32];  /* as in ace_progress */
+    double seconds; /* spent in it */
+    uint64_t steps; /* done in it; of thinking, tokens */
+  } stage[JOBS_STAGES];
+} jobs_meter;
+void jobs_read_meter(jobs *q, jobs_meter *out);
 
 /* Removes ended jobs, the oldest first: all that ended over `age` seconds ago, 0: none for their age; then those that
  * take the outputs over `bytes`, 0: no limit. Jobs with a favourite stay. Reports how many went in *removed. */

@@ -17,7 +17,9 @@ struct job_running {
   char stage[32];   /* of the last progress, as are these */
   double fraction, seconds_left;
   int step, steps;
-  double told; /* monotonic seconds of the last message */
+  double told;  /* monotonic seconds of the last message */
+  double since; /* what was counted last of the stage, as is this: */
+  int counted;  /* steps */
 };
 
 struct jobs {
@@ -32,6 +34,7 @@ struct jobs {
   db *store;
   events *events;
   job_running running;
+  jobs_meter meter;
 };
 
 double jobs_average(jobs *q);
@@ -41,6 +44,12 @@ json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err);
 int jobs_tell(jobs *q, const char *session, const char *id, int64_t seq);
 /* And one that says how it ended. */
 void jobs_tell_end(jobs *q, const char *session, const char *id, job_state state, const ace_error *why);
+
+/* ---- meter.c ---- */
+/* The running job stands at this step of its stage. The lock is held, also below. */
+void jobs_count_step(jobs *q, int step);
+/* What its stage has taken until now is counted; another one may begin. */
+void jobs_count_stage(jobs *q);
 
 /* The worker's thread; `queue` is a jobs. */
 void *jobs_worker(void *queue);

@@ -42,10 +42,12 @@ void job_progress(job_running *j, const ace_progress *p) {
   jobs *q = j->queue;
   pthread_mutex_lock(&q->lock);
   bool changed = strncmp(j->stage, p->stage, sizeof j->stage - 1) != 0;
+  if (changed) jobs_count_stage(q);
   snprintf(j->stage, sizeof j->stage, "%s", p->stage);
   j->fraction = p->fraction > j->fraction ? p->fraction : j->fraction;
   j->seconds_left = p->seconds_left;
   j->step = p->step, j->steps = p->steps;
+  jobs_count_step(q, p->step);
   double now = clock_seconds();
   if (changed || now - j->told >= pause) {
     j->told = now;
@@ -90,7 +92,8 @@ static bool take(jobs *q, int64_t seq) {
   snprintf(j->stage, sizeof j->stage, "start");
   j->fraction = 0, j->seconds_left = j->work.estimate > 0 ? j->work.estimate : -1;
   j->step = j->steps = 0;
-  j->told = clock_seconds();
+  j->told = j->since = clock_seconds();
+  j->counted = 0;
   jobs_tell(q, j->work.session, j->work.id, seq);
   return true;
 }
@@ -109,11 +112,13 @@ static void settle(jobs *q, job_state state, const json_t *result, const ace_err
     struct timespec later = clock_after(1);
     pthread_cond_timedwait(&q->work, &q->lock, &later);
   }
+  q->meter.ended[state]++;
   jobs_tell_end(q, j->work.session, j->work.id, state, why);
 }
 
 static void finish(jobs *q, const json_t *result, const ace_error *why) {
   job_running *j = &q->running;
+  jobs_count_stage(q);
   if (result) settle(q, JOB_SUCCEEDED, result, why);
   else if (j->cancelled) settle(q, JOB_CANCELLED, NULL, why);
   else if (atomic_load(&j->stop)) store_put_back(q->store, j->seq, NULL);

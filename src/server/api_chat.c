@@ -203,7 +203,7 @@ static bool submit(call *c, json_t *song, chat *k) {
     json_array_extend(json_object_get(task, "uploads"), uploads);
     job_new j = {.session = c->session, .kind = "generate", .request = task};
     status = jobs_submit(service_jobs(c->service), &j, k->id, NULL, &err);
-    if (status == ACE_EBUSY) reply_detail(c, 429, "Server busy: queue is full");
+    if (status == ACE_EBUSY) reply_busy(c);
     else if (status != ACE_OK) reply_failure(c, &err);
   }
   if (status != ACE_OK) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "server/openapi.h"
+#include "server/route.h"
 
 static json_t *text_or_null(const char *text) {
   return text && *text ? json_string(text) : json_null();
@@ -183,10 +183,6 @@ static void get_stats(call *c) {
   json_decref(n);
 }
 
-static void get_openapi(call *c) {
-  http_json(c->http, 200, openapi_document(""));
-}
-
 const route routes_state[] = {
     {"GET", "/health", AUTH_NONE, BODY_NONE, false, get_health, "Is it there, what is loaded", NULL,
      "status service version models_initialized:bool llm_initialized:bool loaded_model:any loaded_lm_model:any"},
@@ -205,6 +201,5 @@ const route routes_state[] = {
      "message reloaded:[text]"},
     {"GET", "/v1/stats", AUTH_HEADER, BODY_NONE, false, get_stats, "Jobs by state, queue, average time", NULL,
      "jobs:object queue_size:int queue_maxsize:int avg_job_seconds:number"},
-    {"GET", "/openapi.json", AUTH_NONE, BODY_NONE, false, get_openapi, "This description", NULL, "=:object"},
     {0},
 };

@@ -32,7 +32,7 @@ static void post_task(call *c) {
     reply_data(c, json_pack("{s:s, s:s, s:i}", "task_id", id, "status", "queued", "queue_position", position));
   } else {
     drop_uploads(task);
-    if (status == ACE_EBUSY) reply_detail(c, 429, "Server busy: queue is full");
+    if (status == ACE_EBUSY) reply_busy(c);
     else reply_failure(c, &err);
   }
   json_decref(task);

@@ -56,6 +56,7 @@ static http_call *call_new(http *h, struct MHD_Connection *connection, const cha
   c->guarded = guarded_of(connection);
   c->began = clock_seconds();
   name_peer(c);
+  http_believe_proxy(c);
   bool ok = c->method && c->path && MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, add_query, c) >= 0;
   if (ok && (int)c->query.n == MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL)) return c;
   call_free(c);

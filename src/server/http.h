@@ -32,6 +32,7 @@ typedef struct http_options {
   int port;            /* 0: any free one */
   int listener; /* a socket that listens already (socket activation); < 0: none. Then address and port are idle */
   const char *certificate, *key; /* PEM texts for TLS; NULL: plain HTTP */
+  const char *const *proxies;    /* addresses whose X-Forwarded headers are believed; ends with NULL; may be NULL */
   const char *uploads;           /* folder for the files of forms; must be there */
   int most_connections;          /* 0: 1024 */
   int head_seconds;              /* 0: 75 */
@@ -44,6 +45,8 @@ typedef struct http_options {
 http *http_open(const http_options *options, ace_error *err);
 /* Cuts off what still runs, ends all streams, waits for the handlers. */
 void http_close(http *h);
+/* Connections that are there. */
+int http_connections(http *h);
 /* No new connections from now on; those that are there go on. */
 void http_drain(http *h);
 int http_port(const http *h);
@@ -57,6 +60,10 @@ const char *http_path(const http_call *c);                     /* percent-decode
 const char *http_header(const http_call *c, const char *name); /* NULL: not there */
 const char *http_query(const http_call *c, const char *name);  /* the first of that name; NULL: not there */
 const char *http_peer(const http_call *c);                     /* the client's numeric address */
+/* The name under which the client reached us, its port behind it; NULL: it did not say. */
+const char *http_host(const http_call *c);
+/* The client's own connection is encrypted, to us or to the proxy. */
+bool http_secure(const http_call *c);
 const char *http_cookie(const http_call *c, const char *name); /* NULL: not there */
 http *http_of(const http_call *c);
 /* Whatever the user keeps with the call; NULL at first. */

@@ -69,6 +69,14 @@ void http_guard_remove(http *h, http_guarded *g) {
   free(g);
 }
 
+int http_connections(http *h) {
+  int n = 0;
+  pthread_mutex_lock(&h->lock);
+  for (const http_guarded *g = h->connections; g; g = g->next) n++;
+  pthread_mutex_unlock(&h->lock);
+  return n;
+}
+
 void http_guard_phase(http *h, http_guarded *g, int phase) {
   if (!g) return;
   pthread_mutex_lock(&h->lock);

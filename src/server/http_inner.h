@@ -33,6 +33,7 @@ struct http_call {
   char *method, *path;
   char peer[64];
   bool admitted; /* the head has been judged */
+  bool proxied;  /* it comes from a proxy that we believe */
   http_intake intake;
   http_list form, query;
 
@@ -72,6 +73,10 @@ http_guarded *http_guard_add(http *h, int socket);
 void http_guard_remove(http *h, http_guarded *g);
 void http_guard_phase(http *h, http_guarded *g, int phase);
 void http_guard_received(http *h, http_guarded *g, size_t bytes);
+
+/* ---- http_proxy.c ---- */
+/* The peer is the client behind the proxy, if the proxy is one of ours. */
+void http_believe_proxy(http_call *c);
 
 /* ---- http_body.c ---- */
 http_field *http_list_add(http_list *l, const char *name, const char *value, size_t length);

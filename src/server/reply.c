@@ -56,19 +56,39 @@ void reply_invalid(call *c, const char *type, const char *where, const char *fie
       json_pack("{s:[{s:s, s:o, s:o, s:{}}]}", "detail", "type", type, "loc", place, "msg", message(text), "input"));
 }
 
-static int http_status(ace_status status) {
+/* How long a caller should wait who is told that there is no room. */
+static void set_retry(call *c, int seconds) {
+  char text[16];
+  snprintf(text, sizeof text, "%d", seconds);
+  http_set(c->http, "Retry-After", text);
+}
+
+/* No room in the queue: 429. No more jobs before the next start: 503. */
+static int busy_status(call *c) {
+  const int restart = 30, turn = 5;
+  bool ending = jobs_draining(service_jobs(c->service));
+  set_retry(c, ending ? restart : turn);
+  return ending ? 503 : 429;
+}
+
+void reply_busy(call *c) {
+  int status = busy_status(c);
+  reply_detail(c, status, status == 503 ? "Server is shutting down; try again" : "Server busy: queue is full");
+}
+
+static int http_status(call *c, ace_status status) {
   switch (status) {
     case ACE_EINVAL:
     case ACE_EFORMAT:
     case ACE_EUNSUPPORTED: return 400;
     case ACE_ENOTFOUND: return 404;
-    case ACE_EBUSY: return 429;
+    case ACE_EBUSY: return busy_status(c);
     default: return 500;
   }
 }
 
 void reply_failure(call *c, const ace_error *err) {
-  reply_detail(c, http_status(err->status), "%s", err->message);
+  reply_detail(c, http_status(c, err->status), "%s", err->message);
 }
 
 /* ---- the page's routes ------------------------------------------------------------------------------------------- */
@@ -94,5 +114,5 @@ void refuse(call *c, int status, const char *kind, const char *field, const char
 }
 
 void refuse_error(call *c, const char *kind, const char *field, const ace_error *err) {
-  send_refusal(c, http_status(err->status), ace_status_name(err->status), kind, field, message(err->message));
+  send_refusal(c, http_status(c, err->status), ace_status_name(err->status), kind, field, message(err->message));
 }

@@ -45,7 +45,7 @@ typedef struct route {
 
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
-extern const route routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
+extern const route routes_operations[], routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
 extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[];
 
 /* All of them, one after the other; NULL behind the last. */
@@ -78,7 +78,9 @@ void reply_error_data(call *c, int code, json_t *data, const char *format, ...) 
 void reply_detail(call *c, int status, const char *format, ...) ACE_PRINTF(3, 4);
 /* {"detail": [{"type", "loc": ["body" or "query", field], "msg", "input": {}}]}, 422 */
 void reply_invalid(call *c, const char *type, const char *where, const char *field, const char *message);
-/* An error of the library as a status of HTTP: refused input 400, not found 404, busy 429, else 500. */
+/* A job found no place: 429 when the queue is full, 503 when the program is ending, with the time to wait. */
+void reply_busy(call *c);
+/* An error of the library as a status of HTTP: refused input 400, not found 404, busy as above, else 500. */
 void reply_failure(call *c, const ace_error *err);
 
 /* Refusals of the page's routes: {"detail", "status": a word, "kind", "field"}; kind and field may be NULL. */

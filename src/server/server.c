@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "server/metrics.h"
 #include "server/route.h"
 #include "server/session.h"
 
@@ -19,13 +21,15 @@ struct server {
   server_options options;
   http *http;
   logins *logins;
+  metrics *metrics;
   pthread_mutex_t lock;
   pthread_cond_t news; /* something happened: listeners look */
 };
 
-static const route *const tables[] = {routes_state,   routes_task,     routes_words, routes_events,  routes_chat,
-                                      routes_studio,  routes_songs,    routes_jobs,  routes_uploads, routes_page,
-                                      routes_dataset, routes_training, routes_lora,  routes_catalog};
+static const route *const tables[] = {routes_state,    routes_task,       routes_words,  routes_events,
+                                      routes_chat,     routes_operations, routes_studio, routes_songs,
+                                      routes_jobs,     routes_uploads,    routes_page,   routes_dataset,
+                                      routes_training, routes_lora,       routes_catalog};
 
 const route *route_at(int i) {
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -36,6 +40,10 @@ const route *route_at(int i) {
 
 const server_options *server_settings(const server *s) {
   return &s->options;
+}
+
+metrics *server_metrics(const server *s) {
+  return s->metrics;
 }
 
 logins *server_logins(const server *s) {
@@ -60,8 +68,11 @@ void server_await_event(server *s, int ms) {
 
 /* ---- finding the route ------------------------------------------------------------------------------------------- */
 
-/* Every route is also there under /api, as some clients expect it behind a proxy. */
-static const char *bare_path(const char *path) {
+/* Below the base path or, when a proxy has taken that off, without it. Every route is also there under /api, as some
+ * clients expect it behind a proxy. */
+static const char *bare_path(const server *s, const char *path) {
+  size_t n = strlen(s->options.base);
+  if (n > 0 && strncmp(path, s->options.base, n) == 0 && path[n] == '/') path += n;
   return strncmp(path, "/api/", 5) == 0 ? path + 4 : path;
 }
 
@@ -85,7 +96,7 @@ static bool path_matches(const char *pattern, const char *path, call *c) {
 /* NULL: no such route; *other: there is one for another method, whose name it is. */
 static const route *find(const char *method, const char *path, call *c, const char **other) {
   *other = NULL;
-  path = bare_path(path);
+  path = bare_path(c->server, path);
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
     for (const route *r = tables[t]; r->method; r++) {
       if (!path_matches(r->path, path, c)) continue;
@@ -148,7 +159,9 @@ json_t *route_run(call *c, const char *kind, const json_t *task) {
     job = jobs_wait(service_jobs(c->service), id, 0.5, &err);
     if (job && route_ended(job)) return job;
     if (!job) status = err.status;
+    bool later = job && jobs_draining(service_jobs(c->service)) && strcmp(json_text(job, "state"), "queued") == 0;
     json_decref(job);
+    if (later) break; /* it waits for the next start */
   }
   if (status == ACE_OK) ace_fail(&err, ACE_EBUSY, "the program is ending");
   reply_failure(c, &err);
@@ -259,7 +272,7 @@ static bool changes_something(const char *method) {
 
 /* False: answered. A page of another site may neither read answers nor change anything. */
 static bool check_origin(call *c) {
-  const char *origin = http_header(c->http, "Origin"), *host = http_header(c->http, "Host");
+  const char *origin = http_header(c->http, "Origin"), *host = http_host(c->http);
   const char *asked = http_header(c->http, "Access-Control-Request-Method");
   if (!host_is_ours(c->server, host)) {
     reply_detail(c, 421, "this server is not called %.200s; add the name with --allowed-host", host);
@@ -320,7 +333,7 @@ static http_wish admit(void *user, http_call *h) {
 static void answer(void *user, http_call *h) {
   const route *r = http_kept(h);
   call c = call_of(user, h);
-  path_matches(r->path, bare_path(http_path(h)), &c);
+  path_matches(r->path, bare_path(c.server, http_path(h)), &c);
   bool ok = decode_body(&c, r->body);
   if (ok && r->auth == AUTH_BODY)
     ok = route_authorized(&c, json_string_value(json_object_get(c.body, "ai_token")), true);
@@ -328,13 +341,38 @@ static void answer(void *user, http_call *h) {
   json_decref(c.body);
 }
 
+static char *log_object(const http_call *h, int status, double seconds) {
+  char when[32], path[256];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  snprintf(path, sizeof path, "%.200s", http_path(h));
+  for (char *p = path; *p; p++)
+    if ((unsigned char)*p >= 0x7f) *p = '?'; /* it may be no UTF-8, or cut in the middle of a character */
+  const route *r = http_kept(h);
+  json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:f}", "time", when, "event", "request", "peer",
+                        http_peer(h), "method", http_method(h), "path", path, "route", r ? r->path : NULL, "status",
+                        status, "seconds", seconds);
+  char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+  json_decref(o);
+  return text;
+}
+
 static void done(void *user, const http_call *h, int status, double seconds) {
   const server *s = user;
+  metrics_count(s->metrics, http_kept(h), status, seconds);
   if (!s->options.log) return;
   char line[512];
-  snprintf(line, sizeof line, "%s %s %.200s %d %.0f ms", http_peer(h), http_method(h), http_path(h), status,
-           1000 * seconds);
-  s->options.log(s->options.log_user, line);
+  if (!s->options.log_json) {
+    snprintf(line, sizeof line, "%s %s %.200s %d %.0f ms", http_peer(h), http_method(h), http_path(h), status,
+             1000 * seconds);
+    s->options.log(s->options.log_user, line);
+    return;
+  }
+  char *text = log_object(h, status, seconds);
+  if (text) s->options.log(s->options.log_user, text);
+  free(text);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -346,11 +384,13 @@ server *server_open(const server_options *options, ace_error *err) {
     return NULL;
   }
   s->options = *options;
+  if (!s->options.base) s->options.base = "";
   s->logins = logins_new(options, err);
+  s->metrics = metrics_new(err);
   pthread_mutex_init(&s->lock, NULL);
   clock_condition(&s->news);
   events_watch(jobs_events(service_jobs(options->service)), on_news, s);
-  if (!s->logins) {
+  if (!s->logins || !s->metrics) {
     server_close(s);
     return NULL;
   }
@@ -373,7 +413,7 @@ void server_close(server *s) {
   events_unwatch(jobs_events(service_jobs(s->options.service)), on_news, s);
   pthread_cond_destroy(&s->news);
   pthread_mutex_destroy(&s->lock);
-  logins_free(s->logins);
+  logins_free(s->logins), metrics_free(s->metrics);
   free(s);
 }
 

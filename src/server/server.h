@@ -28,6 +28,8 @@ typedef struct server_options {
   const char *const *roots; /* folders whose files callers may name; ends with NULL; may be NULL */
   uint64_t most_upload;     /* bytes; 0: 200 MB */
   int chat_seconds;         /* that a chat completion waits; 0: 600 */
+  const char *base;         /* path that a proxy serves us under, "/music"; it may take it off. NULL or "": none */
+  bool log_json;            /* lines of the log are JSON objects */
   void (*log)(void *user, const char *line); /* one line a request, without secrets; NULL: none */
   void *log_user;
 } server_options;

@@ -47,9 +47,9 @@ void session_of(call *c) {
 
 static void set_cookie(call *c, const char *name, const char *value, long seconds) {
   char text[512];
-  bool tls = server_settings(c->server)->http.certificate != NULL;
-  snprintf(text, sizeof text, "%s=%s; Path=/; Max-Age=%ld; HttpOnly; SameSite=Lax%s", name, value, seconds,
-           tls ? "; Secure" : "");
+  const char *base = server_settings(c->server)->base;
+  snprintf(text, sizeof text, "%s=%s; Path=%.200s; Max-Age=%ld; HttpOnly; SameSite=Lax%s", name, value,
+           *base ? base : "/", seconds, http_secure(c->http) ? "; Secure" : "");
   http_set(c->http, "Set-Cookie", text);
 }
 
