@@ -1,0 +1,227 @@
+/* bench_serve.c - what many clients cost a server that is making a song, and what the song costs them.
+ *
+ *   acestep serve --port 7860 &
+ *   bench_serve 7860 [POLLERS [LISTENERS [DURATION [STEPS]]]]       500 50 240 20
+ *
+ * One song alone, then one while POLLERS clients ask about it every 2 seconds, each on its own connection, and LISTENERS
+ * hear its events. Time of a sampler's step comes from the server's /metrics. One thread, sockets that do not block; its
+ * own processor time is reported, since it takes it from the server. Run it with nice.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { MOST = 4096, BUFFER = 16 * 1024, MOST_SAMPLES = 1 << 20 };
+static const double period = 2; /* seconds from poll to poll of one client */
+
+typedef struct client {
+  int fd;
+  bool listens, waiting;
+  double due, sent;
+  size_t used;
+  char in[BUFFER];
+} client;
+
+typedef struct load {
+  int port, n;
+  client *clients;
+  struct pollfd *polls;
+  char request[512];
+  float *seconds; /* of each poll */
+  int samples, failures;
+  long events;
+} load;
+
+static void give_up(const char *what) {
+  fprintf(stderr, "bench_serve: %s: %s\n", what, errno ? strerror(errno) : "no answer that can be understood");
+  exit(1);
+}
+
+static int dial(int port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int on = 1, s = socket(AF_INET, SOCK_STREAM, 0);
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (s < 0 || connect(s, (struct sockaddr *)&a, sizeof a) != 0) give_up("connect");
+  setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return s;
+}
+
+/* One request on a connection of its own; the whole answer in `out`. */
+static void ask(int port, const char *method, const char *path, const char *body, char *out, size_t room) {
+  char request[1024];
+  int s = dial(port), n = snprintf(request, sizeof request,
+                                   "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
+                                   "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                                   method, path, strlen(body), body);
+  if (write(s, request, (size_t)n) != n) give_up("write");
+  size_t used = 0;
+  for (ssize_t got; used < room - 1 && (got = read(s, out + used, room - 1 - used)) > 0;) used += (size_t)got;
+  out[used] = 0;
+  close(s);
+}
+
+static double figure(const char *text, const char *name) {
+  const char *at = strstr(text, name);
+  return at ? strtod(at + strlen(name), NULL) : 0;
+}
+
+/* Seconds and steps of the sampler so far. */
+static void sampler(int port, double *seconds, double *steps) {
+  static char text[1 << 18];
+  ask(port, "GET", "/metrics", "", text, sizeof text);
+  *seconds = figure(text, "acestep_stage_seconds_total{stage=\"diffuse\"} ");
+  *steps = figure(text, "acestep_stage_steps_total{stage=\"diffuse\"} ");
+}
+
+/* ---- clients ------------------------------------------------------------------------------------------------------- */
+
+static void add_client(load *l, bool listens, const char *id, double due) {
+  client *c = &l->clients[l->n];
+  *c = (client){.fd = dial(l->port), .listens = listens, .due = due};
+  fcntl(c->fd, F_SETFL, O_NONBLOCK);
+  l->polls[l->n++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
+  if (!listens) return;
+  char text[300];
+  int n = snprintf(text, sizeof text, "GET /v1/events?task_id=%.36s HTTP/1.1\r\nHost: localhost\r\n\r\n", id);
+  if (write(c->fd, text, (size_t)n) != n) give_up("write");
+}
+
+static void begin_poll(load *l, client *c, double now) {
+  size_t n = strlen(l->request);
+  if (write(c->fd, l->request, n) != (ssize_t)n) l->failures++;
+  c->waiting = true, c->sent = now, c->used = 0;
+}
+
+/* The answer is there once its length is. */
+static bool whole(const client *c) {
+  const char *end = strstr(c->in, "\r\n\r\n"), *length = strstr(c->in, "Content-Length: ");
+  return end && length && c->used >= (size_t)(end + 4 - c->in) + strtoul(length + 16, NULL, 10);
+}
+
+static void take(load *l, client *c) {
+  ssize_t got = read(c->fd, c->in + c->used, BUFFER - 1 - c->used);
+  if (got <= 0) {
+    if (got < 0 && errno == EAGAIN) return;
+    if (!c->listens) l->failures++;
+    l->polls[c - l->clients].fd = -1;
+    c->waiting = false, c->due = 1e300;
+    return;
+  }
+  c->used += (size_t)got;
+  c->in[c->used] = 0;
+  if (c->listens) {
+    for (const char *p = c->in; (p = strstr(p, "\nevent: ")); p++) l->events++;
+    c->used = 0;
+  } else if (c->waiting && whole(c)) {
+    double now = clock_seconds();
+    if (strncmp(c->in, "HTTP/1.1 200", 12) != 0) l->failures++;
+    if (l->samples < MOST_SAMPLES) l->seconds[l->samples++] = (float)(now - c->sent);
+    c->waiting = false, c->due = c->sent + period;
+  }
+}
+
+static void turn(load *l) {
+  double now = clock_seconds();
+  for (int i = 0; i < l->n; i++)
+    if (!l->clients[i].listens && !l->clients[i].waiting && l->clients[i].due <= now)
+      begin_poll(l, &l->clients[i], now);
+  if (poll(l->polls, (nfds_t)l->n, 2) <= 0) return;
+  for (int i = 0; i < l->n; i++)
+    if (l->polls[i].revents) take(l, &l->clients[i]);
+}
+
+/* ---- songs --------------------------------------------------------------------------------------------------------- */
+
+static void submit(load *l, int duration, int steps) {
+  char body[400], answer[4096];
+  snprintf(body, sizeof body,
+           "{\"prompt\":\"a\",\"duration\":%d,\"inference_steps\":%d,\"batch_size\":1,\"seed\":1,\"use_random_seed\":"
+           "false,\"use_cot_caption\":false,\"use_cot_language\":false}",
+           duration, steps);
+  ask(l->port, "POST", "/release_task", body, answer, sizeof answer);
+  const char *at = strstr(answer, "\"task_id\":\"");
+  if (!at) give_up("submit");
+  snprintf(body, sizeof body, "{\"task_id_list\":[\"%.36s\"]}", at + 11);
+  snprintf(l->request, sizeof l->request,
+           "POST /query_result HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+           "%zu\r\n\r\n%s",
+           strlen(body), body);
+}
+
+static bool ended(load *l) {
+  char answer[BUFFER];
+  const char *body = strstr(l->request, "\r\n\r\n") + 4;
+  ask(l->port, "POST", "/query_result", body, answer, sizeof answer);
+  if (strstr(answer, "\"status\":2")) give_up("the song failed");
+  return strstr(answer, "\"status\":1") != NULL;
+}
+
+/* Seconds a step, of a song with so many clients around it. */
+static double song(load *l, int pollers, int listeners, int duration, int steps) {
+  double seconds[2], n[2], now;
+  sampler(l->port, &seconds[0], &n[0]);
+  submit(l, duration, steps);
+  now = clock_seconds();
+  for (int i = 0; i < pollers; i++) add_client(l, false, "", now + period * i / pollers);
+  for (int i = 0; i < listeners; i++) add_client(l, true, strstr(l->request, "[\"") + 2, 0);
+  for (double next = now + 1; now < next || !ended(l); now = clock_seconds()) {
+    if (now >= next) next = now + 1;
+    if (l->n > 0) turn(l);
+    else nanosleep(&(struct timespec){0, 200000000}, NULL);
+  }
+  sampler(l->port, &seconds[1], &n[1]);
+  for (int i = 0; i < l->n; i++) close(l->clients[i].fd);
+  l->n = 0;
+  return (seconds[1] - seconds[0]) / (n[1] - n[0]);
+}
+
+static int by_size(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+static double processor(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int main(int argc, char **argv) {
+  int value[5] = {0, 500, 50, 240, 20};
+  for (int i = 1; i < argc && i <= 5; i++) value[i - 1] = atoi(argv[i]);
+  load l = {.port = value[0]};
+  if (l.port <= 0 || value[1] < 1 || value[2] < 0 || value[1] + value[2] > MOST) {
+    fprintf(stderr, "bench_serve PORT [POLLERS [LISTENERS [DURATION [STEPS]]]], at most %d clients\n", MOST);
+    return 2;
+  }
+  l.clients = calloc(MOST, sizeof *l.clients), l.polls = calloc(MOST, sizeof *l.polls);
+  l.seconds = malloc(MOST_SAMPLES * sizeof *l.seconds);
+  if (!l.clients || !l.polls || !l.seconds) give_up("memory");
+  song(&l, 0, 0, value[3], value[4]); /* loads the model */
+  double alone = song(&l, 0, 0, value[3], value[4]), began = clock_seconds(), used = processor();
+  double among = song(&l, value[1], value[2], value[3], value[4]);
+  double took = clock_seconds() - began;
+  used = processor() - used;
+  qsort(l.seconds, (size_t)l.samples, sizeof *l.seconds, by_size);
+  printf("step alone %.2f ms, with %d pollers and %d listeners %.2f ms: %.3f times\n", 1e3 * alone, value[1], value[2],
+         1e3 * among, among / alone);
+  if (l.samples > 0)
+    printf("%d polls in %.1f s, %d failed; p50 %.2f ms, p99 %.2f ms, longest %.2f ms; %ld events heard\n", l.samples,
+           took, l.failures, 1e3 * (double)l.seconds[l.samples / 2], 1e3 * (double)l.seconds[l.samples * 99 / 100],
+           1e3 * (double)l.seconds[l.samples - 1], l.events);
+  printf("the clients took %.2f s of processor time, %.1f %% of one\n", used, 100 * used / took);
+  free(l.clients), free(l.polls), free(l.seconds);
+  return 0;
+}
