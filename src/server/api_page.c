@@ -13,6 +13,7 @@
 #include "base/embed.h"
 #include "request/request.h"
 #include "server/route.h"
+#include "server/session.h"
 
 extern const embedded page_files[];
 
@@ -76,6 +77,7 @@ static void send_file(call *c, const char *name, const char *keep) {
 }
 
 static void get_page(call *c) {
+  session_open(c);
   http_set(c->http, "Content-Security-Policy", policy);
   http_set(c->http, "Referrer-Policy", "no-referrer");
   send_file(c, "index.html", "no-cache");

@@ -39,6 +39,8 @@ export interface Service {
   failure: string | null;
   job: string | null;
   backend: string;
+  adapters?: { name: string; scale?: number }[];
+  use_adapters?: boolean;
 }
 export interface Limits {
   seconds: number;
