@@ -119,7 +119,8 @@ void tiny_lm_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text, i
 }
 
 /* encoder_hidden_size is the encoder's width and twice the latent channels at once: by far the largest part of the set,
- * which is why no stage is a multiple of it. */
+ * which is why no stage is a multiple of it, and why a long stride comes first: little is left to do at high
+ * rates. The longest one comes last, which keeps what tiles must overlap short. */
 const char tiny_vae_text[] =
     "{\n"
     "  \"_class_name\": \"AutoencoderOobleck\",\n"
@@ -128,7 +129,7 @@ const char tiny_vae_text[] =
     "  \"channel_multiples\": [1, 1, 1, 1, 1],\n"
     "  \"decoder_channels\": 8,\n"
     "  \"decoder_input_channels\": 64,\n"
-    "  \"downsampling_ratios\": [2, 4, 4, 6, 10],\n"
+    "  \"downsampling_ratios\": [6, 4, 4, 2, 10],\n"
     "  \"encoder_hidden_size\": 128,\n"
     "  \"sampling_rate\": 48000\n"
     "}\n";
