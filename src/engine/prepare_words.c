@@ -115,11 +115,13 @@ static void make_words_key(const preparing *w, const song_text *text, char key[H
 
 static ace_status frames_of(const prepare_item *item, int64_t *frames, ace_error *err) {
   st_file *f = st_open(item->latents, err);
-  const st_tensor *t = f ? st_find(f, "latents") : NULL;
+  if (!f) return err->status;
+  const st_tensor *t = st_find(f, "latents");
+  ace_status status = ACE_OK;
   if (t && t->rank == 2) *frames = t->dim[0];
-  else if (f) ace_fail(err, ACE_EFORMAT, "%s: there are no latents in it; remove the file", item->latents);
+  else status = ace_fail(err, ACE_EFORMAT, "%s: there are no latents in it; remove the file", item->latents);
   st_close(f);
-  return t && t->rank == 2 ? ACE_OK : err->status;
+  return status;
 }
 
 ace_status prepare_words(preparing *w, prepare_item *item, ace_error *err) {
