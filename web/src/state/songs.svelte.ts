@@ -285,11 +285,13 @@ function announce(j: Job): void {
   }
 }
 
+const ending = new Set<string>(); // looked at just now: an end is told once
 async function onEnd(id: string): Promise<void> {
   await settle(id);
   const known = songs.batches.find((b) => b.id === id);
-  if (!known || ended(known)) return;
-  const j = await reread(id);
+  if (!known || ended(known) || ending.has(id)) return;
+  ending.add(id);
+  const j = await reread(id).finally(() => ending.delete(id));
   if (!j || !ended(j)) return;
   announce(j);
   if (j.class === "foreground" && j.state === "succeeded") {
@@ -331,12 +333,9 @@ async function adopt(id: string): Promise<void> {
   if (j && j.batch !== null) put(j);
 }
 
-/** After a lost connection, or a restart of the server: read again what may have changed. */
+/** Reads again what may have changed: after a lost connection or a restart of the server, and now and then while
+ * something runs, because an event may have passed before the page knew its job. */
 export async function catchUp(): Promise<void> {
-  for (const j of [...songs.batches]) {
-    if (ended(j)) continue;
-    await onEnd(j.id);
-    if (!ended(j)) await reread(j.id);
-  }
+  for (const j of [...songs.batches]) if (!ended(j)) await onEnd(j.id);
   for (const id of [...waiting.keys()]) await settle(id);
 }
