@@ -112,8 +112,7 @@ char *cons_caption(const cons_piece *p) {
       list(&t, names, told), say(&t, told == 1              ? " carries it"
                                      : dice_chance(&d, 0.5) ? " carry the music"
                                                             : " play together");
-      if (sung)
-        say(&t, ", and "), say_singer(&t, p, &d), say(&t, dice_chance(&d, 0.5) ? " sings on top" : " takes the melody");
+      if (sung) say(&t, ", and "), say_singer(&t, p, &d), say(&t, " on top");
       say(&t, ".");
       break;
     case 2: /* tags */

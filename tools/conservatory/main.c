@@ -1,8 +1,11 @@
 /* conservatory - composes and renders pieces into a folder that `acestep dataset scan` reads.
  *
  *   conservatory --seed 1 --count 100 --seconds 30 -o pieces            000001.wav, 000001.json, 000001.lyrics.txt, ...
- *   conservatory --seed 1 --seconds 30 -o pieces --stems                and stems/000001/drums.wav, ...
+ *   conservatory --seed 1 --seconds 30 -o pieces --stems                and pieces.stems/000001/drums.wav, ...
  *   conservatory --list-styles
+ *   conservatory measure FILE...                                        tempo, key and tracks as they are heard
+ *   conservatory audit --seed 1 --count 40 --seconds 20                 the ear against the truth of pieces made in memory
+ *   conservatory learn --seed 1 --count 700 --seconds 8                 prints presence_table.h
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -13,7 +16,9 @@
 #include "audio/write.h"
 #include "base/file.h"
 #include "base/pool.h"
+#include "conservatory/audit.h"
 #include "conservatory/describe.h"
+#include "conservatory/presence.h"
 #include "conservatory/render.h"
 #include "conservatory/style.h"
 
@@ -22,7 +27,7 @@ typedef struct order {
   int count, threads;
   bool stems;
   audio_format format;
-  const char *folder;
+  const char *folder, *verb; /* verb: audit, learn, or NULL */
   const waves *waves;
   atomic_int failed;
 } order;
@@ -32,6 +37,8 @@ static int usage(FILE *to) {
       "conservatory --seed N --count M --seconds S -o DIR [--stems] [--style NAME] [--format wav|wav32|flac|mp3|opus] "
       "[-j THREADS]\n"
       "conservatory --list-styles\n"
+      "conservatory measure FILE...\n"
+      "conservatory audit|learn --seed N --count M --seconds S [--style NAME] [-j THREADS]\n"
       "Piece number k has the seed N + k. Beside each sound lie a JSON with all that is true of it, and its lyrics.\n",
       to);
   return to == stdout ? 0 : 2;
@@ -65,11 +72,11 @@ static ace_status put_sound(const order *o, const cons_piece *p, const cons_soun
   snprintf(path, sizeof path, "%s/%06llu.%s", o->folder, seed, extension);
   ace_status status = audio_write(path, &s->mix, o->format, NULL, NULL, NULL, err);
   if (!o->stems) return status;
-  snprintf(path, sizeof path, "%s/stems/%06llu", o->folder, seed);
+  snprintf(path, sizeof path, "%s.stems/%06llu", o->folder, seed);
   if (status == ACE_OK) status = file_make_directory(path, err);
   for (int t = 0; t < TRACK_COUNT && status == ACE_OK; t++) {
     if (!s->stem[t].samples) continue;
-    snprintf(path, sizeof path, "%s/stems/%06llu/%s.%s", o->folder, seed, cons_track_names[t], extension);
+    snprintf(path, sizeof path, "%s.stems/%06llu/%s.%s", o->folder, seed, cons_track_names[t], extension);
     status = audio_write(path, &s->stem[t], o->format, NULL, NULL, NULL, err);
   }
   return status;
@@ -143,20 +150,36 @@ static int read_arguments(int argc, char **argv, order *o) {
     }
     if (!good) return 3;
   }
-  return o->folder && optind == argc ? 0 : usage(stderr) + 1;
+  return optind == argc && (o->folder != NULL) == !o->verb ? 0 : usage(stderr) + 1;
+}
+
+static int measure(int count, char **paths) {
+  ace_error err = {0};
+  for (int i = 0; i < count; i++)
+    if (audit_file(paths[i], stdout, &err) != ACE_OK) return fprintf(stderr, "conservatory: %s\n", err.message), 1;
+  return count ? 0 : usage(stderr);
+}
+
+static ace_status carry_out(order *o, pool *threads, ace_error *err) {
+  if (o->verb && strcmp(o->verb, "audit") == 0) return audit(&o->wish, o->count, true, o->waves, threads, stdout, err);
+  if (o->verb) return presence_learn(&o->wish, o->count, o->waves, threads, stdout, err);
+  ace_status status = file_make_directory(o->folder, err);
+  if (status == ACE_OK) pool_run(threads, o->count, make_piece, o);
+  return status;
 }
 
 int main(int argc, char **argv) {
   order o = {.wish = {.seed = 1, .seconds = 30}, .count = 1, .format = AUDIO_WAV};
+  if (argc > 1 && strcmp(argv[1], "measure") == 0) return measure(argc - 2, argv + 2);
+  if (argc > 1 && (strcmp(argv[1], "audit") == 0 || strcmp(argv[1], "learn") == 0)) o.verb = argv[1], argc--, argv++;
   int done = read_arguments(argc, argv, &o);
   if (done) return done - 1;
   ace_error err = {0};
   waves *w = waves_new(&err);
   pool *threads = w ? pool_new(o.threads, &err) : NULL;
   o.waves = w;
-  ace_status status = threads ? file_make_directory(o.folder, &err) : err.status;
-  if (status == ACE_OK) pool_run(threads, o.count, make_piece, &o);
-  else fprintf(stderr, "conservatory: %s\n", err.message);
+  ace_status status = threads ? carry_out(&o, threads, &err) : err.status;
+  if (status != ACE_OK) fprintf(stderr, "conservatory: %s\n", err.message);
   pool_free(threads);
   free(w);
   return status != ACE_OK || atomic_load(&o.failed) ? 1 : 0;

@@ -73,7 +73,8 @@ static int bent(const voice_note *n, float ratio, float depth, double bend_time,
   if (bend < 0) bend = 0;
   for (int i = 0; i < room; i++) {
     float at = carrier + bend / TURN * wave_read(sine, modulator);
-    out[i] = amp * wave_read(sine, at - floorf(at));
+    at -= floorf(at);
+    out[i] = amp * wave_read(sine, at < 1 ? at : 0); /* a hair below zero rounds up to one */
     carrier = wave_step(carrier, step), modulator = wave_step(modulator, modulator_step);
     bend *= fall, amp *= i < n->gate ? ring_fall : stop;
     if (i < 48) out[i] *= (float)i / 48;
