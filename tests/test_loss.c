@@ -1,0 +1,238 @@
+/* The loss of a training and its gradient, on a tiny model in the published layout: against finite differences with
+ * everything on (dropout, odd lengths, sliding and full layers, all projections), the same bits for any number of
+ * threads and with layers run again, padding without influence, memory as planned, and a model that is left as it was.
+ * Otherwise a training learns something else than the song, or not at all. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "train/loss.h"
+
+#define MODEL ACE_SOURCE_DIR "/tests/golden/checkpoints/acestep-v15-turbo"
+
+enum { FRAMES = 13, CHANNELS = 64, TOKENS = 5, ITEMS = 2, CAPACITY = 256 << 20 };
+
+static void normals(uint64_t seed, float *x, int64_t n) {
+  rng_torch r;
+  rng_torch_seed(&r, seed);
+  rng_torch_randn(&r, x, n);
+}
+
+typedef struct site {
+  acestep_dit *m;
+  pool *threads;
+  tens_ctx *c;
+  trainee *t;
+  sample sample[ITEMS];
+  train_item item[ITEMS];
+  float target[ITEMS][FRAMES * CHANNELS], context[ITEMS][FRAMES * 2 * CHANNELS], condition[ITEMS][TOKENS * 64],
+      noise[ITEMS][FRAMES * CHANNELS];
+  uint8_t frames[FRAMES], tokens[TOKENS];
+} site;
+
+/* Two songs; the second one ends after 7 frames and 3 rows of condition, behind which there is padding. */
+static void open_site(site *s, const trainee_options *o, int threads) {
+  ace_error err;
+  memset(s, 0, sizeof *s);
+  s->m = acestep_dit_open(MODEL, &err);
+  if (!s->m) fail_msg("%s", err.message);
+  s->threads = pool_new(threads, &err);
+  s->c = tens_open(&(tens_options){.threads = s->threads, .capacity = CAPACITY}, &err);
+  s->t = trainee_open(s->m, o, &err);
+  if (!s->t) fail_msg("%s", err.message);
+  assert_int_equal(s->m->cfg.encoder.hidden, 64);
+  for (int i = 0; i < FRAMES; i++) s->frames[i] = i < 7;
+  for (int i = 0; i < TOKENS; i++) s->tokens[i] = i < 3;
+  for (int i = 0; i < ITEMS; i++) {
+    normals((uint64_t)(10 + i), s->target[i], FRAMES * CHANNELS);
+    normals((uint64_t)(20 + i), s->context[i], FRAMES * 2 * CHANNELS);
+    normals((uint64_t)(30 + i), s->condition[i], TOKENS * 64);
+    normals((uint64_t)(40 + i), s->noise[i], FRAMES * CHANNELS);
+    s->sample[i] = (sample){.shape = {FRAMES, CHANNELS, TOKENS, 64},
+                            .target = s->target[i],
+                            .context = s->context[i],
+                            .condition = s->condition[i]};
+    s->item[i] =
+        (train_item){.s = &s->sample[i], .t = 0.75 - 0.25 * i, .noise = s->noise[i], .epoch = 3, .index = (uint32_t)i};
+  }
+  s->sample[1].frame_mask = s->frames;
+  s->sample[1].condition_mask = s->tokens;
+}
+
+static void close_site(site *s) {
+  trainee_close(s->t);
+  tens_close(s->c);
+  pool_free(s->threads);
+  acestep_dit_close(s->m);
+}
+
+static const train_options everything = {.dropout = true, .gradient = true, .seed = 5, .weight = 1};
+
+static double loss_of(site *s, int first, int n, const train_options *o) {
+  double loss[ITEMS], sum = 0;
+  ace_error err;
+  memset(s->t->grads, 0, (size_t)s->t->count * sizeof *s->t->grads);
+  if (train_loss(s->c, s->t, s->item + first, n, o, loss, &err) != ACE_OK) fail_msg("%s", err.message);
+  for (int i = 0; i < n; i++) sum += loss[i];
+  return sum / n;
+}
+
+/* Away from where factors are zero. */
+static void shake(trainee *t) {
+  float *more = malloc((size_t)t->count * sizeof *more);
+  assert_non_null(more);
+  normals(1, more, t->count);
+  for (int64_t i = 0; i < t->count; i++) t->values[i] += 0.1f * more[i];
+  free(more);
+}
+
+static float *copy(const float *x, int64_t n) {
+  float *y = malloc((size_t)n * sizeof *y);
+  assert_non_null(y);
+  memcpy(y, x, (size_t)n * sizeof *y);
+  return y;
+}
+
+/* Along the gradient of each tensor, and in a direction of chance. */
+static void expect_differences(site *s) {
+  const double h = 2e-2;
+  loss_of(s, 0, ITEMS, &everything);
+  float *g = copy(s->t->grads, s->t->count), *x = copy(s->t->values, s->t->count), *u = copy(g, s->t->count);
+  train_options o = everything;
+  o.gradient = false;
+  double size = 0;
+  for (int64_t i = 0; i < s->t->count; i++) size += (double)g[i] * (double)g[i];
+  assert_true(size > 0);
+  for (int d = 0; d < 4; d++) {
+    double length = 0, slope = 0, loss[2];
+    if (d > 0) normals((uint64_t)(60 + d), u, s->t->count);
+    for (int64_t i = 0; i < s->t->count; i++) length += (double)u[i] * (double)u[i];
+    for (int64_t i = 0; i < s->t->count; i++) slope += (double)g[i] * (double)u[i] / sqrt(length);
+    for (int side = 0; side < 2; side++) {
+      double way = (side ? -h : h) / sqrt(length);
+      for (int64_t i = 0; i < s->t->count; i++) s->t->values[i] = (float)((double)x[i] + way * (double)u[i]);
+      loss[side] = loss_of(s, 0, ITEMS, &o);
+    }
+    double found = (loss[0] - loss[1]) / (2 * h), allowed = d ? 1e-2 * sqrt(size / 50) : 1e-2 * sqrt(size);
+    if (!(fabs(found - slope) <= allowed)) fail_msg("direction %d: %g instead of %g", d, slope, found);
+  }
+  free(g), free(x), free(u);
+}
+
+static const trainee_options lora = {.rank = 3, .alpha = 6, .dropout = 0.1f, .self = true, .cross = true, .mlp = true};
+
+static void lora_equals_finite_differences(void **state) {
+  static site s;
+  open_site(&s, &lora, 1);
+  shake(s.t);
+  expect_differences(&s);
+  close_site(&s);
+}
+
+static void lokr_equals_finite_differences(void **state) {
+  const trainee_options kinds[] = {
+      {.kind = TRAINEE_LOKR, .rank = 64, .alpha = 32, .factor = -1, .self = true, .cross = true},
+      {.kind = TRAINEE_LOKR, .rank = 2, .alpha = 4, .factor = -1, .decompose_both = true, .self = true, .mlp = true},
+  };
+  for (int i = 0; i < 2; i++) {
+    static site s;
+    open_site(&s, &kinds[i], 1);
+    shake(s.t);
+    expect_differences(&s);
+    close_site(&s);
+  }
+}
+
+static void threads_and_running_again_change_no_bit(void **state) {
+  static site one, three;
+  open_site(&one, &lora, 1), open_site(&three, &lora, 3);
+  shake(one.t), shake(three.t);
+  train_options again = everything;
+  again.recompute = true;
+  double a = loss_of(&one, 0, ITEMS, &everything), b = loss_of(&three, 0, ITEMS, &again);
+  assert_memory_equal(&a, &b, sizeof a);
+  assert_memory_equal(one.t->grads, three.t->grads, (size_t)one.t->count * sizeof(float));
+  close_site(&one), close_site(&three);
+}
+
+static void padding_has_no_influence(void **state) {
+  static site s;
+  open_site(&s, &lora, 1);
+  shake(s.t);
+  double before = loss_of(&s, 1, 1, &everything);
+  float *g = copy(s.t->grads, s.t->count);
+  for (int i = 7 * CHANNELS; i < FRAMES * CHANNELS; i++) s.target[1][i] = s.noise[1][i] = 50;
+  for (int i = 3 * 64; i < TOKENS * 64; i++) s.condition[1][i] = 50;
+  double after = loss_of(&s, 1, 1, &everything);
+  assert_memory_equal(&before, &after, sizeof before);
+  assert_memory_equal(g, s.t->grads, (size_t)s.t->count * sizeof *g);
+  free(g);
+  close_site(&s);
+}
+
+/* A new adapter changes nothing yet: the second factors are zero, so only they have gradients. */
+static void a_new_adapter_starts_from_the_model(void **state) {
+  static site s;
+  open_site(&s, &lora, 1);
+  double loss = loss_of(&s, 0, ITEMS, &everything);
+  for (int i = 0; i < s.t->n; i++) {
+    const trainee_tensor *x = &s.t->tensor[i];
+    double sum = 0;
+    for (int64_t j = 0; j < x->rows * x->columns; j++) sum += fabs((double)s.t->grads[x->first + j]);
+    bool first = strcmp(x->part, "lora_A") == 0;
+    if ((sum == 0) != first) fail_msg("%s.%s: %g", x->module, x->part, sum);
+    for (int64_t j = 0; first && j < x->rows * x->columns; j++)
+      assert_true(fabs((double)s.t->values[x->first + j]) <= 1 / sqrt((double)x->columns));
+  }
+  memset(s.t->values, 0, (size_t)s.t->count * sizeof(float));
+  assert_true(loss == loss_of(&s, 0, ITEMS, &everything));
+  close_site(&s);
+}
+
+static void memory_is_what_was_planned(void **state) {
+  for (int recompute = 0; recompute < 2; recompute++) {
+    static site s;
+    open_site(&s, &lora, 2);
+    train_options o = everything;
+    o.recompute = recompute;
+    sample_shape shapes[ITEMS] = {s.sample[0].shape, s.sample[1].shape};
+    ace_error err;
+    size_t planned = train_memory(s.t, shapes, ITEMS, &o, s.threads, &err);
+    loss_of(&s, 0, ITEMS, &o);
+    assert_int_equal(planned, tens_peak(s.c));
+    close_site(&s);
+  }
+}
+
+static void wrong_samples_are_refused(void **state) {
+  static site s;
+  open_site(&s, &lora, 1);
+  ace_error err;
+  s.sample[0].shape.width = 48;
+  assert_int_equal(train_loss(s.c, s.t, s.item, 1, &everything, NULL, &err), ACE_EINVAL);
+  memset(s.frames, 0, sizeof s.frames);
+  assert_int_equal(train_loss(s.c, s.t, s.item + 1, 1, &everything, NULL, &err), ACE_EINVAL);
+  trainee_options second = lora;
+  assert_null(trainee_open(s.m, &second, &err));
+  close_site(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lora_equals_finite_differences),
+      cmocka_unit_test(lokr_equals_finite_differences),
+      cmocka_unit_test(threads_and_running_again_change_no_bit),
+      cmocka_unit_test(padding_has_no_influence),
+      cmocka_unit_test(a_new_adapter_starts_from_the_model),
+      cmocka_unit_test(memory_is_what_was_planned),
+      cmocka_unit_test(wrong_samples_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
