@@ -83,7 +83,7 @@ golden_check check_condition_encoder, check_dit_forward, check_audio_tokenizer, 
     check_fsq_grid, check_prepare;
 golden_check check_vae_decode, check_vae_encode, check_vae_tiled_decode, check_vae_tiled_encode;
 golden_check check_generate, check_e2e;
-golden_check check_train_lora_grads, check_train_lora_adamw, check_train_forward;
+golden_check check_train_grads, check_train_lora_grads, check_train_lora_adamw, check_train_forward;
 golden_check check_rng, check_schedules, check_dcw, check_dwt, check_apg, check_adg;
 
 void check_tokenizer_vectors(golden *g);
