@@ -346,7 +346,7 @@ static void test_kill(void **state) {
     waitpid(child, NULL, 0);
     toy t;
     train_state s;
-    bool warm;
+    bool warm = true;
     ace_error err = {0};
     toy_open(&t);
     assert_int_equal(train_state_open(&s, COUNT, NULL), ACE_OK);
