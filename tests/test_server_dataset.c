@@ -72,6 +72,66 @@ static void await_task(const site *w, const char *kind, const char *id, json_t *
   fail_msg("%s does not end", kind);
 }
 
+/* The state of training once nothing runs, a new reference. */
+static json_t *await_training(const site *w) {
+  for (int i = 0; i < 6000; i++) {
+    json_t *now = good(get(w, "/v1/training/status"));
+    if (json_is_false(json_object_get(now, "is_training"))) return now;
+    json_decref(now);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+  }
+  fail_msg("training does not end");
+  return NULL;
+}
+
+/* From samples to an adapter that can be loaded; a training that is stopped keeps a checkpoint, and goes on from it. */
+static void training(const site *w) {
+  json_t *data = good(get(w, "/v1/training/settings"));
+  assert_true(json_array_size(json_object_get(data, "lokr")) > 20);
+  json_decref(data);
+  refused(post(w, "/v1/training/start", "{\"tensor_dir\": \"tensors\", \"lora_rank\": 0}"), 500, "rank");
+  refused(post(w, "/v1/training/start", "{\"tensor_dir\": \"tensors\", \"lora_output_dir\": \"/etc/out\"}"), 400,
+          "Rejected unsafe output directory");
+  data = good(post(w, "/v1/training/start",
+                   "{\"tensor_dir\": \"tensors\", \"lora_output_dir\": \"out\", \"lora_rank\": \"2\", "
+                   "\"train_epochs\": 2, \"gradient_accumulation\": 1, \"use_fp8\": false, \"unknown\": 1}"));
+  assert_string_equal(text_of(data, "message"), "Training started");
+  assert_int_equal(number(json_object_get(data, "config"), "lora_rank"), 2);
+  json_decref(data);
+  data = await_training(w);
+  assert_true(json_is_null(json_object_get(data, "error")));
+  assert_non_null(strstr(text_of(data, "status"), "Training completed"));
+  assert_int_equal(number(data, "current_step"), 4);
+  assert_int_equal(json_array_size(json_object_get(data, "loss_history")), 4);
+  assert_true(json_real_value(json_object_get(data, "current_loss")) > 0);
+  json_decref(data);
+  data = good(post(w, "/v1/training/export", "{\"export_path\": \"adapter\", \"lora_output_dir\": \"out\"}"));
+  json_decref(data);
+  char path[700];
+  snprintf(path, sizeof path, "%s/adapter/adapter_config.json", w->data.folder);
+  assert_int_equal(access(path, R_OK), 0);
+
+  const char *const lokr =
+      "{\"tensor_dir\": \"tensors\", \"output_dir\": \"out2\", \"lokr_linear_dim\": 2, \"train_epochs\": 4000}";
+  data = good(post(w, "/v1/training/start_lokr", lokr));
+  json_decref(data);
+  expect_detail(post(w, "/v1/training/start_lokr", lokr), 400, "Training already in progress");
+  for (int step = 0, i = 0; !step && i < 6000; i++) {
+    data = good(get(w, "/v1/training/status"));
+    step = number(data, "current_step");
+    json_decref(data);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+  }
+  data = good(post(w, "/v1/training/stop", "{}"));
+  assert_string_equal(text_of(data, "message"), "Stopping training...");
+  json_decref(data);
+  data = await_training(w);
+  assert_non_null(strstr(text_of(data, "status"), "checkpoint is kept"));
+  json_decref(data);
+  data = good(post(w, "/v1/training/export", "{\"export_path\": \"adapter2\", \"lora_output_dir\": \"out2\"}"));
+  json_decref(data);
+}
+
 static void test_whole_way(void **state) {
   site w = open_site(state, NULL, 0, 0);
   char folder[600], body[1200], saved[600];
@@ -135,6 +195,8 @@ static void test_whole_way(void **state) {
   assert_int_equal(number(data, "num_samples"), 2);
   assert_string_equal(text_of(data, "custom_tag"), "zx");
   json_decref(data);
+
+  training(&w);
 
   /* Nothing is written outside of what is allowed, whatever the path looks like. */
   static const char *const outside[] = {"/etc/mine", "../../etc/mine", "songs/../../../etc/mine", "/proc/self/mine"};

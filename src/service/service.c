@@ -17,10 +17,10 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
     const char *kind;
     json_t *(*run)(service *s, job_running *j, ace_error *err);
   } kinds[] = {
-      {"generate", run_generate}, {"create", run_create}, {"format", run_format}, {"understand", run_understand},
-      {"codes", run_codes},       {"score", run_score},   {"lrc", run_lrc},       {"init", run_init},
-      {"unload", run_unload},     {"lora", run_lora},     {"label", run_label},   {"prepare", run_prepare},
-      {"analyze", run_generate},
+      {"generate", run_generate}, {"create", run_create},    {"format", run_format}, {"understand", run_understand},
+      {"codes", run_codes},       {"score", run_score},      {"lrc", run_lrc},       {"init", run_init},
+      {"unload", run_unload},     {"lora", run_lora},        {"label", run_label},   {"prepare", run_prepare},
+      {"train", run_train},       {"analyze", run_generate},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].kind, job_kind(j)) == 0) {
@@ -191,7 +191,8 @@ service *service_open(const service_options *o, ace_error *err) {
     return NULL;
   }
   pthread_mutex_init(&s->lock, NULL), pthread_mutex_init(&s->decoding, NULL), pthread_mutex_init(&s->learning, NULL);
-  pthread_mutex_init(&s->engines_lock, NULL);
+  pthread_mutex_init(&s->engines_lock, NULL), pthread_mutex_init(&s->training_lock, NULL);
+  service_training_clear(&s->training);
   keep_options(s, o);
   s->models = strdup(o->models), s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
@@ -225,7 +226,8 @@ void service_close(service *s, double patience) {
   jobs_close(s->jobs, patience);
   service_unload(s, 0);
   pthread_mutex_destroy(&s->lock), pthread_mutex_destroy(&s->decoding), pthread_mutex_destroy(&s->learning);
-  pthread_mutex_destroy(&s->engines_lock);
+  pthread_mutex_destroy(&s->engines_lock), pthread_mutex_destroy(&s->training_lock);
+  json_decref(s->training.settings), json_decref(s->training.history), json_decref(s->training.log);
   dataset_free(&s->dataset.d);
   json_decref(s->adapters);
   free(s->models), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);

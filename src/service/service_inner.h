@@ -7,6 +7,7 @@
 #include "service/dataset.h"
 #include "service/downloads.h"
 #include "service/tasks.h"
+#include "service/training.h"
 
 struct service {
   service_options options; /* texts are ours */
@@ -18,6 +19,8 @@ struct service {
   service_state state;
   pthread_mutex_t learning; /* of the dataset */
   service_dataset dataset;
+  pthread_mutex_t training_lock;
+  service_training training;
   json_t *adapters; /* of slot 1; see service_adapters */
   bool use_adapters;
   pthread_mutex_t engines_lock;       /* held by the worker while a job runs */
@@ -49,6 +52,7 @@ json_t *run_init(service *s, job_running *j, ace_error *err);
 json_t *run_unload(service *s, job_running *j, ace_error *err);
 json_t *run_label(service *s, job_running *j, ace_error *err);
 json_t *run_prepare(service *s, job_running *j, ace_error *err);
+json_t *run_train(service *s, job_running *j, ace_error *err);
 json_t *run_lora(service *s, job_running *j, ace_error *err);
 
 /* Remembers what a song took, for predictions (predict.c). */

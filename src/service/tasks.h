@@ -25,6 +25,8 @@
  *   -> {"message", "labeled_count", "failed", "needs_lyrics", "log": lines about single songs}
  * "prepare" {"dataset", "output_dir", "again", "preprocess_mode", "prep_profile", "max_duration"}
  *   -> {"message", "output_dir", "num_tensors", "skipped", "failed", "log"}
+ * "train" {"settings": as train_settings_json}
+ *   -> {"message", "folder", "epoch", "step", "loss"}; a stop is a cancellation, and leaves a checkpoint
  * "init"  {"slot", "model": name or null, "init_lm": bool, "lm": name or null, "settings": {"vae", "backend", "int8",
  *         "lm_int8", "init_lm": whether jobs may load it}, optional like each of them}
  *   -> {"slot", "model", "lm": name or null, "reloaded": ["DiT/VAE/Text Encoder", "LLM"]}
