@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -40,6 +41,7 @@ static inline program program_start(const char *const *args, program_prepare pre
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing running */
     dup2(pipes[1], STDOUT_FILENO);
     close(pipes[0]), close(pipes[1]);
     if (prepare) prepare(user);

@@ -2,7 +2,7 @@
  * and memory as it was.
  *
  *   test_soak [SECONDS]          4 without; the long form in ./test long takes 20 minutes. Within 2 % is asked of the long
- *                                form; in seconds one page of the database's cache is more than that
+ *                                form; in seconds the database's caches still fill, by a few MB
  *
  * Jobs are made that are refused early, that fail while they run, that are cancelled and that succeed. Memory is what the
  * kernel says of the process (/proc/PID/smaps_rollup, Pss), taken when nothing runs. */
@@ -125,7 +125,7 @@ static void test_nothing_grows(void **state) {
       last.descriptors, first.threads, last.threads);
   assert_true(last.descriptors <= first.descriptors + 2);
   assert_true(last.threads <= first.threads + 2);
-  assert_true(last.memory <= (seconds_wanted < 300 ? 1.25 : 1.02) * first.memory);
+  assert_true(last.memory <= (seconds_wanted < 300 ? first.memory + 16e6 : 1.02 * first.memory));
   assert_int_equal(program_end(&p, SIGTERM), 0);
   char command[600];
   snprintf(command, sizeof command, "rm -rf '%s'", data.folder);
