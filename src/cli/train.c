@@ -35,7 +35,11 @@ static const cli_flag flags[] = {
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 static ace_status read_settings(const args *a, train_settings *s, ace_error *err) {
-  const char *kind = args_value(a, "adapter");
+  const char *kind = NULL;
+  for (int i = 0; i < a->n_given; i++) {
+    const train_setting *t = a->given[i].flag ? train_setting_find(a->given[i].flag->name) : NULL;
+    if (t && strcmp(t->name, "adapter") == 0) kind = a->given[i].value;
+  }
   int chosen = kind && strcmp(kind, "lokr") == 0 ? TRAIN_LOKR : TRAIN_LORA;
   ace_status status = train_settings_init(s, TRAIN_SURFACE_GUIDE, chosen, err);
   if (status != ACE_OK) return status;

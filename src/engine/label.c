@@ -107,7 +107,9 @@ static ace_status listen(labeling *l, int i, int step, int steps, ace_error *err
 static json_t *ask(labeling *l, int i, label_way way, const ace_callbacks *notify, ace_error *err) {
   char *text = NULL;
   if (way == LABEL_LISTEN) {
-    text = ace_understand(l->e, known_codes(l, i), l->understand, notify, err);
+    const char *codes = known_codes(l, i);
+    if (codes) text = ace_understand(l->e, codes, l->understand, notify, err);
+    else ace_fail(err, ACE_ENOTFOUND, "the sound file has changed or gone since it was listened to");
   } else if (way == LABEL_FORMAT &&
              ace_request_set(l->format, "lyrics", dataset_text(l->d, i, "raw_lyrics"), err) == ACE_OK) {
     text = ace_format_sample(l->e, l->format, notify, err);

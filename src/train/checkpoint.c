@@ -2,6 +2,7 @@
  * checkpoint_state.c. */
 #include "train/checkpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,7 +55,7 @@ static ace_status publish_begin(publishing *p, const char *folder, const char *n
 }
 
 static ace_status publish_commit(publishing *p, ace_error *err) {
-  file_remove_tree(p->old, NULL);
+  if (file_is_directory(p->target)) file_remove_tree(p->old, NULL);
   bool had = rename(p->target, p->old) == 0;
   if (rename(p->temporary, p->target) != 0) {
     ace_fail_errno(err, "%s: cannot put the new folder in place", p->target);
@@ -116,24 +117,40 @@ ace_status checkpoint_write_final(const char *output, const train_task *task, ac
 
 /* ---- finding one ------------------------------------------------------------------------------------------------- */
 
-static bool has_state(const char *folder) {
+/* When the state of a checkpoint was written; false: it has none. */
+static bool state_time(const char *folder, struct timespec *when) {
+  struct stat st;
   char *path = file_join(folder, CHECKPOINT_STATE);
-  bool has = path && file_exists(path);
+  bool has = path && stat(path, &st) == 0;
+  if (has) *when = st.st_mtim;
   free(path);
   return has;
 }
 
-/* The folder in FOLDER whose state has the most steps; NULL: none has a state. free() it. */
+static bool has_state(const char *folder) {
+  struct timespec when;
+  return state_time(folder, &when);
+}
+
+/* -1, 0, 1 as a was written before, with, after b. */
+static int compare_times(struct timespec a, struct timespec b) {
+  if (a.tv_sec != b.tv_sec) return a.tv_sec < b.tv_sec ? -1 : 1;
+  return a.tv_nsec == b.tv_nsec ? 0 : a.tv_nsec < b.tv_nsec ? -1 : 1;
+}
+
+/* The folder in FOLDER whose state was written last, of several at once the one with the most steps; NULL: none has a
+ * state. Steps alone would not do: the folder may hold a longer training of earlier days. free() it. */
 static char *newest_in(const char *folder) {
   char **names = file_names(folder, NULL), *newest = NULL;
-  int64_t most = -1;
+  struct timespec last = {0}, when;
   for (int i = 0; names && names[i]; i++) {
     char *path = file_join(folder, names[i]);
-    int64_t steps = path && has_state(path) ? checkpoint_state_steps(path) : -1;
-    if (steps > most) {
+    bool has = path && state_time(path, &when);
+    int order = has && newest ? compare_times(when, last) : 1;
+    if (has && (order > 0 || (order == 0 && checkpoint_state_steps(path) > checkpoint_state_steps(newest)))) {
       free(newest);
       newest = path;
-      most = steps;
+      last = when;
     } else free(path);
   }
   file_names_free(names);
@@ -198,16 +215,22 @@ ace_status checkpoint_read(const char *folder, const train_task *task, train_sta
   return status;
 }
 
-void checkpoint_recover(const char *output) {
-  static const char *const names[] = {"last", "best"};
-  char *folder = file_join(output, CHECKPOINT_FOLDER);
-  for (size_t i = 0; folder && i < sizeof names / sizeof *names; i++) {
-    char *target = place(folder, "", names[i]), *old = place(folder, replaced, names[i]);
-    if (target && old && file_is_directory(old)) {
-      if (file_is_directory(target)) file_remove_tree(old, NULL);
-      else rename(old, target);
-    }
-    free(target), free(old);
+/* A folder that a dying program had moved out of the way, back in its place if that is empty. */
+static void recover(const char *folder, const char *name) {
+  char *target = place(folder, "", name), *old = place(folder, replaced, name);
+  if (target && old && file_is_directory(old)) {
+    if (file_is_directory(target)) file_remove_tree(old, NULL);
+    else rename(old, target);
   }
+  free(target), free(old);
+}
+
+void checkpoint_recover(const char *output) {
+  char *folder = file_join(output, CHECKPOINT_FOLDER);
+  DIR *dir = folder ? opendir(folder) : NULL;
+  for (struct dirent *e; dir && (e = readdir(dir));)
+    if (string_begins(e->d_name, replaced)) recover(folder, e->d_name + strlen(replaced));
+  if (dir) closedir(dir);
+  recover(output, "final");
   free(folder);
 }

@@ -36,8 +36,8 @@ ace_status checkpoint_write(const char *output, const char *name, const train_ta
 /* Writes OUTPUT/final and reads it back: values must be finite. */
 ace_status checkpoint_write_final(const char *output, const train_task *task, ace_error *err);
 
-/* The checkpoint that a path means: the folder itself; the folder of a file; of an output folder, the one with the most
- * steps. free() it; NULL: there is none. */
+/* The checkpoint that a path means: the folder itself; the folder of a file; of an output folder, the one that
+ * was written last. free() it; NULL: there is none. */
 char *checkpoint_find(const char *path, ace_error *err);
 /* Reads parameters and state. A folder with an adapter alone is a warm start: *warm, and the epoch from its name. */
 ace_status checkpoint_read(const char *folder, const train_task *task, train_state *s, bool *warm, ace_error *err);

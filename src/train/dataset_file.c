@@ -124,7 +124,7 @@ json_t *dataset_json(const dataset *d) {
   struct tm local;
   if (localtime_r(&seconds, &local)) strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%S", &local);
   json_t *samples = json_array(), *metadata = json_copy(d->metadata);
-  for (int i = 0; i < d->n; i++) json_array_append(samples, d->sample[i].fields);
+  for (int i = 0; i < d->n; i++) json_array_append_new(samples, json_copy(d->sample[i].fields));
   json_object_set_new(metadata, "created_at", json_string(now));
   json_object_set_new(metadata, "num_samples", json_integer(d->n));
   return json_pack("{s:o, s:o}", "metadata", metadata, "samples", samples);

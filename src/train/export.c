@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "formats/adapter_file.h"
 #include "train/checkpoint.h"
+#include "train/checkpoint_state.h"
 
 static const char config_name[] = "adapter_config.json", peft_name[] = "adapter_model.safetensors",
                   lokr_name[] = "lokr_weights.safetensors", file_end[] = ".safetensors";
@@ -48,11 +49,15 @@ static void list_names(char *const *names, char *out, size_t size) {
 static char *checkpoint_of(const char *folder, const char *wanted, ace_error *err) {
   char **names = file_names(folder, NULL), *best = NULL;
   long most = -1;
+  int64_t most_steps = -1;
   for (int i = 0; names && names[i]; i++) {
     long n = epoch_number(names[i]);
-    bool take = wanted ? is_epoch(names[i], wanted) : n > most;
-    if (!take) continue;
-    most = n;
+    if (wanted ? !is_epoch(names[i], wanted) : n < 0 || n < most) continue;
+    char *state = file_join(folder, names[i]);
+    int64_t steps = state ? checkpoint_state_steps(state) : -1; /* of one epoch there may be several */
+    free(state);
+    if (best && n == most && steps <= most_steps) continue;
+    most = n, most_steps = steps;
     best = names[i];
   }
   char *path = best ? file_join(folder, best) : NULL;
@@ -198,7 +203,14 @@ static ace_status write_weights(const adapter_file *f, const packing *p, const c
   return config ? st_write(path, p->at, p->n, lokr, 3, err) : st_write(path, p->at, p->n, lora, 1, err);
 }
 
-/* The configuration first: what is read is complete as soon as its weights are there. */
+static void remove_file(const char *folder, const char *name) {
+  char *path = file_join(folder, name);
+  if (path) unlink(path);
+  free(path);
+}
+
+/* Where another adapter was: without its configuration, which comes last, a folder that could not be finished is none;
+ * nothing of the other kind stays beside it. */
 static ace_status write_folder(const adapter_file *f, const packing *p, const char *folder, export_made *made,
                                ace_error *err) {
   bool lora = f->module[0].kind == ADAPTER_LORA;
@@ -208,8 +220,11 @@ static ace_status write_folder(const adapter_file *f, const packing *p, const ch
   made->path = file_join(folder, lora ? peft_name : lokr_name);
   ace_status status =
       made->path ? file_make_directory(folder, err) : ace_fail(err, ACE_ENOMEM, "export: out of memory");
+  if (status == ACE_OK) remove_file(folder, config_name);
+  if (status == ACE_OK) status = write_weights(f, p, made->path, err);
   if (status == ACE_OK && lora) status = write_config(f, folder, err);
-  return status == ACE_OK ? write_weights(f, p, made->path, err) : status;
+  if (status == ACE_OK) remove_file(folder, lora ? lokr_name : peft_name);
+  return status;
 }
 
 static ace_status write_file(const adapter_file *f, const packing *p, const char *path, export_made *made,

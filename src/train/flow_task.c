@@ -144,6 +144,18 @@ static ace_status look_at_samples(flow_task *f, const acestep_dit *m, ace_error 
   return status;
 }
 
+/* What it needs was planned when the task was opened: a file that another has taken the place of since is refused. */
+static ace_status read_one(const flow_task *f, const acestep_dit *m, int i, sample *out, ace_error *err) {
+  ace_status status = sample_read(f->set.path[i], &m->silence, out, err);
+  const sample_shape *now = &out->shape, *then = &f->shape[i];
+  if (status != ACE_OK) return status;
+  if (now->frames == then->frames && now->channels == then->channels && now->tokens == then->tokens &&
+      now->width == then->width)
+    return ACE_OK;
+  sample_free(out);
+  return ace_fail(err, ACE_EINVAL, "%s: it has changed since the training began", f->set.path[i]);
+}
+
 /* Reads all; keeps them if `keep`. */
 static ace_status read_samples(flow_task *f, const acestep_dit *m, bool keep, ace_error *err) {
   if (keep) f->kept = calloc((size_t)f->set.n, sizeof *f->kept);
@@ -151,7 +163,7 @@ static ace_status read_samples(flow_task *f, const acestep_dit *m, bool keep, ac
   for (int i = 0; i < f->set.n; i++) {
     sample s;
     if (notify_stopped(&f->options.notify)) return ace_fail(err, ACE_ECANCELED, "train: stopped");
-    ace_status status = sample_read(f->set.path[i], &m->silence, &s, err);
+    ace_status status = read_one(f, m, i, &s, err);
     if (status != ACE_OK) return status;
     if (i == 0) f->first = (sample){.about = json_incref(s.about)};
     if (keep) f->kept[i] = s;
@@ -247,7 +259,7 @@ static ace_status run(void *user, const train_batch *b, double *loss, ace_error 
   int n = 0;
   for (; n < b->n && status == ACE_OK; n++) {
     int i = b->sample[n];
-    if (!f->kept) status = sample_read(f->set.path[i], &f->t->m->silence, &read[n], err);
+    if (!f->kept) status = read_one(f, f->t->m, i, &read[n], err);
     if (status != ACE_OK) break;
     items[n] = item_of(f, b, n, f->kept ? &f->kept[i] : &read[n]);
   }

@@ -62,9 +62,9 @@ ace_status song_text_make(const dataset *d, int i, bool by_genre, double seconds
                           song_text *out, ace_error *err) {
   const json_t *fields = d->sample[i].fields;
   const bool reference = profile == SONG_TEXT_REFERENCE;
+  const char *own = json_text(fields, "custom_tag"), *tag = *own ? own : json_text(d->metadata, "custom_tag");
   *out = (song_text){
-      .caption = song_text_tagged(description(d, i, by_genre), json_text(d->metadata, "custom_tag"),
-                                  json_text(d->metadata, "tag_position")),
+      .caption = song_text_tagged(description(d, i, by_genre), tag, json_text(d->metadata, "tag_position")),
   };
   if (!out->caption) return ace_fail(err, ACE_ENOMEM, "dataset: out of memory");
   prompt_input in = {

@@ -70,13 +70,13 @@ static void say(const running *r, const char *format, ...) {
 static bool save(running *r, const char *name) {
   const train_events *e = &r->job->events;
   ace_error why = {0}, *err = &why;
-  r->saved_step = r->state.step;
   r->saved_at = clock_seconds();
-  if (r->group->rank > 0) return true;
-  if (checkpoint_write(r->s->output_dir, name, r->task, &r->state, r->about, err) != ACE_OK) {
+  if (r->group->rank == 0 && checkpoint_write(r->s->output_dir, name, r->task, &r->state, r->about, err) != ACE_OK) {
     say(r, "⚠️ Checkpoint %s could not be written: %s", name, err->message);
     return false;
   }
+  r->saved_step = r->state.step;
+  if (r->group->rank > 0) return true;
   char *folder = file_join(r->s->output_dir, CHECKPOINT_FOLDER), *path = folder ? file_join(folder, name) : NULL;
   free(folder);
   if (path && e->saved) e->saved(e->user, path);
@@ -233,13 +233,16 @@ static void preview(running *r) {
 }
 
 static ace_status end_epoch(running *r, double began, ace_error *err) {
-  double loss = r->state.epoch_loss / r->n;
+  double sum = r->state.epoch_loss, loss = sum / r->n;
   r->state.epoch++;
   r->state.next = 0;
   r->state.epoch_loss = 0;
   say(r, "✅ Epoch %d/%d in %.1fs, Loss: %.4f", r->state.epoch, r->s->epochs, clock_seconds() - began, loss);
   ace_status status = validate(r, err);
-  if (status != ACE_OK) return status;
+  if (status != ACE_OK) { /* a training that is resumed ends the epoch again */
+    r->state.epoch--, r->state.next = r->n, r->state.epoch_loss = sum;
+    return status;
+  }
   if (r->state.epoch % r->s->save_every == 0) {
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "epoch_%d_loss_%.4f", r->state.epoch, loss);
@@ -290,6 +293,13 @@ static ace_status check_equal(const running *r, ace_error *err) {
 
 /* ---- beginning and end ------------------------------------------------------------------------------------------- */
 
+static bool has_final(const running *r) {
+  char *path = file_join(r->s->output_dir, "final");
+  bool has = path && file_is_directory(path);
+  free(path);
+  return has;
+}
+
 static ace_status resume(running *r, ace_error *err) {
   bool warm = false;
   if (!*r->s->resume) return ACE_OK;
@@ -308,7 +318,8 @@ static ace_status resume(running *r, ace_error *err) {
   else if (status == ACE_OK)
     say(r, "✅ Resumed from epoch %d, step %lld, optimizer ✓, scheduler ✓", r->state.epoch, (long long)r->state.step);
   free(folder);
-  if (status == ACE_OK && r->state.epoch >= r->s->epochs)
+  /* One that was cut off after its last epoch still has its end to write. */
+  if (status == ACE_OK && (r->state.epoch > r->s->epochs || (r->state.epoch == r->s->epochs && has_final(r))))
     status = ace_fail(err, ACE_EINVAL, "epochs: this training is already complete with %d of %d epochs; ask for more",
                       r->state.epoch, r->s->epochs);
   return status;
@@ -383,7 +394,7 @@ ace_status train_run(const train_job *job, train_outcome *out, ace_error *err) {
   if (began) say(&r, "🎯 Training %lld parameters", (long long)r.task->count);
   if (began) status = epochs(&r, err);
   if (began && status == ACE_OK) status = finish(&r, err);
-  else if (began) {
+  if (began && status != ACE_OK) {
     bool stop = status == ACE_ECANCELED;
     if (r.saved_step != r.state.step || r.state.next) save_stopped(&r, stop ? "stopped" : "failed");
     if (stop) say(&r, "⏹️ Training stopped by user");
