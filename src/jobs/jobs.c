@@ -38,10 +38,12 @@ jobs *jobs_open(const jobs_options *options, ace_error *err) {
   if (!ok) ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
   ok = ok && file_make_directory(q->outputs, err) == ACE_OK && (q->store = store_open(q->folder, err)) &&
        (q->events = events_new(err));
+  if (ok && options->opened) *options->opened = q;
   if (ok && pthread_create(&q->thread, NULL, jobs_worker, q) != 0)
     ok = ace_fail(err, ACE_ENOMEM, "jobs: the system would not start a thread") == ACE_OK;
   q->started = ok;
   if (ok) return q;
+  if (options->opened) *options->opened = NULL;
   jobs_close(q, 0);
   return NULL;
 }

@@ -47,6 +47,7 @@ typedef struct jobs_options {
   double average;     /* seconds that a job takes as long as none has finished; 0: 5 */
   jobs_run run;
   void *user;
+  jobs **opened; /* gets the queue before the first job runs; may be NULL */
 } jobs_options;
 
 /* Opens or makes the database, settles what an earlier start left behind, starts the worker. NULL on failure. */
@@ -168,6 +169,8 @@ ace_status jobs_forget(jobs *q, const char *session, const char *kind, const cha
 json_t *jobs_recall_all(jobs *q, const char *session, const char *kind, ace_error *err);
 /* Whether any session has one of that name. */
 bool jobs_is_kept(jobs *q, const char *kind, const char *name);
+/* Whether a job that waits or runs has this text in its request; also true when there is no telling. */
+bool jobs_mention(jobs *q, const char *text);
 /* Of any session, the one that was not used for the longest time, if for `age` seconds; false: there is none. Free its
  * members. */
 bool jobs_oldest_kept(jobs *q, const char *kind, double age, jobs_kept *out);

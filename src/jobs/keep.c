@@ -105,3 +105,13 @@ bool jobs_oldest_kept(jobs *q, const char *kind, double age, jobs_kept *out) {
   *out = (jobs_kept){0};
   return false;
 }
+
+bool jobs_mention(jobs *q, const char *text) {
+  pthread_mutex_lock(&q->lock);
+  db_rows r =
+      db_query(q->store, NULL, "SELECT COUNT(*) FROM jobs WHERE state < 2 AND instr(request, ?) > 0", "t", text);
+  int64_t n = db_next(&r, NULL) ? db_int(&r, 0) : 1;
+  db_done(&r);
+  pthread_mutex_unlock(&q->lock);
+  return n > 0;
+}

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "jobs/jobs_inner.h"
 
 /* Bytes of the plain files of a folder; 0 when it is not there. Job folders have no folders in them. */
@@ -23,24 +24,11 @@ static uint64_t folder_bytes(const char *path) {
   return sum;
 }
 
-static ace_status remove_folder(const char *path, ace_error *err) {
-  DIR *dir = opendir(path);
-  if (!dir) return errno == ENOENT ? ACE_OK : ace_fail_errno(err, "%s: cannot remove", path);
-  ace_status status = ACE_OK;
-  for (struct dirent *e; status == ACE_OK && (e = readdir(dir));) {
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-    if (unlinkat(dirfd(dir), e->d_name, 0) != 0) status = ace_fail_errno(err, "%s/%s: cannot remove", path, e->d_name);
-  }
-  closedir(dir);
-  if (status == ACE_OK && rmdir(path) != 0) status = ace_fail_errno(err, "%s: cannot remove", path);
-  return status;
-}
-
 static ace_status remove_job(jobs *q, int64_t seq, const char *id, uint64_t *freed, ace_error *err) {
   char *folder = jobs_folder(q, id);
   if (!folder) return ace_fail(err, ACE_ENOMEM, "jobs: out of memory");
   *freed = folder_bytes(folder);
-  ace_status status = remove_folder(folder, err);
+  ace_status status = file_remove_tree(folder, err);
   if (status == ACE_OK) status = store_remove(q->store, seq, err);
   free(folder);
   return status;

@@ -214,8 +214,8 @@ double store_average(db *d, int window, double fallback) {
   double average = fallback;
   db_rows r =
       db_query(d, NULL,
-               "SELECT AVG(seconds) FROM (SELECT (finished - started) / 1000.0 AS seconds FROM jobs WHERE finished"
-               " IS NOT NULL AND started IS NOT NULL ORDER BY finished DESC LIMIT ?)",
+               "SELECT AVG(seconds) FROM (SELECT (finished - started) / 1000.0 AS seconds FROM jobs WHERE class = 0"
+               " AND finished IS NOT NULL AND started IS NOT NULL ORDER BY finished DESC LIMIT ?)",
                "i", (int64_t)window);
   if (db_next(&r, NULL) && !db_is_null(&r, 0)) average = db_real(&r, 0);
   db_done(&r);

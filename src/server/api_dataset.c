@@ -47,8 +47,9 @@ static service_dataset *there(call *c, const char *otherwise) {
 }
 
 static json_t *overview(const dataset *d, const char *message) {
-  json_t *out = json_pack("{s:s, s:i, s:i, s:o, s:O}", "dataset_name", dataset_name(d), "num_samples", d->n,
-                          "labeled_count", dataset_labeled(d), "samples", samples_json(d), "metadata", d->metadata);
+  json_t *out =
+      json_pack("{s:s, s:i, s:i, s:o, s:o}", "dataset_name", dataset_name(d), "num_samples", d->n, "labeled_count",
+                dataset_labeled(d), "samples", samples_json(d), "metadata", json_copy(d->metadata));
   if (message) json_object_set_new(out, "message", json_string(message));
   return out;
 }

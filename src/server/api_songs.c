@@ -28,7 +28,8 @@ static bool read_note(call *c, json_t **note) {
 /* One a session may wait. False: answered. */
 static bool may_wait_behind(call *c) {
   ace_error err;
-  json_t *list = jobs_list(service_jobs(c->service), &(jobs_filter){.session = c->session, .unfinished = true}, &err),
+  json_t *list = jobs_list(service_jobs(c->service),
+                           &(jobs_filter){.session = c->session, .kind = "generate", .unfinished = true}, &err),
          *job;
   if (!list) {
     refuse_error(c, NULL, NULL, &err);

@@ -14,13 +14,19 @@ enum { MESSAGE = 2048 };
 
 /* ---- how far it is ------------------------------------------------------------------------------------------------ */
 
-/* The job of the latest training, a new reference; NULL: there is none. */
+/* The job of a training that waits or runs, else of the latest since the program started, a new reference; NULL: there is
+ * none. One that an earlier start left in the queue counts too. */
 static json_t *latest_job(call *c) {
+  jobs *q = service_jobs(c->service);
+  json_t *open = jobs_list(q, &(jobs_filter){.kind = "train", .unfinished = true, .whole = true}, NULL);
+  json_t *oldest = json_incref(json_array_get(open, json_array_size(open) - 1));
+  json_decref(open);
+  if (oldest) return oldest;
   char id[JOBS_ID];
   const service_training *t = service_training_lock(c->service);
   memcpy(id, t->job, sizeof id);
   service_training_unlock(c->service);
-  return *id ? jobs_get(service_jobs(c->service), id, NULL) : NULL;
+  return *id ? jobs_get(q, id, NULL) : NULL;
 }
 
 static bool is_unfinished(const json_t *job) {
@@ -68,12 +74,12 @@ static void get_status(call *c) {
   describe(job, t, text);
   json_t *folder = json_object_get(t->settings, "dataset_dir"), *result = json_object_get(job, "result");
   json_t *out =
-      json_pack("{s:b, s:b, s:I, s:o, s:s, s:O?, s:O?, s:O, s:n, s:n, s:o, s:o, s:i, s:f, s:f, s:o}", "is_training",
+      json_pack("{s:b, s:b, s:I, s:o, s:s, s:O?, s:O?, s:o, s:n, s:n, s:o, s:o, s:i, s:f, s:f, s:o}", "is_training",
                 running, "should_stop", t->stopping && running, "current_step", (json_int_t)t->step, "current_loss",
                 t->step ? json_real(t->loss) : json_null(), "status", text, "config", t->settings, "tensor_dir", folder,
-                "loss_history", t->history, "tensorboard_url", "tensorboard_logdir", "training_log", log_text(t->log),
-                "start_time", t->started > 0 ? json_real(t->started) : json_null(), "current_epoch", t->epoch,
-                "steps_per_second", t->rate, "estimated_time_remaining", t->left > 0 ? t->left : 0.0, "error",
+                "loss_history", json_copy(t->history), "tensorboard_url", "tensorboard_logdir", "training_log",
+                log_text(t->log), "start_time", t->started > 0 ? json_real(t->started) : json_null(), "current_epoch",
+                t->epoch, "steps_per_second", t->rate, "estimated_time_remaining", t->left > 0 ? t->left : 0.0, "error",
                 text_or_null(json_text(json_object_get(job, "error"), "message")));
   json_object_set_new(out, "epochs", json_integer(t->epochs));
   json_object_set_new(out, "steps", json_integer((json_int_t)t->steps));
@@ -134,35 +140,34 @@ static json_t *started_json(const train_settings *s, bool lokr) {
   return out;
 }
 
+/* One at a time: looking and submitting are one step. */
 static void submit(call *c, const train_settings *s, bool lokr) {
   char id[JOBS_ID];
   ace_error err;
   json_t *settings = train_settings_json(s), *task = json_pack("{s:O?}", "settings", settings);
   job_new j = {.session = c->session, .kind = "train", .class = JOB_BACKGROUND, .request = task};
-  if (jobs_submit(service_jobs(c->service), &j, id, NULL, &err) == ACE_OK) {
-    service_training *t = service_training_lock(c->service);
-    if (strcmp(t->job, id) != 0) service_training_begin(t, id, json_incref(settings));
-    service_training_unlock(c->service);
+  service_training *t = service_training_lock(c->service);
+  json_t *others = jobs_list(service_jobs(c->service), &(jobs_filter){.kind = "train", .unfinished = true}, NULL);
+  bool busy = json_array_size(others) > 0;
+  ace_status status = busy ? ACE_EBUSY : jobs_submit(service_jobs(c->service), &j, id, NULL, &err);
+  if (status == ACE_OK) service_training_begin(t, id, json_incref(settings));
+  service_training_unlock(c->service);
+  if (busy) {
+    reply_detail(c, 400, "Training already in progress");
+  } else if (status == ACE_OK) {
     json_t *out = started_json(s, lokr);
     json_object_set_new(out, "task_id", json_string(id));
     reply_data(c, out);
   } else {
     reply_failure(c, &err);
   }
-  json_decref(task), json_decref(settings);
+  json_decref(others), json_decref(task), json_decref(settings);
 }
 
 static void start(call *c, bool lokr) {
   const char *what = lokr ? "LoKR training" : "training";
   train_settings s;
   ace_error err;
-  json_t *job = latest_job(c);
-  bool busy = is_unfinished(job);
-  json_decref(job);
-  if (busy) {
-    reply_detail(c, 400, "Training already in progress");
-    return;
-  }
   const char *folder = NULL;
   if (!typed_text(c, "dataset_dir", false, &folder) || (!folder && !typed_text(c, "tensor_dir", true, &folder))) return;
   if (train_settings_init(&s, TRAIN_SURFACE_REST, lokr ? TRAIN_LOKR : TRAIN_LORA, &err) != ACE_OK) {

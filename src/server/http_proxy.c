@@ -37,9 +37,17 @@ static void name_client(http_call *c, const char *list) {
   }
 }
 
+/* Some proxies add a line of their own behind the client's. */
+static enum MHD_Result take_last(void *last, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  if (strcasecmp(name, "X-Forwarded-For") == 0) *(const char **)last = value;
+  return MHD_YES;
+}
+
 void http_believe_proxy(http_call *c) {
+  const char *list = NULL;
   c->proxied = is_proxy(c->server, c->peer);
-  const char *list = c->proxied ? http_header(c, "X-Forwarded-For") : NULL;
+  if (c->proxied) MHD_get_connection_values(c->connection, MHD_HEADER_KIND, take_last, &list);
   if (list) name_client(c, list);
 }
 

@@ -21,10 +21,14 @@ bool path_is_allowed(const call *c, const char *real) {
   return false;
 }
 
-/* Nobody else can ask. */
+static bool is_loopback(const char *address) {
+  return string_begins(address, "127.") || strcmp(address, "::1") == 0 || string_begins(address, "::ffff:127.");
+}
+
+/* Somebody at this machine asks, also behind a proxy, and nobody else can. */
 static bool is_private(const call *c) {
   const char *address = server_settings(c->server)->http.address;
-  return !address || string_begins(address, "127.") || strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
+  return is_loopback(http_peer(c->http)) && (!address || is_loopback(address) || strcmp(address, "localhost") == 0);
 }
 
 bool path_may_read(const call *c, const char *path) {

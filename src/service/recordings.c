@@ -204,7 +204,9 @@ static void sweep_unknown(service *s, double age) {
 
 void recordings_sweep(service *s, double age) {
   for (jobs_kept old; jobs_oldest_kept(s->jobs, kind, age, &old);) {
-    bool gone = recording_remove(s, old.session, old.name, NULL) == ACE_OK;
+    bool gone = true;
+    if (jobs_mention(s->jobs, old.name)) json_decref(jobs_recall(s->jobs, old.session, kind, old.name, true, NULL));
+    else gone = recording_remove(s, old.session, old.name, NULL) == ACE_OK;
     free(old.session), free(old.name);
     json_decref(old.value);
     if (!gone) break;

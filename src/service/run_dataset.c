@@ -49,6 +49,19 @@ static ace_status take_copy(learning *l, ace_error *err) {
   return status;
 }
 
+/* After a restart the studio's dataset is what the job has left on disk, else what was submitted. */
+static void bring_back(learning *l) {
+  dataset d;
+  service_dataset *set = service_dataset_lock(l->s);
+  bool there = set->there;
+  service_dataset_unlock(l->s);
+  char *text = there ? NULL : json_dumps(json_object_get(job_request(l->j), "dataset"), JSON_COMPACT);
+  if (text && ((l->save && dataset_load(&d, l->save, NULL, NULL) == ACE_OK) ||
+               dataset_parse(&d, text, strlen(text), "/", "job", NULL, NULL) == ACE_OK))
+    service_dataset_replace(l->s, &d);
+  free(text);
+}
+
 static void on_log(void *user, const char *line) {
   learning *l = user;
   if (json_array_size(l->lines) < MOST_LINES) json_array_append_new(l->lines, json_string(line));
@@ -131,6 +144,7 @@ json_t *run_label(service *s, job_running *j, ace_error *err) {
   bool asks = !job.options.skip_metas || job.options.captions_only;
   json_t *result = NULL;
   ace_status status = take_copy(&l, err);
+  if (status == ACE_OK) bring_back(&l);
   if (status == ACE_OK && l.save) status = make_place(l.save, err);
   ace_engine *e = status != ACE_OK ? NULL : asks ? service_engine_lm(s, 1, j, err) : service_engine(s, 1, j, err);
   ace_callbacks notify = callbacks(&l);

@@ -205,7 +205,8 @@ service *service_open(const service_options *o, ace_error *err) {
                                         .window = o->window,
                                         .average = o->average,
                                         .run = run,
-                                        .user = s},
+                                        .user = s,
+                                        .opened = &s->jobs},
                         err);
   if (ok && s->jobs)
     s->downloads = downloads_open(&(downloads_options){.models = o->models,
