@@ -7,6 +7,7 @@
 #include "engine/random.h"
 #include "engine/weights.h"
 #include "render/stages.h"
+#include "sanitized.h"
 #include "temp.h"
 #include "tensor/cpu/isa.h"
 
@@ -105,17 +106,6 @@ static void test_unknown_names_are_refused(void **state) {
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1 /* its shadow memory is in no plan */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* From here on the high-water mark counts anew; false where the system has no such thing. */
 static bool reset_peak(void) {

@@ -53,9 +53,11 @@ static bool is_sample(const char *name) {
 /* A relative name that cannot leave its folder. */
 static bool stays_inside(const char *name) {
   if (!*name || *name == '/') return false;
-  for (const char *part = name; part; part = strchr(part, '/'), part += part != NULL)
+  for (const char *part = name;; part++) {
     if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == 0)) return false;
-  return true;
+    part = strchr(part, '/');
+    if (!part) return true;
+  }
 }
 
 static ace_status take_listed(sample_set *s, const char *folder, const json_t *samples, const ace_callbacks *notify,
