@@ -127,6 +127,7 @@ static void training(const site *w) {
   json_decref(data);
   data = await_training(w);
   assert_non_null(strstr(text_of(data, "status"), "checkpoint is kept"));
+  assert_true(json_is_null(json_object_get(data, "error")));
   json_decref(data);
   data = good(post(w, "/v1/training/export", "{\"export_path\": \"adapter2\", \"lora_output_dir\": \"out2\"}"));
   json_decref(data);

@@ -68,7 +68,7 @@ static void describe(const json_t *job, const service_training *t, char text[MES
 
 static void get_status(call *c) {
   json_t *job = latest_job(c);
-  bool running = is_unfinished(job);
+  bool running = is_unfinished(job), failed = strcmp(json_text(job, "state"), "failed") == 0;
   char text[MESSAGE];
   const service_training *t = service_training_lock(c->service);
   describe(job, t, text);
@@ -80,7 +80,7 @@ static void get_status(call *c) {
                 "loss_history", json_copy(t->history), "tensorboard_url", "tensorboard_logdir", "training_log",
                 log_text(t->log), "start_time", t->started > 0 ? json_real(t->started) : json_null(), "current_epoch",
                 t->epoch, "steps_per_second", t->rate, "estimated_time_remaining", t->left > 0 ? t->left : 0.0, "error",
-                text_or_null(json_text(json_object_get(job, "error"), "message")));
+                text_or_null(failed ? json_text(json_object_get(job, "error"), "message") : NULL));
   json_object_set_new(out, "epochs", json_integer(t->epochs));
   json_object_set_new(out, "steps", json_integer((json_int_t)t->steps));
   json_object_set_new(out, "folder", text_or_null(json_text(result, "folder")));

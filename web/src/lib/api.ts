@@ -99,6 +99,28 @@ export const unloadAdapter = () => call("POST", "/v1/lora/unload", {});
 export const useAdapter = (use: boolean) => call("POST", "/v1/lora/toggle", { use });
 export const scaleAdapter = (scale: number) => call("POST", "/v1/lora/scale", { scale });
 
+export const dataset = () => call<T.Dataset>("GET", "/v1/dataset/samples");
+export const scanDataset = (body: T.Values) => call<T.Dataset>("POST", "/v1/dataset/scan", body);
+export const loadDataset = (dataset_path: string) => call<T.Dataset>("POST", "/v1/dataset/load", { dataset_path });
+export const saveDataset = (body: T.Values) =>
+  call<{ message: string; save_path: string }>("POST", "/v1/dataset/save", body);
+export const datasetSample = (i: number) => call<T.DatasetSample>("GET", `/v1/dataset/sample/${i}`);
+export const editDatasetSample = (i: number, change: T.Values) =>
+  call<{ message: string }>("PUT", `/v1/dataset/sample/${i}`, change);
+export type DatasetTaskKind = "auto_label" | "preprocess";
+export const startDatasetTask = (kind: DatasetTaskKind, body: T.Values) =>
+  call<{ task_id: string }>("POST", `/v1/dataset/${kind}_async`, body);
+export const datasetTask = (kind: DatasetTaskKind) => call<T.DatasetTask>("GET", `/v1/dataset/${kind}_status`);
+
+export const trainSettings = () => call<Record<"lora" | "lokr", T.TrainSetting[]>>("GET", "/v1/training/settings");
+export const trainStatus = () => call<T.TrainStatus>("GET", "/v1/training/status");
+export const startTraining = (kind: "lora" | "lokr", body: T.Values) =>
+  call<{ message: string }>("POST", kind === "lora" ? "/v1/training/start" : "/v1/training/start_lokr", body);
+export const stopTraining = () => call<{ message: string }>("POST", "/v1/training/stop", {});
+export const tensorInfo = (tensor_dir: string) => call<T.TensorInfo>("POST", "/v1/training/load_tensor_info", { tensor_dir });
+export const exportTrained = (body: { export_path: string; lora_output_dir: string; epoch?: string }) =>
+  call<{ message: string; export_path: string; source: string }>("POST", "/v1/training/export", body);
+
 export const catalog = () => call<T.CatalogEntry[]>("GET", "/v1/catalog");
 export const download = (name: string) => call("POST", `/v1/catalog/${enc(name)}/download`, {});
 export const stopDownload = (name: string) => call("POST", `/v1/catalog/${enc(name)}/cancel`, {});

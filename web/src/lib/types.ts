@@ -250,3 +250,84 @@ export interface Example {
   language?: string;
   timesignature?: string;
 }
+
+/** One setting of a training, as the server's table has it. */
+export interface TrainSetting {
+  name: string;
+  type: "integer" | "number" | "boolean" | "choice" | "text" | "path";
+  default: Value;
+  minimum?: number;
+  maximum?: number;
+  step?: number;
+  values?: string[];
+  help: string;
+}
+export interface LossPoint {
+  step: number;
+  loss: number;
+}
+export interface TrainStatus {
+  is_training: boolean;
+  should_stop: boolean;
+  current_step: number;
+  current_loss: number | null;
+  current_epoch: number;
+  epochs?: number;
+  steps?: number;
+  folder?: string | null;
+  status: string;
+  config: Values;
+  tensor_dir: string | null;
+  loss_history: LossPoint[];
+  training_log: string;
+  start_time: number | null;
+  steps_per_second: number;
+  estimated_time_remaining: number;
+  error: string | null;
+}
+export interface TensorInfo {
+  dataset_name: string;
+  num_samples: number;
+  custom_tag: string;
+  tensor_dir: string;
+  message: string;
+  missing?: number;
+}
+/** A song of a training dataset. */
+export interface DatasetSample {
+  index: number;
+  filename: string;
+  audio_path: string;
+  duration: number;
+  caption: string;
+  genre: string;
+  prompt_override: string | null;
+  lyrics: string;
+  raw_lyrics?: string;
+  bpm: number | null;
+  keyscale: string;
+  timesignature: string;
+  language: string;
+  is_instrumental: boolean;
+  labeled: boolean;
+  missing: boolean;
+}
+export interface Dataset {
+  message?: string;
+  dataset_name: string;
+  num_samples: number;
+  labeled_count: number;
+  samples: DatasetSample[];
+  metadata: { name: string; custom_tag: string; tag_position: string; all_instrumental: boolean; genre_ratio: number };
+  log?: string[];
+}
+/** How far labelling or preparing is. */
+export interface DatasetTask {
+  task_id: string | null;
+  status: "idle" | "running" | "completed" | "failed";
+  progress: string;
+  current: number;
+  total: number;
+  result?: { num_tensors?: number; failed?: number };
+  error?: string;
+}

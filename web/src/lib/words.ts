@@ -23,3 +23,6 @@ export function metre(p: Record<string, unknown>): string {
   const x = String(p.timesignature || p.cot_timesignature || "");
   return /^\d$/.test(x) ? `${x}/${x === "6" ? 8 : 4}` : x === "N/A" ? "" : x;
 }
+
+/** A message of the public API without the picture that it begins with; this page has its own marks. */
+export const plain = (text: string) => text.replace(/^[\p{Extended_Pictographic}\uFE0F\s]+/u, "");

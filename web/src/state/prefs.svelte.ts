@@ -14,6 +14,7 @@ export interface Prefs {
   service: Record<string, string | boolean>;
   loraPath: string;
   notify: boolean;
+  trainingPart: "dataset" | "lora" | "lokr";
 }
 
 const fresh: Prefs = {
@@ -29,6 +30,7 @@ const fresh: Prefs = {
   service: {},
   loraPath: "",
   notify: false,
+  trainingPart: "dataset",
 };
 
 const stored = recall("prefs");

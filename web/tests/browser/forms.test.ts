@@ -168,7 +168,7 @@ test("the language changes everything at once, without raw keys", async () => {
     await expect.poll(() => by(page, "generate_btn").textContent()).toContain(word);
     expect(await page.evaluate(() => document.documentElement.lang)).toBe(code);
     const text = await page.locator("body").innerText();
-    expect(text).not.toMatch(/\b(generation|messages|results|settings|param|info|service)\.[a-z_]+/);
+    expect(text).not.toMatch(/\b(generation|training|messages|results|settings|param|info|service)\.[a-z_]+/);
   }
 });
 
@@ -203,7 +203,7 @@ test("axe finds nothing serious: every tab, both themes, three widths", async ()
   for (const [width, dark] of [[1280, false], [800, true], [360, false]] as const) {
     const w = await visit({ width, dark });
     await w.page.evaluate(axe);
-    for (const tab of ["generation", "library", "models", "settings"]) {
+    for (const tab of ["generation", "training", "library", "models", "settings"]) {
       if (tab === "settings") {
         await by(w.page, "tab_generation").click();
         await settings(w.page);
