@@ -91,7 +91,7 @@ static const watched *find(const tape *t, const tens *x) {
 /* ---- notes -------------------------------------------------------------------------------------------------------- */
 
 void tape_begin(tens_ctx *c, tape *t) {
-  if (!t->sorted) qsort(t->watch, (size_t)t->n, sizeof *t->watch, by_address);
+  if (!t->sorted && t->n) qsort(t->watch, (size_t)t->n, sizeof *t->watch, by_address);
   t->sorted = true;
   t->last = NULL;
   t->floor = 0;
