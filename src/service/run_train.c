@@ -96,30 +96,15 @@ static bool later(struct timespec a, struct timespec b) {
   return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-/* The newest checkpoint of an output folder that was written after `since`; NULL: there is none. */
-static char *newest_checkpoint(const char *output, struct timespec since) {
-  char *folder = file_join(output, CHECKPOINT_FOLDER), *best = NULL;
-  checkpoint_recover(output);
-  char **names = folder ? file_names(folder, NULL) : NULL;
-  struct stat st;
-  for (int i = 0; names && names[i]; i++) {
-    char *path = file_join(folder, names[i]);
-    char *found = path && stat(path, &st) == 0 && later(st.st_mtim, since) ? checkpoint_find(path, NULL) : NULL;
-    if (found) free(best), best = found, since = st.st_mtim;
-    free(path);
-  }
-  file_names_free(names), free(folder);
-  return best;
-}
-
-/* A job that the end of the program cut off runs again: then it goes on from the newest checkpoint that it has written
- * itself, which is younger than the mark that it left when it began. */
+/* A job that the end of the program cut off runs again: then it goes on from the newest checkpoint if it has written that
+ * itself, which is then younger than the mark that it left when it began. */
 static ace_status go_on(const job_running *j, train_settings *s, ace_error *err) {
   char *mark = file_join(job_folder(j), "begun"), *found = NULL;
-  struct stat began;
+  struct stat began, wrote;
   ace_status status = mark ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
   if (status == ACE_OK && stat(mark, &began) != 0) status = file_write(mark, "", 0, err);
-  else if (status == ACE_OK && (found = newest_checkpoint(s->output_dir, began.st_mtim)))
+  else if (status == ACE_OK && (found = checkpoint_find(s->output_dir, NULL)) && stat(found, &wrote) == 0 &&
+           later(wrote.st_mtim, began.st_mtim))
     status = train_settings_set(s, "resume", found, err);
   free(mark), free(found);
   return status;
