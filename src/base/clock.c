@@ -25,3 +25,8 @@ struct timespec clock_after(double seconds) {
   if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
   return t;
 }
+
+int clock_compare(struct timespec a, struct timespec b) {
+  if (a.tv_sec != b.tv_sec) return a.tv_sec < b.tv_sec ? -1 : 1;
+  return a.tv_nsec == b.tv_nsec ? 0 : a.tv_nsec < b.tv_nsec ? -1 : 1;
+}

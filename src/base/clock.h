@@ -13,4 +13,7 @@ double clock_seconds(void);
 void clock_condition(pthread_cond_t *c);
 struct timespec clock_after(double seconds);
 
+/* Below 0, 0, above 0 as `a` is before, with, after `b`: of times of files, for instance. */
+int clock_compare(struct timespec a, struct timespec b);
+
 #endif

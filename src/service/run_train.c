@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "engine/train.h"
 #include "service/service_inner.h"
@@ -92,10 +93,6 @@ static ace_status read_task(const json_t *task, train_settings *s, ace_error *er
   return status;
 }
 
-static bool later(struct timespec a, struct timespec b) {
-  return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
-}
-
 /* A job that the end of the program cut off runs again: then it goes on from the newest checkpoint if it has written that
  * itself, which is then younger than the mark that it left when it began. */
 static ace_status go_on(const job_running *j, train_settings *s, ace_error *err) {
@@ -104,7 +101,7 @@ static ace_status go_on(const job_running *j, train_settings *s, ace_error *err)
   ace_status status = mark ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
   if (status == ACE_OK && stat(mark, &began) != 0) status = file_write(mark, "", 0, err);
   else if (status == ACE_OK && (found = checkpoint_find(s->output_dir, NULL)) && stat(found, &wrote) == 0 &&
-           later(wrote.st_mtim, began.st_mtim))
+           clock_compare(wrote.st_mtim, began.st_mtim) > 0)
     status = train_settings_set(s, "resume", found, err);
   free(mark), free(found);
   return status;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/strings.h"
 #include "train/checkpoint_state.h"
@@ -132,12 +133,6 @@ static bool has_state(const char *folder) {
   return state_time(folder, &when);
 }
 
-/* -1, 0, 1 as a was written before, with, after b. */
-static int compare_times(struct timespec a, struct timespec b) {
-  if (a.tv_sec != b.tv_sec) return a.tv_sec < b.tv_sec ? -1 : 1;
-  return a.tv_nsec == b.tv_nsec ? 0 : a.tv_nsec < b.tv_nsec ? -1 : 1;
-}
-
 /* The folder in FOLDER whose state was written last, of several at once the one with the most steps; NULL: none has a
  * state. Steps alone would not do: the folder may hold a longer training of earlier days. free() it. */
 static char *newest_in(const char *folder) {
@@ -146,7 +141,7 @@ static char *newest_in(const char *folder) {
   for (int i = 0; names && names[i]; i++) {
     char *path = file_join(folder, names[i]);
     bool has = path && state_time(path, &when);
-    int order = has && newest ? compare_times(when, last) : 1;
+    int order = has && newest ? clock_compare(when, last) : 1;
     if (has && (order > 0 || (order == 0 && checkpoint_state_steps(path) > checkpoint_state_steps(newest)))) {
       free(newest);
       newest = path;
