@@ -110,12 +110,16 @@ void product_gather(const product *p, int64_t item, int64_t row, float *line) {
   }
 }
 
-/* Every tap of each output row side by side. */
+/* Every tap of each output row side by side, as some lie already. */
 static void pack_gathered(const chunk *k, const part *q) {
+  const product *p = k->a->p;
   float line[CPU_PIECE];
   for (int64_t r = 0; r < k->rows; r++) {
-    product_gather(k->a->p, k->item, k->row + r, line);
-    pack(k, q->x + r * k->a->row_floats, line, k->a->width);
+    int64_t first = (k->row + r) * p->stride + p->offset;
+    const float *x =
+        p->dilation == 1 && product_input(p, k->item, first + p->taps - 1) ? product_input(p, k->item, first) : NULL;
+    if (!x) product_gather(p, k->item, k->row + r, line);
+    pack(k, q->x + r * k->a->row_floats, x ? x : line, k->a->width);
   }
 }
 
@@ -302,7 +306,7 @@ static void run_chunk(void *arg, int number, int worker) {
   k.c_up = k.c + C_FLOATS / 2;
   k.panel = k.c + C_FLOATS;
   k.tail = (uint8_t *)(k.panel + PANEL_FLOATS);
-  k.lines = k.rows <= a->m->rows || p->columns <= CPU_COLUMNS;
+  k.lines = k.rows <= a->m->rows || p->columns <= cpu_max(CPU_COLUMNS, a->m->block_columns / 4);
   bool fits = a->line_floats * cpu_ceil(a->width, CPU_PIECE) <= X_FLOATS;
   if (k.rows <= a->m->rows && a->taps == 1 && fits) run_lines(&k);
   else run_blocks(&k);

@@ -118,10 +118,7 @@ LINE_ROWS(6)
 
 static void pack_line(float *out, const float *x, int64_t n, bool split) {
   for (; n > 0; n -= STEP, x += STEP, out += STEP) {
-    float last[STEP] = {0};
-    const float *from = x;
-    if (n < STEP) from = memcpy(last, x, (size_t)n * sizeof *x);
-    vf a = vec_load(from), b = vec_load(from + LANES);
+    vf a = load(x, 0, n), b = n > LANES ? load(x + LANES, 0, n - LANES) : (vf){0};
     if (split) {
 #if defined(__AVX512F__)
       vf even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -62,13 +62,21 @@ VEC_INLINE void vec_stream(float *p, vf v) {
 
 /* The first n values, 0 <= n < LANES, then zeros. */
 VEC_INLINE vf vec_load_part(const float *p, int64_t n) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
   vf v = {0};
   memcpy(&v, p, (size_t)n * sizeof *p);
   return v;
+#endif
 }
 
 VEC_INLINE void vec_store_part(float *p, vf v, int64_t n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
   memcpy(p, &v, (size_t)n * sizeof *p);
+#endif
 }
 
 /* LANES integers as floats; what compilers make of the conversion takes bytes one by one. */
