@@ -27,7 +27,7 @@ static void nap(double seconds) {
   nanosleep(&(struct timespec){(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)}, NULL);
 }
 
-/* {"name", "wait": until the gate opens, "samples": n, "fail": text} */
+/* {"name", "wait": until the gate opens, "yields": to others meanwhile, "samples": n, "fail": text} */
 static json_t *run(void *user, job_running *j, ace_error *err) {
   bench *b = user;
   const json_t *r = job_request(j);
@@ -36,7 +36,13 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
   snprintf(b->order + used, sizeof b->order - used, "%s ", json_string_value(json_object_get(r, "name")));
   pthread_mutex_unlock(&b->lock);
   job_progress(j, &(ace_progress){.stage = "diffuse", .fraction = 0.25, .seconds_left = 3, .step = 2, .steps = 8});
+  bool yields = json_is_true(json_object_get(r, "yields"));
+  if (yields) job_gives_way(j);
   while (json_is_true(json_object_get(r, "wait"))) {
+    if (yields && job_in_the_way(j)) {
+      ace_fail(err, ACE_EBUSY, "later");
+      return NULL;
+    }
     pthread_mutex_lock(&b->lock);
     bool open = b->gate;
     pthread_mutex_unlock(&b->lock);
@@ -223,6 +229,30 @@ static void test_fair_between_sessions_and_background_last(void **state) {
   open_gate(b, true);
   json_decref(await_end(b, id[0]));
   assert_string_equal(b->order, "a1 b1 x a2 y a3 auto ");
+  bench_close(b);
+}
+
+/* A long job steps aside for somebody's, as often as it takes, and goes on; its time is nobody else's waiting. */
+static void test_a_long_job_gives_way(void **state) {
+  bench *b = bench_open();
+  char training[JOBS_ID], id[JOBS_ID];
+  submit(b, "anna", JOB_BACKGROUND, "{\"name\": \"train\", \"wait\": true, \"yields\": true}", training);
+  for (int i = 0; i < 2 * JOBS_ATTEMPTS; i++) {
+    for (double ahead = 1; ahead > 0; nap(0.002)) { /* it says a moment after its start that it gives way */
+      await_state(b, training, "running");
+      ahead = jobs_wait_ahead(b->q);
+    }
+    submit(b, "bert", JOB_FOREGROUND, "{\"name\": \"song\"}", id);
+    json_t *job = await_end(b, id);
+    assert_string_equal(text_of(job, "state"), "succeeded");
+    json_decref(job);
+  }
+  open_gate(b, true);
+  json_t *job = await_end(b, training);
+  assert_string_equal(text_of(job, "state"), "succeeded");
+  assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 1);
+  json_decref(job);
+  assert_string_equal(b->order, "train song train song train song train song train ");
   bench_close(b);
 }
 
@@ -545,6 +575,7 @@ int main(void) {
       cmocka_unit_test(test_a_failure_says_why),
       cmocka_unit_test(test_unknown_ids_are_named),
       cmocka_unit_test(test_fair_between_sessions_and_background_last),
+      cmocka_unit_test(test_a_long_job_gives_way),
       cmocka_unit_test(test_a_full_queue_refuses),
       cmocka_unit_test(test_cancel),
       cmocka_unit_test(test_an_orderly_end_loses_nothing),

@@ -133,6 +133,69 @@ static void training(const site *w) {
   json_decref(data);
 }
 
+/* A training of the same bits wherever it is written; waits for its first step. */
+static void start_training(const site *w, const char *folder, int epochs) {
+  char body[300];
+  snprintf(body, sizeof body,
+           "{\"tensor_dir\": \"tensors\", \"lora_output_dir\": \"%s\", \"lora_rank\": 2, \"train_epochs\": %d, "
+           "\"gradient_accumulation\": 1, \"save_every_n_epochs\": 1000}",
+           folder, epochs);
+  json_decref(good(post(w, "/v1/training/start", body)));
+  for (int step = 0; !step;) {
+    json_t *now = good(get(w, "/v1/training/status"));
+    step = number(now, "current_step");
+    if (!step && json_is_false(json_object_get(now, "is_training"))) fail_msg("%s", text_of(now, "status"));
+    json_decref(now);
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+  }
+}
+
+static void expect_log(const json_t *training, const char *words) {
+  const char *log = text_of(training, "training_log");
+  if (!strstr(log, words)) fail_msg("no \"%s\" in:\n%s", words, log);
+}
+
+/* A song that is asked for meanwhile interrupts a training, which ends with the bits that it would have had. An adapter
+ * that was loaded sings in the song, and rests while the other one is trained. */
+static void songs_come_first(const site *w) {
+  enum { EPOCHS = 120, ROOM = 1 << 22 };
+  ace_error err;
+  char body[600], path[700];
+  start_training(w, "alone", EPOCHS);
+  json_decref(await_training(w));
+  snprintf(body, sizeof body, "{\"lora_path\": \"%s/adapter\"}", w->data.folder);
+  json_decref(good(post(w, "/v1/lora/load", body)));
+  start_training(w, "among", EPOCHS);
+  json_t *made = song(w, ",\"audio_duration\":10");
+  assert_int_equal(json_array_size(made), 1);
+  json_decref(made);
+  json_t *now = good(get(w, "/v1/training/status"));
+  assert_true(json_is_true(json_object_get(now, "is_training")));
+  json_decref(now);
+  json_t *refused_model = json_of(post(w, "/v1/init", "{\"model\": \"acestep-v15-base\"}"), 200);
+  assert_non_null(strstr(text_of(refused_model, "error"), "is being trained"));
+  json_decref(refused_model);
+  now = await_training(w);
+  assert_non_null(strstr(text_of(now, "status"), "Training completed"));
+  expect_log(now, "Training pauses"), expect_log(now, "Resumed from epoch");
+  expect_log(now, "The adapter \"adapter\" is switched off");
+  assert_int_equal(number(now, "current_step"), 2 * EPOCHS);
+  json_decref(now);
+  now = good(get(w, "/v1/lora/list"));
+  assert_true(json_is_true(json_object_get(json_array_get(json_object_get(now, "loaded"), 0), "enabled")));
+  json_decref(now);
+  size_t n[2];
+  char *bytes[2];
+  static const char *const folder[] = {"alone", "among"};
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s/%s/final/adapter_model.safetensors", w->data.folder, folder[i]);
+    if (!(bytes[i] = file_read(path, ROOM, &n[i], &err))) fail_msg("%s", err.message);
+  }
+  assert_int_equal(n[0], n[1]);
+  assert_memory_equal(bytes[0], bytes[1], n[0]);
+  free(bytes[0]), free(bytes[1]);
+}
+
 static void test_whole_way(void **state) {
   site w = open_site(state, NULL, 0, 0);
   char folder[600], body[1200], saved[600];
@@ -198,6 +261,7 @@ static void test_whole_way(void **state) {
   json_decref(data);
 
   training(&w);
+  songs_come_first(&w);
 
   /* Nothing is written outside of what is allowed, whatever the path looks like. */
   static const char *const outside[] = {"/etc/mine", "../../etc/mine", "songs/../../../etc/mine", "/proc/self/mine"};

@@ -12,11 +12,17 @@ typedef struct training {
   const train_settings *s;
   const train_events *events;
   flow_task *task;
+  bool *sang; /* of each loaded adapter: it was on; NULL: none is loaded */
 } training;
 
 static bool stopped(void *user) {
   const training *t = user;
   return t->events->cancelled && t->events->cancelled(t->events->user);
+}
+
+static bool pausing(void *user) {
+  const training *t = user;
+  return t->events->pausing && t->events->pausing(t->events->user);
 }
 
 static void tell(void *user, const char *line) {
@@ -38,12 +44,37 @@ static ace_callbacks callbacks_of(training *t) {
   return (ace_callbacks){.log = tell, .cancelled = stopped, .user = t};
 }
 
+/* ---- loaded adapters --------------------------------------------------------------------------------------------- */
+
+/* Those that sing are switched off as long as another one is trained: the model is plain, bit for bit. */
+static ace_status rest_adapters(training *t, ace_error *err) {
+  adapters *all = t->e->adapters;
+  int n = all ? adapters_count(all) : 0;
+  if (n && !(t->sang = calloc((size_t)n, sizeof *t->sang))) return ace_fail(err, ACE_ENOMEM, "train: out of memory");
+  for (int i = 0; i < n; i++) {
+    t->sang[i] = adapters_at(all, i)->on;
+    if (t->sang[i])
+      say(t, "⚠️ The adapter \"%s\" is switched off while this one is trained", t->e->adapter[i].name);
+  }
+  return n ? adapters_switch(all, false, err) : ACE_OK;
+}
+
+static ace_status wake_adapters(training *t, ace_error *err) {
+  adapters *all = t->e->adapters;
+  ace_status status = ACE_OK;
+  for (int i = 0; t->sang && i < adapters_count(all) && status == ACE_OK; i++)
+    if (t->sang[i]) status = adapters_set(all, i, adapters_at(all, i)->scale, true, err);
+  free(t->sang);
+  t->sang = NULL;
+  return status;
+}
+
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static ace_status open_task(training *t, ace_error *err) {
   acestep_dit *m = t->e->dit;
-  if (t->e->adapters && adapters_count(t->e->adapters))
-    return ace_fail(err, ACE_EBUSY, "train: an adapter is loaded; unload it first");
+  ace_status status = rest_adapters(t, err);
+  if (status != ACE_OK) return status;
   flow_options o = {.settings = t->s,
                     .threads = t->e->threads,
                     .room = engine_room(t->e, ckpt_mapped_bytes(m->checkpoint, "decoder.")),
@@ -58,6 +89,16 @@ static ace_status open_task(training *t, ace_error *err) {
   if (ckpt_is_int8(m->checkpoint) || t->e->int8)
     say(t, "⚠️ The model is quantized; an adapter trained on it fits it best");
   return ACE_OK;
+}
+
+/* The model is as it was before. The outcome of what was done with the task, or that of the adapters' return. */
+static ace_status close_task(training *t, ace_status status, ace_error *err) {
+  ace_error why = {0};
+  flow_task_close(t->task);
+  ace_status woken = wake_adapters(t, &why);
+  if (status != ACE_OK || woken == ACE_OK) return status;
+  if (err) *err = why;
+  return woken;
 }
 
 /* ---- the estimate ------------------------------------------------------------------------------------------------ */
@@ -90,7 +131,7 @@ static void say_estimate(training *t, double epoch_seconds) {
 
 json_t *engine_train_estimate(ace_engine *e, const train_settings *s, const train_events *events, ace_error *err) {
   ace_error own = {0};
-  training t = {e, s, events, NULL};
+  training t = {e, s, events, NULL, NULL};
   json_t *found = NULL;
   if (open_task(&t, err ? err : &own) == ACE_OK) {
     double seconds = flow_task_epoch_seconds(t.task);
@@ -98,8 +139,9 @@ json_t *engine_train_estimate(ace_engine *e, const train_settings *s, const trai
     found = estimate_json(&t, seconds);
     if (!found) ace_fail(err, ACE_ENOMEM, "train: out of memory");
   }
-  flow_task_close(t.task);
-  return found;
+  if (close_task(&t, ACE_OK, err) == ACE_OK) return found;
+  json_decref(found);
+  return NULL;
 }
 
 /* ---- sample songs ------------------------------------------------------------------------------------------------ */
@@ -172,24 +214,27 @@ static json_t *about(const training *t) {
                    (int)t->e->int8);
 }
 
+static ace_status run_task(training *t, const train_group *group, train_outcome *out, ace_error *err) {
+  say_estimate(t, flow_task_epoch_seconds(t->task));
+  say(t, "🚀 Starting training (device: cpu, precision: fp32)...");
+  train_job job = {.settings = t->s,
+                   .task = flow_task_of(t->task),
+                   .threads = t->e->threads,
+                   .group = group,
+                   .about = about(t),
+                   .events = {tell, on_step, on_validated, on_saved, preview, stopped, pausing, t}};
+  ace_status status = train_run(&job, out, err);
+  json_decref((json_t *)job.about);
+  return status;
+}
+
 ace_status engine_train(ace_engine *e, const train_settings *s, const train_group *group, const train_events *events,
                         train_outcome *out, ace_error *err) {
   ace_error own = {0};
   if (!err) err = &own;
-  training t = {e, s, events, NULL};
+  training t = {e, s, events, NULL, NULL};
   *out = (train_outcome){0};
   ace_status status = open_task(&t, err);
-  if (status != ACE_OK) return status;
-  say_estimate(&t, flow_task_epoch_seconds(t.task));
-  say(&t, "🚀 Starting training (device: cpu, precision: fp32)...");
-  train_job job = {.settings = s,
-                   .task = flow_task_of(t.task),
-                   .threads = e->threads,
-                   .group = group,
-                   .about = about(&t),
-                   .events = {tell, on_step, on_validated, on_saved, preview, stopped, &t}};
-  status = train_run(&job, out, err);
-  json_decref((json_t *)job.about);
-  flow_task_close(t.task);
-  return status;
+  if (status == ACE_OK) status = run_task(&t, group, out, err);
+  return close_task(&t, status, err);
 }

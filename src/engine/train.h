@@ -3,7 +3,8 @@
  *   train_events events = {.log = ..., .step = ..., .cancelled = ..., .user = ...};
  *   ace_status status = engine_train(engine, &settings, NULL, &events, &out, &err);
  *
- * The model's weights are never changed, and after the training the engine sings as before. While it runs the engine must
+ * The model's weights are never changed, and after the training the engine sings as before: adapters that are loaded are
+ * switched off meanwhile. While it runs the engine must
  * not be used, except by the training itself for its sample songs.
  */
 #ifndef ACE_ENGINE_TRAIN_H

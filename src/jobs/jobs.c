@@ -113,16 +113,27 @@ static json_t *progress_of(const job_running *j) {
                    j->steps);
 }
 
+/* Seconds that the running job keeps the others waiting: those of the foreground not, if it gives way. The lock is held. */
+static double rest_of_running(const jobs *q, bool foreground, double average) {
+  const job_running *j = &q->running;
+  if (!j->seq || (j->gives_way && foreground)) return 0;
+  return j->seconds_left >= 0 ? j->seconds_left : average;
+}
+
 /* What a waiting job waits for: the rest of the running one, those before it, and itself. */
-static ace_status add_place(jobs *q, json_t *job, int64_t seq, ace_error *err) {
+static ace_status add_place(jobs *q, json_t *job, int64_t seq, bool foreground, ace_error *err) {
   int position;
   double ahead, average = jobs_average(q), own = json_real_value(json_object_get(job, "estimate"));
   ace_status status = store_position(q->store, seq, average, &position, &ahead, err);
   if (status != ACE_OK) return status;
-  double now = !q->running.seq ? 0 : q->running.seconds_left >= 0 ? q->running.seconds_left : average;
+  double now = rest_of_running(q, foreground, average);
   json_object_set_new(job, "position", json_integer(position));
   json_object_set_new(job, "seconds_left", json_real(now + ahead + (own > 0 ? own : average)));
   return ACE_OK;
+}
+
+static bool is_foreground(const json_t *job) {
+  return strcmp(json_text(job, "class"), "background") != 0;
 }
 
 json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err) {
@@ -133,7 +144,7 @@ json_t *jobs_describe(jobs *q, int64_t seq, bool whole, ace_error *err) {
     json_object_set_new(job, "progress", progress_of(&q->running));
     json_object_set_new(job, "seconds_left", left(q->running.seconds_left));
   } else if (strcmp(json_string_value(json_object_get(job, "state")), "queued") == 0) {
-    status = add_place(q, job, seq, err);
+    status = add_place(q, job, seq, is_foreground(job), err);
   }
   if (status == ACE_OK) return job;
   json_decref(job);
@@ -149,7 +160,9 @@ int jobs_tell(jobs *q, const char *session, const char *id, int64_t seq) {
     json_object_set_new(data, "seconds_left", left(q->running.seconds_left));
   } else {
     json_object_set_new(data, "state", json_string("queued"));
-    add_place(q, data, seq, NULL);
+    json_t *job = store_get(q->store, seq, false, NULL);
+    add_place(q, data, seq, is_foreground(job), NULL);
+    json_decref(job);
   }
   events_publish(q->events, session, id, "progress", data);
   int place = (int)json_integer_value(json_object_get(data, "position"));
@@ -201,6 +214,7 @@ ace_status jobs_submit(jobs *q, const job_new *j, char id[JOBS_ID], int *positio
   status = check_room(q, err);
   if (status == ACE_OK) status = store_add(q->store, j, id, &seq, err);
   if (status == ACE_OK) {
+    if (j->class == JOB_FOREGROUND) atomic_store(&q->running.in_the_way, true);
     place = jobs_tell(q, j->session, id, seq);
     pthread_cond_broadcast(&q->work);
   }
@@ -264,7 +278,7 @@ ace_status jobs_history(jobs *q, const char *session, int *n, ace_error *err) {
 double jobs_wait_ahead(jobs *q) {
   pthread_mutex_lock(&q->lock);
   double average = jobs_average(q), ahead = store_ahead(q->store, average);
-  if (q->running.seq) ahead += q->running.seconds_left >= 0 ? q->running.seconds_left : average;
+  ahead += rest_of_running(q, true, average);
   pthread_mutex_unlock(&q->lock);
   return ahead;
 }

@@ -100,7 +100,7 @@ typedef struct jobs_filter {
  * array. */
 json_t *jobs_list(jobs *q, const jobs_filter *filter, ace_error *err);
 
-/* Seconds until a foreground job that is submitted now would start. */
+/* Seconds until a foreground job that is submitted now would start; a running job that gives way takes none of them. */
 double jobs_wait_ahead(jobs *q);
 
 /* Waits until the job has ended or `seconds` have passed, then as jobs_get. */
@@ -187,6 +187,11 @@ const char *job_folder(const job_running *j);
 
 /* True once somebody cancelled the job or the program wants to end. Cheap: may be polled at will. */
 bool job_cancelled(const job_running *j);
+/* For a long job of the background that can go on from where it was. It says once that it gives way: nobody counts its
+ * remaining time as his own then. As soon as job_in_the_way is true, because somebody's job of the foreground waits, it
+ * stops and returns NULL with ACE_EBUSY: it is queued again, as if it had not been started. */
+void job_gives_way(job_running *j);
+bool job_in_the_way(const job_running *j);
 void job_progress(job_running *j, const ace_progress *p);
 /* A sample is finished: its file (relative to the folder, flushed to disk by the caller) and what is known of it become
  * part of the job at once. An item that is given again is replaced. */

@@ -13,8 +13,10 @@ struct job_running {
   store_work work;
   char *folder;
   atomic_bool stop; /* asked to end */
-  bool cancelled;   /* somebody cancelled it; else it is stopped to be queued again */
-  char stage[32];   /* of the last progress, as are these */
+  atomic_bool in_the_way;
+  bool gives_way; /* see job_gives_way */
+  bool cancelled; /* somebody cancelled it; else it is stopped to be queued again */
+  char stage[32]; /* of the last progress, as are these */
   double fraction, seconds_left;
   int step, steps;
   double told;  /* monotonic seconds of the last message */

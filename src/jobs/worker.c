@@ -37,6 +37,16 @@ bool job_cancelled(const job_running *j) {
   return atomic_load(&j->stop);
 }
 
+void job_gives_way(job_running *j) {
+  pthread_mutex_lock(&j->queue->lock);
+  j->gives_way = true;
+  pthread_mutex_unlock(&j->queue->lock);
+}
+
+bool job_in_the_way(const job_running *j) {
+  return atomic_load(&j->in_the_way);
+}
+
 void job_progress(job_running *j, const ace_progress *p) {
   const double pause = 0.2; /* seconds between messages of one stage */
   jobs *q = j->queue;
@@ -87,8 +97,9 @@ static bool take(jobs *q, int64_t seq) {
   job_running *j = &q->running;
   if (store_start(q->store, seq, &j->work, NULL) != ACE_OK) return false;
   j->seq = seq;
-  j->cancelled = false;
+  j->cancelled = j->gives_way = false;
   atomic_store(&j->stop, false);
+  atomic_store(&j->in_the_way, false);
   snprintf(j->stage, sizeof j->stage, "start");
   j->fraction = 0, j->seconds_left = j->work.estimate > 0 ? j->work.estimate : -1;
   j->step = j->steps = 0;
@@ -116,12 +127,22 @@ static void settle(jobs *q, job_state state, const json_t *result, const ace_err
   jobs_tell_end(q, j->work.session, j->work.id, state, why);
 }
 
+/* It waits again in its old place, and whoever watches it knows. */
+static void give_way(jobs *q) {
+  job_running *j = &q->running;
+  int64_t seq = j->seq;
+  store_put_back(q->store, seq, NULL);
+  j->seq = 0; /* it is described as one that waits */
+  jobs_tell(q, j->work.session, j->work.id, seq);
+}
+
 static void finish(jobs *q, const json_t *result, const ace_error *why) {
   job_running *j = &q->running;
   jobs_count_stage(q);
   if (result) settle(q, JOB_SUCCEEDED, result, why);
   else if (j->cancelled) settle(q, JOB_CANCELLED, NULL, why);
   else if (atomic_load(&j->stop)) store_put_back(q->store, j->seq, NULL);
+  else if (atomic_load(&j->in_the_way) && why->status == ACE_EBUSY) give_way(q);
   else settle(q, JOB_FAILED, NULL, why);
   j->seq = 0;
   store_work_free(&j->work);

@@ -55,6 +55,8 @@ static void describe(const json_t *job, const service_training *t, char text[MES
   const char *state = job ? json_text(job, "state") : "";
   if (!job) snprintf(text, MESSAGE, "Idle");
   else if (!route_ended(job) && t->stopping) snprintf(text, MESSAGE, "Stopping...");
+  else if (strcmp(state, "queued") == 0 && t->started > 0)
+    snprintf(text, MESSAGE, "Paused at step %lld: songs come first", (long long)t->step);
   else if (!route_ended(job) && !t->step) snprintf(text, MESSAGE, "Starting...");
   else if (!route_ended(job))
     snprintf(text, MESSAGE, "Epoch %d/%d, Step %lld, Loss: %.4f", t->epoch, t->epochs, (long long)t->step, t->loss);

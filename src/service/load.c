@@ -152,6 +152,22 @@ static void take_settings(service *s, const json_t *settings) {
   if (differ) service_unload(s, 0);
 }
 
+/* A training that gave way to this job goes on with the model that it began with. */
+static ace_status check_training(service *s, int slot, const json_t *task, ace_error *err) {
+  const char *model = json_text(task, "model");
+  const json_t *int8 = json_object_get(json_object_get(task, "settings"), "int8");
+  bool changes = slot == 1 && *model && strcmp(model, s->state.slot[0].name) != 0;
+  if (json_is_boolean(int8) && json_is_true(int8) != s->state.int8) changes = true;
+  if (!changes) return ACE_OK;
+  json_t *trainings = jobs_list(s->jobs, &(jobs_filter){.kind = "train", .unfinished = true}, err);
+  if (!trainings) return err->status;
+  size_t n = json_array_size(trainings);
+  json_decref(trainings);
+  return n == 0 ? ACE_OK
+                : ace_fail(err, ACE_EBUSY, "model: an adapter is being trained on %.200s; stop that first",
+                           s->state.slot[0].name);
+}
+
 json_t *run_init(service *s, job_running *j, ace_error *err) {
   const json_t *task = job_request(j);
   int slot = (int)json_integer_value(json_object_get(task, "slot"));
@@ -160,6 +176,7 @@ json_t *run_init(service *s, job_running *j, ace_error *err) {
   if (slot < 1 || slot > SERVICE_SLOTS) slot = 1;
   if (*model && check_name(s, INVENTORY_DIFFUSION, model, err) != ACE_OK) return NULL;
   if (*lm && check_name(s, INVENTORY_LANGUAGE, lm, err) != ACE_OK) return NULL;
+  if (check_training(s, slot, task, err) != ACE_OK) return NULL;
   if (*model && strcmp(model, s->state.slot[slot - 1].name) != 0) rename_slot(s, slot, model);
   if (*lm && strcmp(lm, s->state.lm) != 0) rename_lm(s, lm);
   take_settings(s, json_object_get(task, "settings"));

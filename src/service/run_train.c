@@ -75,9 +75,15 @@ static void on_step(void *user, const train_step *s) {
   job_progress(r->j, &p);
 }
 
+/* A song that somebody waits for comes first; the training goes on behind it. */
+static bool on_pausing(void *user) {
+  const training *r = user;
+  return job_in_the_way(r->j) && !job_cancelled(r->j);
+}
+
 static bool on_cancelled(void *user) {
   const training *r = user;
-  return job_cancelled(r->j);
+  return job_in_the_way(r->j) || job_cancelled(r->j);
 }
 
 /* ---- the job ----------------------------------------------------------------------------------------------------- */
@@ -93,16 +99,36 @@ static ace_status read_task(const json_t *task, train_settings *s, ace_error *er
   return status;
 }
 
-/* A job that the end of the program cut off runs again: then it goes on from the newest checkpoint if it has written that
- * itself, which is then younger than the mark that it left when it began. */
-static ace_status go_on(const job_running *j, train_settings *s, ace_error *err) {
+/* The mark that a training leaves when it begins: the name of its model, which a training that goes on must find. */
+static ace_status check_model(const char *mark, const char *model, ace_error *err) {
+  enum { NAME_MOST = 4096 };
+  size_t n;
+  char *begun = file_read(mark, NAME_MOST, &n, err);
+  ace_status status = begun ? ACE_OK : err->status;
+  if (begun && strcmp(begun, model) != 0)
+    status = ace_fail(err, ACE_EINVAL,
+                      "training: it was begun on %.200s, and %.200s is loaded now; load that one, and "
+                      "start it again with \"resume\"",
+                      begun, model);
+  free(begun);
+  return status;
+}
+
+/* A job that gave way, or that the end of the program cut off, runs again: then it goes on from the newest checkpoint if
+ * it has written that itself, which is then younger than its mark. */
+static ace_status go_on(const service *s, const job_running *j, train_settings *set, ace_error *err) {
+  const char *model = s->state.slot[0].name;
   char *mark = file_join(job_folder(j), "begun"), *found = NULL;
   struct stat began, wrote;
   ace_status status = mark ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
-  if (status == ACE_OK && stat(mark, &began) != 0) status = file_write(mark, "", 0, err);
-  else if (status == ACE_OK && (found = checkpoint_find(s->output_dir, NULL)) && stat(found, &wrote) == 0 &&
-           clock_compare(wrote.st_mtim, began.st_mtim) > 0)
-    status = train_settings_set(s, "resume", found, err);
+  if (status == ACE_OK && stat(mark, &began) != 0) {
+    status = file_write(mark, model, strlen(model), err);
+  } else if (status == ACE_OK) {
+    status = check_model(mark, model, err);
+    found = status == ACE_OK ? checkpoint_find(set->output_dir, NULL) : NULL;
+    if (found && stat(found, &wrote) == 0 && clock_compare(wrote.st_mtim, began.st_mtim) > 0)
+      status = train_settings_set(set, "resume", found, err);
+  }
   free(mark), free(found);
   return status;
 }
@@ -113,18 +139,26 @@ static json_t *outcome_json(const train_outcome *out) {
                    isfinite(out->loss) ? out->loss : 0);
 }
 
+/* Of a new training nothing is known yet; what is known of one that goes on stays. */
+static void begin(service *s, const job_running *j, const train_settings *settings) {
+  service_training *t = service_training_lock(s);
+  if (strcmp(t->job, job_id(j)) != 0 || !(t->started > 0)) {
+    service_training_begin(t, job_id(j), train_settings_json(settings));
+    t->started = (double)time(NULL);
+  }
+  service_training_unlock(s);
+}
+
 json_t *run_train(service *s, job_running *j, ace_error *err) {
   training r = {.s = s, .j = j};
   train_settings settings;
   if (read_task(job_request(j), &settings, err) != ACE_OK) return NULL;
-  service_training *t = service_training_lock(s);
-  service_training_begin(t, job_id(j), train_settings_json(&settings));
-  t->started = (double)time(NULL);
-  service_training_unlock(s);
-  train_events told = {.log = on_log, .step = on_step, .cancelled = on_cancelled, .user = &r};
+  begin(s, j, &settings);
+  job_gives_way(j);
+  train_events told = {.log = on_log, .step = on_step, .cancelled = on_cancelled, .pausing = on_pausing, .user = &r};
   train_outcome out = {0};
   json_t *result = NULL;
-  ace_status status = go_on(j, &settings, err);
+  ace_status status = go_on(s, j, &settings, err);
   ace_engine *e = status == ACE_OK ? service_engine(s, 1, j, err) : NULL;
   if (e && engine_train(e, &settings, NULL, &told, &out, err) == ACE_OK) {
     if (out.stopped)
@@ -132,6 +166,7 @@ json_t *run_train(service *s, job_running *j, ace_error *err) {
                out.folder ? out.folder : "its beginning");
     else result = outcome_json(&out);
   }
+  if (!result && err->status == ACE_ECANCELED && on_pausing(&r)) ace_fail(err, ACE_EBUSY, "training gives way");
   train_outcome_free(&out);
   train_settings_free(&settings);
   return result;

@@ -85,9 +85,19 @@ static bool save(running *r, const char *name) {
   return true;
 }
 
-static void save_stopped(running *r, const char *how) {
+/* What a stop leaves behind. A training that only pauses, maybe often, leaves one checkpoint however often. */
+static void save_stopped(running *r, bool stop) {
   char name[NAME_SIZE];
-  snprintf(name, sizeof name, "epoch_%d_step_%lld_%s", r->state.epoch, (long long)r->state.step, how);
+  const train_events *e = &r->job->events;
+  bool pause = stop && e->pausing && e->pausing(e->user);
+  if (stop) say(r, pause ? "⏸️ Training pauses" : "⏹️ Training stopped by user");
+  if (r->saved_step == r->state.step && !r->state.next) return;
+  if (pause) {
+    save(r, "last");
+    return;
+  }
+  snprintf(name, sizeof name, "epoch_%d_step_%lld_%s", r->state.epoch, (long long)r->state.step,
+           stop ? "stopped" : "failed");
   save(r, name);
 }
 
@@ -396,8 +406,7 @@ ace_status train_run(const train_job *job, train_outcome *out, ace_error *err) {
   if (began && status == ACE_OK) status = finish(&r, err);
   if (began && status != ACE_OK) {
     bool stop = status == ACE_ECANCELED;
-    if (r.saved_step != r.state.step || r.state.next) save_stopped(&r, stop ? "stopped" : "failed");
-    if (stop) say(&r, "⏹️ Training stopped by user");
+    save_stopped(&r, stop);
     if (stop) status = ACE_OK;
     out->stopped = stop;
   }

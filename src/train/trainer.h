@@ -38,6 +38,7 @@ typedef struct train_events {
   /* Makes a song with the adapter as it is now. A failure is told and the training goes on. */
   ace_status (*preview)(void *user, int epoch, ace_error *err);
   bool (*cancelled)(void *user);
+  bool (*pausing)(void *user); /* asked when it was cancelled: it will go on soon, so checkpoint "last" is enough */
   void *user;
 } train_events;
 
