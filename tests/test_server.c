@@ -363,6 +363,11 @@ static void test_origins_and_hosts(void **state) {
     assert_int_equal(r.status, 400);
     reply_free(&r);
   }
+  /* any site's page in a frame without rights has the origin null */
+  assert_int_equal(status_with(&w, "POST /release_task", "Origin: null"), 403);
+  r = http_ask(w.port, "GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n");
+  assert_null(reply_header(&r, "Access-Control-Allow-Origin"));
+  reply_free(&r);
   /* a page elsewhere may not make songs, nor reach this server under a name of its own */
   assert_int_equal(status_with(&w, "POST /release_task", "Origin: http://evil.example"), 403);
   r = http_ask(w.port, "GET /health HTTP/1.1\r\nHost: evil.example:7860\r\n\r\n");
@@ -371,6 +376,20 @@ static void test_origins_and_hosts(void **state) {
   r = http_ask(w.port, "GET /health HTTP/1.1\r\nHost: 192.168.1.7:7860\r\n\r\n");
   assert_int_equal(r.status, 200);
   reply_free(&r);
+  close_site(&w);
+}
+
+/* Where a key is asked for, a page in a file may use it. */
+static void test_null_origin_with_a_key(void **state) {
+  site w = open_site(state, "secret", 0, 0);
+  reply r = http_ask(w.port, "GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n");
+  assert_string_equal(reply_header(&r, "Access-Control-Allow-Origin"), "null");
+  reply_free(&r);
+  r = http_ask(w.port, PREFLIGHT "POST\r\nOrigin: null\r\n\r\n");
+  assert_int_equal(r.status, 200);
+  reply_free(&r);
+  assert_int_equal(status_with(&w, "GET /v1/stats", "Origin: null"), 401);
+  assert_int_equal(status_with(&w, "GET /v1/stats", "Origin: null\r\nAuthorization: Bearer secret"), 200);
   close_site(&w);
 }
 
@@ -449,6 +468,7 @@ int main(void) {
       cmocka_unit_test(test_a_full_queue),
       cmocka_unit_test(test_keys),
       cmocka_unit_test(test_origins_and_hosts),
+      cmocka_unit_test(test_null_origin_with_a_key),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_random_samples),
   };

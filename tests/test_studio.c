@@ -14,6 +14,7 @@ static void test_a_page_learns_all_that_it_needs(void **state) {
     if (!json_object_get(all, fields[i])) fail_msg("%s is missing", fields[i]);
   assert_int_equal(json_array_size(json_object_get(all, "tiers")), 8);
   assert_true(json_array_size(json_object_get(json_object_get(all, "inventory"), "diffusion")) >= 2);
+  assert_true(json_integer_value(json_object_get(json_object_get(all, "machine"), "threads")) >= 1);
   const json_t *base = json_object_get(json_object_get(all, "families"), "base");
   assert_int_equal(json_array_size(json_object_get(base, "modes")), 7);
   assert_int_equal(json_integer_value(json_object_get(base, "steps")), 32);

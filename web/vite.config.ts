@@ -28,6 +28,7 @@ function compressed(): Plugin {
 
 export default defineConfig({
   plugins: [svelte(), compressed()],
+  base: "./", // a proxy may serve the page below a path
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   // `npm run dev` beside a running server: ACESTEP_URL=http://127.0.0.1:7860
   server: { proxy: { "/v1": process.env.ACESTEP_URL ?? "http://127.0.0.1:7860" } },

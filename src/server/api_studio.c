@@ -41,10 +41,11 @@ static json_t *inventory_of(const call *c, const service_state *now) {
   return lists;
 }
 
-static json_t *machine_of(const service_state *now) {
+static json_t *machine_of(const call *c, const service_state *now) {
   const tier_machine *m = &now->machine;
-  return json_pack("{s:s, s:b, s:b, s:f, s:s, s:s}", "device", "cpu", "card", (int)m->card, "simulated",
-                   (int)m->simulated, "gib", m->gib, "tier", tier_get(m->id)->key, "isa", tens_isa_name());
+  return json_pack("{s:s, s:b, s:b, s:f, s:s, s:s, s:i}", "device", "cpu", "card", (int)m->card, "simulated",
+                   (int)m->simulated, "gib", m->gib, "tier", tier_get(m->id)->key, "isa", tens_isa_name(), "threads",
+                   service_threads(c->service));
 }
 
 static json_t *families(void) {
@@ -83,6 +84,13 @@ static void add_limits(const call *c, json_t *limits) {
   json_decref(counts);
 }
 
+static json_t *defaults_of(const call *c, const service_state *now) {
+  json_t *defaults = tier_defaults(&now->machine);
+  int batch = server_settings(c->server)->batch;
+  if (batch > 0) json_object_set_new(defaults, "batch", json_integer(batch < now->batch ? batch : now->batch));
+  return defaults;
+}
+
 static void get_studio(call *c) {
   bool inside = session_asks(c) == SESSION_ASKS_NOTHING || session_signed_in(c) || route_key_fits(c);
   session_open(c);
@@ -95,9 +103,9 @@ static void get_studio(call *c) {
     service_look(c->service, &now);
     bool locked = server_settings(c->server)->service_mode;
     add_limits(c, json_object_get(all, "limits"));
-    json_object_set_new(all, "machine", machine_of(&now));
+    json_object_set_new(all, "machine", machine_of(c, &now));
     json_object_set_new(all, "tiers", settings_tiers());
-    json_object_set_new(all, "defaults", tier_defaults(&now.machine));
+    json_object_set_new(all, "defaults", defaults_of(c, &now));
     json_object_set_new(all, "settings", settings_of(&now));
     json_object_set_new(all, "inventory", inventory_of(c, &now));
     json_object_set_new(all, "families", families());

@@ -68,6 +68,22 @@ static char *followed(const char *whole) {
   return out;
 }
 
+/* What the service itself writes in the data folder is nobody else's to replace: the database, songs, uploads. */
+static bool is_ours(const call *c, const char *real) {
+  static const char *const names[] = {"acestep.db", "acestep.db-wal", "acestep.db-shm", "outputs",
+                                      "uploads",    "cache",          "recordings"};
+  char root[PATH_MAX];
+  if (!realpath(service_data(c->service), root)) return true;
+  if (strcmp(real, root) == 0) return true;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char *mine = file_join(root, names[i]);
+    bool hit = !mine || strcmp(real, mine) == 0 || file_is_below(real, mine);
+    free(mine);
+    if (hit) return true;
+  }
+  return false;
+}
+
 char *path_to_write(call *c, const char *path, const char *what) {
   char *whole = file_join(service_data(c->service), path), *real = whole ? followed(whole) : NULL;
   free(whole);
@@ -81,7 +97,7 @@ char *path_to_write(call *c, const char *path, const char *what) {
     if (!slash) break;
     *slash = 0;
   }
-  bool allowed = folder && *folder && path_is_allowed(c, resolved);
+  bool allowed = folder && *folder && path_is_allowed(c, resolved) && !is_ours(c, real);
   free(folder);
   if (allowed) return real;
   free(real);

@@ -208,7 +208,6 @@ static bool only_digits(const char *s) {
 
 static bool origin_is_local(const char *origin) {
   static const char *const local[] = {"http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1"};
-  if (strcmp(origin, "null") == 0) return true;
   for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
     size_t n = strlen(local[i]);
     if (strncmp(origin, local[i], n) == 0 &&
@@ -218,9 +217,12 @@ static bool origin_is_local(const char *origin) {
   return false;
 }
 
-static bool origin_allowed(const server *s, const char *origin) {
-  for (const char *const *o = s->options.origins; o && *o; o++)
+/* "null" is a page that lies in a file, but also any site's page in a frame without rights: where nobody has to show a key
+ * it could do what it likes. */
+static bool origin_allowed(const call *c, const char *origin) {
+  for (const char *const *o = c->server->options.origins; o && *o; o++)
     if (strcmp(*o, origin) == 0) return true;
+  if (strcmp(origin, "null") == 0) return session_asks(c) != SESSION_ASKS_NOTHING;
   return origin_is_local(origin);
 }
 
@@ -249,10 +251,10 @@ static bool method_allowed(const char *method) {
 /* A browser asks before it sends: may this page? */
 static void answer_preflight(call *c, const char *origin, const char *method) {
   const char *headers = http_header(c->http, "Access-Control-Request-Headers");
-  const char *refused = !origin_allowed(c->server, origin) ? "Disallowed CORS origin"
-                        : !method_allowed(method)          ? "Disallowed CORS method"
-                        : !headers_allowed(headers)        ? "Disallowed CORS headers"
-                                                           : NULL;
+  const char *refused = !origin_allowed(c, origin)  ? "Disallowed CORS origin"
+                        : !method_allowed(method)   ? "Disallowed CORS method"
+                        : !headers_allowed(headers) ? "Disallowed CORS headers"
+                                                    : NULL;
   if (refused) {
     http_text(c->http, 400, refused);
     return;
@@ -285,7 +287,7 @@ static bool check_origin(call *c) {
   }
   const char *scheme_end = strstr(origin, "://");
   bool same = scheme_end && host && strcmp(scheme_end + 3, host) == 0;
-  if (origin_allowed(c->server, origin)) {
+  if (origin_allowed(c, origin)) {
     http_set(c->http, "Access-Control-Allow-Origin", origin);
     http_set(c->http, "Vary", "Origin");
   } else if (!same && changes_something(http_method(c->http))) {
@@ -293,6 +295,17 @@ static bool check_origin(call *c) {
     return false;
   }
   return true;
+}
+
+/* "/music" is where the page seems to be, but its files lie below "/music/". False: answered. */
+static bool has_slash(call *c) {
+  char folder[256];
+  const char *base = c->server->options.base;
+  if (!*base || strcmp(http_path(c->http), base) != 0) return true;
+  snprintf(folder, sizeof folder, "%.250s/", base);
+  http_set(c->http, "Location", folder);
+  http_text(c->http, 308, "Permanent Redirect");
+  return false;
 }
 
 /* ---- the three stages of a request ------------------------------------------------------------------------------- */
@@ -316,7 +329,7 @@ static http_wish admit(void *user, http_call *h) {
   server *s = user;
   const char *other;
   call c = call_of(s, h);
-  if (!check_origin(&c)) return (http_wish){0};
+  if (!check_origin(&c) || !has_slash(&c)) return (http_wish){0};
   const route *r = find(http_method(h), http_path(h), &c, &other);
   http_keep(h, (void *)(uintptr_t)r);
   if (!r && other) {

@@ -20,6 +20,7 @@ typedef struct server_options {
   http_options http;           /* address, port, listener, TLS, limits; the rest is filled in */
   const char *api_key;         /* NULL or "": no key is asked for */
   const char *user, *password; /* for signing in, both or neither */
+  int batch;                   /* songs that the page makes at a time at first; 0: what suits the machine */
   bool service_mode;           /* models and settings stay as they are */
   const char *const
       *origins;             /* web origins that may read answers, besides this machine's; ends with NULL; may be NULL */

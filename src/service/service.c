@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/pool.h"
 #include "base/random.h"
 #include "engine/engine.h"
 #include "service/service_inner.h"
@@ -92,6 +93,10 @@ const char *service_models(const service *s) {
 
 const char *service_data(const service *s) {
   return s->data;
+}
+
+int service_threads(const service *s) {
+  return s->options.threads ? s->options.threads : pool_cpus();
 }
 
 const char *service_uploads(const service *s) {

@@ -58,6 +58,7 @@ void service_close(service *s, double patience);
 jobs *service_jobs(service *s);
 const char *service_models(const service *s);  /* folder */
 const char *service_data(const service *s);    /* folder */
+int service_threads(const service *s);         /* that a job computes with */
 const char *service_uploads(const service *s); /* folder; there and writable */
 /* A new name in there that nobody can guess, with this suffix (".wav", ""). free() it; NULL on failure. */
 char *service_upload_path(const service *s, const char *suffix);

@@ -44,3 +44,18 @@ started --log-requests=off
 expect 1 plan x --models tiny --lm-url "$url"
 stopped
 ! grep -q /v1/models served-log || fail "--log-requests=off logs"
+
+# Command lines of the reference's program start this one too; what has no effect here is said.
+expect 2 serve --models tiny --quantization int4
+says '--quantization: "int4"'
+for wrong in name :word name: ; do
+  expect 2 serve --models tiny --auth $wrong
+  says '--auth: NAME:PASSWORD'
+done
+expect 2 serve --models tiny --auth a:b --auth-username a
+says 'no other --auth flag'
+started --config_path acestep-v15-base --backend mlx --quantization int8_weight_only --auth me:secret --api --device cuda \
+  --use_flash_attention true --offload_to_cpu=false --batch_size 3 --share
+stopped
+grep -q '"cuda"' served-log || fail "--device cuda is taken without a word"
+grep -q 'proxy or a tunnel' served-log || fail "--share does not say how others reach the server"
