@@ -103,6 +103,7 @@ static void toy_open(toy *t) {
                          .tensor = &t->tensor,
                          .tensors = 1,
                          .count = COUNT,
+                         .decaying = COUNT,
                          .values = t->values,
                          .grads = t->grads,
                          .run = toy_run,

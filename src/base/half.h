@@ -33,4 +33,21 @@ static inline float f16_to_f32(uint16_t h) {
   return f;
 }
 
+/* Beyond 65520 it is infinity. */
+static inline uint16_t f32_to_f16(float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  uint32_t sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+  if (size > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+  if (size >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+  if (size < 0x38800000u) { /* below 2^-14: multiples of 2^-24, which the sum with 2^-1 rounds to */
+    float magnitude;
+    memcpy(&magnitude, &size, sizeof magnitude);
+    magnitude += 0x1p-1f;
+    memcpy(&size, &magnitude, sizeof size);
+    return (uint16_t)(sign | (size - 0x3f000000u));
+  }
+  return (uint16_t)(sign | ((size - 0x38000000u + 0xfffu + (size >> 13 & 1u)) >> 13));
+}
+
 #endif

@@ -232,7 +232,7 @@ ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *te
   if (!err) err = &local;
   ckpt *k = calloc(1, sizeof *k);
   if (!k) {
-    munmap(memory, bytes);
+    if (memory) munmap(memory, bytes);
     ace_fail(err, ACE_ENOMEM, "%s: out of memory", name);
     return NULL;
   }

@@ -23,8 +23,8 @@ typedef struct ckpt ckpt;
  * folder with one and no config.json, is a conversion of acestep.cpp: F32, BF16 and Q8_0 are used where they lie. */
 ckpt *ckpt_open(const char *folder, ace_error *err);
 /* A checkpoint that never was a folder, over `n` tensors whose data lies in one block from mmap, which the checkpoint
- * takes over (also when it fails). Descriptions, names and `config` are copied; `name` stands for the folder in
- * messages. */
+ * takes over (also when it fails); memory NULL: the data is only borrowed and outlives the checkpoint. Descriptions,
+ * names and `config` are copied; `name` stands for the folder in messages. */
 ckpt *ckpt_open_memory(const char *name, const char *config, const st_tensor *tensors, int n, void *memory,
                        size_t bytes, ace_error *err);
 void ckpt_close(ckpt *k);
@@ -85,6 +85,27 @@ tens ckpt_tensor_f32(ckpt_reader *r, int rank, const int64_t *dim, const char *n
 /* A weight that is multiplied with, not only looked up. */
 #define ckpt_matrix(r, rows, columns, ...) ckpt_packable(r, ckpt_table(r, rows, columns, __VA_ARGS__), 0)
 #define ckpt_vector(r, length, ...)        ckpt_tensor_f32(r, 1, (int64_t[]){length}, __VA_ARGS__)
+
+/* ---- weights made of others -------------------------------------------------------------------------------------- */
+
+enum { CKPT_DERIVED_FROM = 2 };
+
+/* A weight in another form than the checkpoint's (rearrange.h): y, made of the values of `from` when it was loaded. A
+ * training, which changes values, makes it again and leads gradients of y back. */
+typedef struct ckpt_derived {
+  struct ckpt_derived *next;
+  tens y;                       /* F32 */
+  int n;                        /* 1..CKPT_DERIVED_FROM */
+  tens from[CKPT_DERIVED_FROM]; /* F32 or BF16, of the checkpoint */
+  void (*make)(const struct ckpt_derived *d);
+  /* grad[i] += what dy, like y, gives from[i]; NULL: it is not wanted. */
+  void (*back)(const struct ckpt_derived *d, const float *dy, float *const *grad);
+} ckpt_derived;
+
+/* Makes d.y, whose data lies in memory of the checkpoint, and remembers how. */
+tens ckpt_derive(ckpt_reader *r, ckpt_derived d);
+/* The list of all, NULL at its end. */
+const ckpt_derived *ckpt_derived_of(const ckpt *k);
 
 /* ---- packed copies (tens_packed in tensor.h) --------------------------------------------------------------------- */
 

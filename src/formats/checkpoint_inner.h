@@ -45,9 +45,10 @@ struct ckpt {
   ckpt_block *blocks; /* memory handed out by ckpt_alloc */
   uint8_t *memory;    /* of ckpt_open_memory: descriptions, names and data; owned, NULL otherwise */
   size_t memory_bytes;
-  ckpt_copy *copies; /* in memory of `blocks` */
-  char hash[65];     /* "" until asked for */
-  bool int8;         /* ckpt_use_int8, with what it was given */
+  ckpt_copy *copies;     /* in memory of `blocks` */
+  ckpt_derived *derived; /* likewise */
+  char hash[65];         /* "" until asked for */
+  bool int8;             /* ckpt_use_int8, with what it was given */
   pool *threads;
   ace_callbacks notify;
 };

@@ -14,9 +14,14 @@ static bool is_packed(const ckpt *k, const st_tensor *t) {
   return false;
 }
 
+/* Checkpoints that never were folders are not. */
+static bool is_mapped(const ckpt *k) {
+  return k->n_files || k->gguf;
+}
+
 size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix) {
   size_t bytes = 0;
-  for (int i = 0; i < k->n_entries && !k->memory; i++) {
+  for (int i = 0; i < k->n_entries && is_mapped(k); i++) {
     const ckpt_entry *e = &k->entries[i];
     bool copied = e->wide || e->small || e->moved; /* the copy is what is read */
     if (copied || !string_begins(e->tensor->name, prefix) || is_packed(k, e->tensor)) continue;
@@ -26,7 +31,7 @@ size_t ckpt_mapped_bytes(const ckpt *k, const char *prefix) {
 }
 
 void ckpt_release(const ckpt *k, const char *prefix) {
-  if (k->memory) return;
+  if (!is_mapped(k)) return;
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   for (int i = 0; i < k->n_entries; i++) {
     const st_tensor *t = k->entries[i].tensor;

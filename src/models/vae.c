@@ -12,22 +12,11 @@ static const int unit_dilation[UNITS] = {1, 3, 9};
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static void load_snake(ckpt_reader *r, vae_snake *s, int64_t channels, const char *name) {
-  int64_t dim[3] = {1, channels, 1};
-  tens alpha = ckpt_tensor_f32(r, 3, dim, "%s.alpha", name);
-  tens beta = ckpt_tensor_f32(r, 3, dim, "%s.beta", name);
-  if (r->failed) return;
-  float *rows = ckpt_alloc(r->checkpoint, (size_t)channels * 2 * sizeof *rows);
-  if (!rows) {
-    r->failed = true;
-    ace_fail(r->err, ACE_ENOMEM, "%s: out of memory", ckpt_folder(r->checkpoint));
-    return;
-  }
-  for (int64_t i = 0; i < channels; i++) {
-    rows[i] = expf(tens_f32(&alpha)[i]);
-    rows[channels + i] = 1.0f / (expf(tens_f32(&beta)[i]) + 1e-9f);
-  }
-  s->alpha = (tens){.dtype = TENS_F32, .rank = 1, .dim = {channels}, .data = rows};
-  s->inv_beta = (tens){.dtype = TENS_F32, .rank = 1, .dim = {channels}, .data = rows + channels};
+  char part[128];
+  snprintf(part, sizeof part, "%s.alpha", name);
+  s->alpha = rearrange_exp(r, channels, part);
+  snprintf(part, sizeof part, "%s.beta", name);
+  s->inv_beta = rearrange_inverse_exp(r, channels, part);
 }
 
 static void load_conv(ckpt_reader *r, vae_conv *w, int64_t out, int64_t in, int64_t taps, bool bias, const char *name) {

@@ -316,6 +316,7 @@ flow_task *flow_task_open(acestep_dit *m, const flow_options *options, ace_error
                          .tensor = f->tensor,
                          .tensors = f->t->n,
                          .count = f->t->count,
+                         .decaying = f->t->count,
                          .values = f->t->values,
                          .grads = f->t->grads,
                          .run = run,

@@ -10,7 +10,7 @@
 enum { TRAIN_NAME_SIZE = 128 };
 
 typedef struct train_tensor {
-  char name[TRAIN_NAME_SIZE]; /* in the adapter's file */
+  char name[TRAIN_NAME_SIZE]; /* in its file */
   int64_t rows, columns;
   int64_t first; /* of its values in the flat lists */
 } train_tensor;
@@ -30,6 +30,7 @@ typedef struct train_task {
   const train_tensor *tensor;
   int tensors;
   int64_t count;         /* parameters */
+  int64_t decaying;      /* so many of them, the first ones, are held small by weight decay */
   float *values, *grads; /* [count] */
 
   /* loss [n]: of each sample. grads += weight d(mean loss) when learning. ACE_ECANCELED: the caller asked to stop; grads

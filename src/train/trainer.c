@@ -164,14 +164,22 @@ static ace_status skip(running *r, ace_error *err) {
       SKIPS_MOST, name);
 }
 
+/* One step of the optimiser; gradients are multiplied with `scale`. */
+static void descend(running *r, double rate, double scale) {
+  const train_task *t = r->task;
+  adamw a = {.rate = rate, .decay = r->s->weight_decay, .k = r->state.step + 1};
+  int64_t n = t->decaying;
+  adamw_step(&a, r->job->threads, n, t->grads, scale, t->values, r->state.m, r->state.v);
+  a.decay = 0;
+  adamw_step(&a, r->job->threads, t->count - n, t->grads + n, scale, t->values + n, r->state.m + n, r->state.v + n);
+}
+
 static ace_status update(running *r, double loss, ace_error *err) {
   train_task *t = r->task;
   double norm = adamw_norm(r->job->threads, t->count, t->grads), rate = rate_at(&r->plan, r->state.step);
   if (!isfinite(norm) || !isfinite(loss)) return skip(r, err);
   r->skips = 0;
-  adamw a = {.rate = rate, .decay = r->s->weight_decay, .k = r->state.step + 1};
-  adamw_step(&a, r->job->threads, t->count, t->grads, adamw_clip(norm, r->s->max_grad_norm), t->values, r->state.m,
-             r->state.v);
+  descend(r, rate, adamw_clip(norm, r->s->max_grad_norm));
   r->state.step++;
   r->state.ema = isnan(r->state.ema) ? loss : 0.1 * loss + 0.9 * r->state.ema;
   train_step s = {.epoch = r->state.epoch + 1,
