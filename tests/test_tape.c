@@ -39,6 +39,18 @@ static tens *ints(tens_ctx *c, int rank, const int64_t *dim, const int32_t *valu
   return tens_from(c, TENS_I32, rank, dim, values);
 }
 
+static void normals(uint64_t seed, float *x, int64_t n) {
+  rng_torch r;
+  rng_torch_seed(&r, seed);
+  rng_torch_randn(&r, x, n);
+}
+
+static tens *random_tensor(tens_ctx *c, uint64_t seed, int rank, const int64_t *dim) {
+  tens *x = tens_new(c, TENS_F32, rank, dim);
+  if (x) normals(seed, tens_f32(x), tens_count(x));
+  return x;
+}
+
 static tens *linear_all(tens_ctx *c, tens *const *in) {
   return op_linear(c, in[0], in[1], &(op_epilogue){.bias = in[2], .gate = in[3], .residual = in[4]});
 }
@@ -134,6 +146,19 @@ static tens *mean_square(tens_ctx *c, tens *const *in) {
 static tens *cross_entropy(tens_ctx *c, tens *const *in) {
   return op_cross_entropy(c, in[0], ints(c, TENS_DIMS(2, 3), (int32_t[]){4, -1, 0, 2, 2, 6}));
 }
+static tens *mean_absolute(tens_ctx *c, tens *const *in) {
+  return op_mean_absolute(c, in[0], random_tensor(c, 5, TENS_DIMS(2, 7, 2)));
+}
+static tens *spectral_distance(tens_ctx *c, tens *const *in) {
+  op_spectrum s = {.windows = 2, .length = {32, 16}, .floor = 0.05f, .linear = 2, .corner = 0.01f};
+  return op_spectral_distance(c, in[0], random_tensor(c, 6, TENS_DIMS(2, 75, 2)), &s);
+}
+static tens *posterior_sample(tens_ctx *c, tens *const *in) {
+  return op_posterior_sample(c, in[0], random_tensor(c, 7, TENS_DIMS(2, 3, 4)));
+}
+static tens *posterior_information(tens_ctx *c, tens *const *in) {
+  return op_posterior_information(c, in[0]);
+}
 /* Rows and views of one tensor, used twice. */
 static tens *views(tens_ctx *c, tens *const *in) {
   tens *first = tens_rows(c, in[0], 0, 2), *last = tens_rows(c, in[0], 1, 2);
@@ -172,6 +197,10 @@ static const op_case cases[] = {
     {"dropout", dropout, 1, {{3, {2, 3, 5}}}, false},
     {"mean_square", mean_square, 2, {{3, {2, 3, 5}}, {3, {2, 3, 5}}}, false},
     {"cross_entropy", cross_entropy, 1, {{3, {2, 3, 7}}}, false},
+    {"mean_absolute", mean_absolute, 1, {{3, {2, 7, 2}}}, false},
+    {"spectral_distance", spectral_distance, 1, {{3, {2, 75, 2}}}, false},
+    {"posterior_sample", posterior_sample, 1, {{3, {2, 3, 8}}}, false},
+    {"posterior_information", posterior_information, 1, {{3, {2, 3, 8}}}, false},
     {"views", views, 1, {{2, {3, 5}}}, false},
 };
 
@@ -183,12 +212,6 @@ static int64_t count_of(const shape *s) {
   int64_t n = 1;
   for (int i = 0; i < s->rank; i++) n *= s->dim[i];
   return n;
-}
-
-static void normals(uint64_t seed, float *x, int64_t n) {
-  rng_torch r;
-  rng_torch_seed(&r, seed);
-  rng_torch_randn(&r, x, n);
 }
 
 typedef struct values {
@@ -413,6 +436,50 @@ static void what_was_watched_twice_is_added_twice(void **state) {
   tens_close(c);
 }
 
+/* x² and 3 x, weighted with 0.5 and 2: x + 6. */
+static void several_results_share_one_way_back(void **state) {
+  ace_error err;
+  tens_ctx *c = open_on(NULL, NULL);
+  tape *t = tape_open(&err);
+  float value[] = {-1, 0.5f, 4}, three[] = {3, 3, 3}, zero[3] = {0};
+  const float seed[] = {0.5f * 3, 2}; /* a mean over three */
+  tape_begin(c, t);
+  tens *x = tens_from(c, TENS_F32, TENS_DIMS(1, 1, 3), value);
+  tape_input(c, x);
+  const tens *y[] = {op_mean_square(c, x, tens_from(c, TENS_F32, TENS_DIMS(1, 1, 3), zero), NULL),
+                     op_scale(c, x, tens_from(c, TENS_F32, TENS_DIMS(3), three))};
+  assert_true(tape_backward_all(c, 2, y, seed));
+  for (int i = 0; i < 3; i++) assert_float_equal(tens_f32(tape_gradient(c, x))[i], value[i] + 6, 1e-5);
+  tape_end(c);
+  tape_close(t);
+  tens_close(c);
+}
+
+static void sounds_that_cannot_be_compared_are_refused(void **state) {
+  static const op_spectrum good = {.windows = 1, .length = {16}, .floor = 1e-3f, .corner = 0.01f};
+  tens_ctx *c = open_on(NULL, NULL);
+  ace_error err;
+  tens *x = random_tensor(c, 1, TENS_DIMS(1, 20, 2));
+  assert_non_null(op_spectral_distance(c, x, x, &good));
+  op_spectrum odd = good, far = good, flat = good;
+  odd.length[0] = 24, far.length[0] = 32, flat.floor = 0;
+  assert_null(op_spectral_distance(c, x, x, &odd));
+  assert_int_equal(tens_error(c, &err), ACE_EINVAL);
+  const op_spectrum *others[] = {&far, &flat};
+  for (int i = 0; i < 2; i++) {
+    tens_reset(c);
+    x = random_tensor(c, 1, TENS_DIMS(1, 20, 2));
+    assert_null(op_spectral_distance(c, x, x, others[i]));
+    assert_int_equal(tens_error(c, &err), ACE_EINVAL);
+  }
+  tens_reset(c);
+  tens *mono = random_tensor(c, 1, TENS_DIMS(1, 20, 1));
+  assert_null(op_spectral_distance(c, mono, mono, &good));
+  tens_reset(c);
+  assert_null(op_posterior_information(c, random_tensor(c, 1, TENS_DIMS(1, 2, 3))));
+  tens_close(c);
+}
+
 static void only_what_is_watched_gets_a_gradient(void **state) {
   static stack all, last;
   make_stack(&all), make_stack(&last);
@@ -538,6 +605,8 @@ int main(void) {
       cmocka_unit_test(running_again_gives_the_same_bits),
       cmocka_unit_test(what_was_watched_twice_is_added_twice),
       cmocka_unit_test(only_what_is_watched_gets_a_gradient),
+      cmocka_unit_test(several_results_share_one_way_back),
+      cmocka_unit_test(sounds_that_cannot_be_compared_are_refused),
       cmocka_unit_test(planning_counts_what_running_takes),
       cmocka_unit_test(rows_of_a_half_precision_weight),
       cmocka_unit_test(recording_changes_no_bit),

@@ -9,7 +9,7 @@
 #ifndef ACE_DEVICE_H
 #define ACE_DEVICE_H
 
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 /* Bytes of scratch memory that every worker has to itself, at least. */
 enum { TENS_WORKER_SCRATCH = 1 << 20 };
@@ -84,6 +84,9 @@ struct tens_device {
                                      const op_conv *p);
   void (*snake_backward)(tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x, const tens *alpha,
                          const tens *inv_beta);
+  /* ops_train.h; slope, like x, is d distance / dx, or NULL. */
+  void (*spectral_distance)(tens_ctx *c, tens *distance, tens *slope, const tens *x, const tens *y,
+                            const op_spectrum *s);
 };
 
 #endif

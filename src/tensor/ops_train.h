@@ -32,4 +32,34 @@ tens *op_mean_square(tens_ctx *c, const tens *x, const tens *y, const tens *mask
  * label must count. Sums in double. */
 tens *op_cross_entropy(tens_ctx *c, const tens *logits, const tens *labels);
 
+/* x, y [B, T, C] -> [B]: for each item the mean of |x - y|. Sums in double. */
+tens *op_mean_absolute(tens_ctx *c, const tens *x, const tens *y);
+
+/* ---- sound: x, y [B, T, 2] (ops_spectrum.c) ------------------------------------------------------------------------ */
+
+enum { OP_SPECTRUM_WINDOWS = 8, OP_SPECTRUM_LEAST = 16, OP_SPECTRUM_MOST = 2048 };
+
+/* How far sounds are from each other in spectra of several resolutions. Frames of n samples, n/4 apart, as many as lie
+ * within the sound, under a Hann window of energy 1, give X[k], k = 0..n/2, of four signals: left, right, their sum and
+ * their difference, the last two divided by sqrt 2. With a = sqrt(|X[k]|² + floor²) a frame's distance is
+ *
+ *   Σ_k u[k] (|log a - log a'| + linear |a - a'|),   u[k] in proportion to 1 / (k/n + corner), of sum 1
+ *
+ * so that a low octave counts as much as a high one, down to `corner`. */
+typedef struct op_spectrum {
+  int windows, length[OP_SPECTRUM_WINDOWS]; /* n of each, a power of two, OP_SPECTRUM_LEAST..OP_SPECTRUM_MOST */
+  float floor, linear, corner;              /* floor and corner > 0; corner in turns a sample */
+} op_spectrum;
+
+/* The mean over windows, frames and signals: [B]. T is no less than the longest window. y has no gradient. */
+tens *op_spectral_distance(tens_ctx *c, const tens *x, const tens *y, const op_spectrum *s);
+
+/* ---- normal distributions: moments [B, T, 2C], means and then raw scales; deviation = softplus(scale) + 1e-4 ------- */
+
+/* noise [B, T, C], normal -> [B, T, C]: mean + deviation noise. */
+tens *op_posterior_sample(tens_ctx *c, const tens *moments, const tens *noise);
+/* -> [B]: the mean over rows and channels of what the distribution tells beyond a normal one of deviation 1, in nats:
+ * (mean² + deviation² - 1) / 2 - log deviation. */
+tens *op_posterior_information(tens_ctx *c, const tens *moments);
+
 #endif

@@ -207,17 +207,23 @@ static void go_back(tens_ctx *c, tape_node *stop) {
   }
 }
 
-bool tape_backward(tens_ctx *c, const tens *y, float seed) {
+bool tape_backward_all(tens_ctx *c, int n, const tens *const *y, const float *seed) {
   if (c->error.status != ACE_OK || !c->tape) return false;
   c->recording = false;
-  const tens *dy = y && track_of(c, y) ? tape_grad(c, y) : NULL;
-  if (!dy) {
-    tens_fail(c, ACE_EINTERNAL, "tape: the result depends on nothing that is watched");
-    return false;
+  for (int r = 0; r < n; r++) {
+    const tens *dy = y[r] && track_of(c, y[r]) ? tape_grad(c, y[r]) : NULL;
+    if (!dy) {
+      tens_fail(c, ACE_EINTERNAL, "tape: the result depends on nothing that is watched");
+      return false;
+    }
+    for (int64_t i = 0; !c->plan && i < tens_count(y[r]); i++) tens_f32(dy)[i] += seed[r];
   }
-  for (int64_t i = 0; !c->plan && i < tens_count(y); i++) tens_f32(dy)[i] = seed;
   go_back(c, NULL);
   return c->error.status == ACE_OK;
+}
+
+bool tape_backward(tens_ctx *c, const tens *y, float seed) {
+  return tape_backward_all(c, 1, &y, &seed);
 }
 
 /* ---- segments ----------------------------------------------------------------------------------------------------- */

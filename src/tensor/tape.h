@@ -44,6 +44,8 @@ void tape_input(tens_ctx *c, const tens *x);
 /* Goes back over all notes from y, whose own gradient is `seed` for each element. Recording is over then. False after a
  * failure, and when y depends on nothing watched. */
 bool tape_backward(tens_ctx *c, const tens *y, float seed);
+/* The same from several results at once, each with its own seed: the gradient of their sum, so weighted. */
+bool tape_backward_all(tens_ctx *c, int n, const tens *const *y, const float *seed);
 /* dy/dx after tape_backward, until tens_release; NULL where y does not depend on x. */
 const tens *tape_gradient(tens_ctx *c, const tens *x);
 /* The context is as before tape_begin; what was made in it is still there. */

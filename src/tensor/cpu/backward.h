@@ -14,5 +14,8 @@ void cpu_conv1d_transposed_backward(const cpu_micro *m, tens_ctx *c, tens *dx, t
                                     const tens *w, const op_conv *v);
 void cpu_snake_backward(const cpu_micro *m, tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x,
                         const tens *alpha, const tens *inv_beta);
+/* ops_train.h; slope NULL: it is not wanted */
+void cpu_spectral_distance(const cpu_micro *m, tens_ctx *c, tens *distance, tens *slope, const tens *x, const tens *y,
+                           const op_spectrum *s);
 
 #endif

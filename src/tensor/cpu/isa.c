@@ -78,6 +78,10 @@
                                const tens *alpha, const tens *inv_beta) {                                            \
     cpu_snake_backward(&cpu_micro_##ISA, c, g, dy, x, alpha, inv_beta);                                              \
   }                                                                                                                  \
+  static void spectral_##ISA(tens_ctx *c, tens *distance, tens *slope, const tens *x, const tens *y,                 \
+                             const op_spectrum *s) {                                                                 \
+    cpu_spectral_distance(&cpu_micro_##ISA, c, distance, slope, x, y, s);                                            \
+  }                                                                                                                  \
   static const tens_device cpu_##ISA = {                                                                             \
       .name = "cpu",                                                                                                 \
       __VA_ARGS__,                                                                                                   \
@@ -123,6 +127,7 @@
       .conv1d_backward = back_conv1d_##ISA,                                                                          \
       .conv1d_transposed_backward = back_transposed_##ISA,                                                           \
       .snake_backward = back_snake_##ISA,                                                                            \
+      .spectral_distance = spectral_##ISA,                                                                           \
   };
 
 CPU_DEVICE(plain, .scratch = 0)

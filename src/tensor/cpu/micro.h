@@ -122,6 +122,20 @@ typedef struct cpu_attend {
 #define CPU_ATTEND_FLOATS(depth) \
   (CPU_ATTEND_DEPTH(depth) * (2 * CPU_MAX_QUERIES + 2 * CPU_KEY_BLOCK) + CPU_MAX_QUERIES * CPU_KEY_BLOCK)
 
+/* Frames of two sounds, both left and right, and what their spectra are compared with (spectrum.c). */
+typedef struct cpu_spectrum {
+  int n, frames;               /* a power of two; up to `lanes`, */
+  int64_t hop;                 /* so many samples apart */
+  const float *x, *y;          /* [..][2], of the first frame */
+  const float *window;         /* [n] */
+  const float *cosine, *sine;  /* [n/2]: of one turn in n steps */
+  const uint16_t *mirror;      /* [n]: numbers with their bits in reverse order */
+  const float *weight;         /* [n/2 + 1]: of a bin's distance */
+  float floor2, linear, share; /* share: of a frame's distance in the mean */
+  float *work;                 /* [4][n][lanes] */
+  float *dx;                   /* like x, added to; or NULL */
+} cpu_spectrum;
+
 struct product; /* product.h */
 
 typedef struct cpu_micro cpu_micro;
@@ -170,6 +184,8 @@ struct cpu_micro {
   void (*softmax_backward)(float *p, float *ds, int64_t n, float scale, float log_sum, float delta);
   /* Adds to dx (may be NULL), dalpha and dinv_beta, n values of each. */
   void (*snake_backward)(const cpu_snake_row *t, int64_t n);
+  /* The distance of `frames` frames at once, of those that it is a mean of; its gradient is added to dx. */
+  double (*spectrum)(const cpu_spectrum *t);
   /* int8_turn and int8_round of tensor/int8.h, the same bits */
   void (*turn)(float *v, int64_t k);
   float (*round_i8)(int8_t *q, const float *u, int64_t k);

@@ -106,6 +106,7 @@ static void softmax(float *x, int64_t n) {
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 #include "tensor/cpu/panel_impl.h"
+#include "tensor/cpu/spectrum_impl.h"
 
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
@@ -166,6 +167,7 @@ const cpu_micro MICRO_TABLE = {
     .softmax_sum = softmax_sum,
     .softmax_backward = softmax_backward,
     .snake_backward = snake_backward,
+    .spectrum = spectrum,
     .turn = turn,
     .round_i8 = round_i8,
     .tile_i8 = tile_i8,

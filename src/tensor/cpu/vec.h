@@ -141,6 +141,21 @@ VEC_INLINE vf vec_max(vf a, vf b) {
 #endif
 }
 
+VEC_INLINE vf vec_sqrt(vf a) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX2__)
+  return (vf)_mm256_sqrt_ps((__m256)a);
+#elif defined(__SSE2__)
+  return (vf)_mm_sqrt_ps((__m128)a);
+#elif defined(__aarch64__)
+  return (vf)vsqrtq_f32((float32x4_t)a);
+#else
+  for (int l = 0; l < LANES; l++) a[l] = sqrtf(a[l]);
+  return a;
+#endif
+}
+
 /* Is any lane of a comparison true? */
 VEC_INLINE bool vec_any(vi mask) {
 #if defined(__AVX512F__)
@@ -312,6 +327,21 @@ VEC_INLINE float vec_weigh(float *p, int64_t n, float *top, float *sum) {
 
 VEC_INLINE vf vec_silu(vf x) {
   return x / (1.0f + vec_exp(-x));
+}
+
+/* ---- logarithm ---------------------------------------------------------------------------------------------------- */
+
+/* log x for normal x > 0: 2^n m, sqrt(1/2) <= m < sqrt 2, log m = 2 artanh((m - 1) / (m + 1)) as a series to the ninth
+ * power. */
+VEC_INLINE vf vec_log(vf x) {
+  vi bits = (vi)x - 0x3f3504f3, n = bits >> 23;
+  vf m = (vf)((bits & 0x7fffff) + 0x3f3504f3), t = (m - 1.0f) / (m + 1.0f), u = t * t;
+  vf q = vec_fma(u, vec_all(2.0f / 9), vec_all(2.0f / 7));
+  q = vec_fma(q, u, vec_all(2.0f / 5));
+  q = vec_fma(q, u, vec_all(2.0f / 3));
+  q = vec_fma(q * u, t, 2.0f * t);
+  vf whole = __builtin_convertvector(n, vf);
+  return vec_fma(whole, vec_all(0x1.62e4p-1f), vec_fma(whole, vec_all(0x1.7f7d1cp-20f), q));
 }
 
 /* ---- sin² -------------------------------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ const tens_device *tens_oracle(void) {
       .conv1d_backward = oracle_conv1d_backward,
       .conv1d_transposed_backward = oracle_conv1d_transposed_backward,
       .snake_backward = oracle_snake_backward,
+      .spectral_distance = oracle_spectral_distance,
   };
   return &oracle;
 }

@@ -72,5 +72,7 @@ void oracle_conv1d_transposed_backward(tens_ctx *c, tens *dx, tens *dw, const te
                                        const op_conv *p);
 void oracle_snake_backward(tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x, const tens *alpha,
                            const tens *inv_beta);
+void oracle_spectral_distance(tens_ctx *c, tens *distance, tens *slope, const tens *x, const tens *y,
+                              const op_spectrum *s);
 
 #endif
