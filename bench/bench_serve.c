@@ -1,11 +1,12 @@
 /* bench_serve.c - what many clients cost a server that is making a song, and what the song costs them.
  *
  *   acestep serve --port 7860 &
- *   bench_serve 7860 [POLLERS [LISTENERS [DURATION [STEPS]]]]       500 50 240 20
+ *   nice bench_serve 7860 [POLLERS [LISTENERS [DURATION [STEPS [ROUNDS]]]]]       500 50 30 200 7
  *
- * One song alone, then one while POLLERS clients ask about it every 2 seconds, each on its own connection, and LISTENERS
- * hear its events. Time of a sampler's step comes from the server's /metrics. One thread, sockets that do not block; its
- * own processor time is reported, since it takes it from the server. Run it with nice.
+ * Each round makes a song alone, then one while POLLERS clients ask about it every 2 seconds, each on its own connection,
+ * and LISTENERS hear its events; a machine that does other work too is then as busy for both. Told are the medians over
+ * the rounds. Time of a sampler's step comes from the server's /metrics. One thread, sockets that do not block; its own
+ * processor time is reported, since it takes it from the server. Run it with nice.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,7 +24,7 @@
 
 #include "base/clock.h"
 
-enum { MOST = 4096, BUFFER = 16 * 1024, MOST_SAMPLES = 1 << 20 };
+enum { MOST = 4096, BUFFER = 16 * 1024, MOST_SAMPLES = 1 << 20, MOST_ROUNDS = 100 };
 static const double period = 2; /* seconds from poll to poll of one client */
 
 typedef struct client {
@@ -198,30 +199,55 @@ static double processor(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Sorts them. */
+static double median(double *x, int n) {
+  qsort(x, (size_t)n, sizeof *x, by_value);
+  return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+static void tell_polls(load *l) {
+  if (l->samples == 0) return;
+  qsort(l->seconds, (size_t)l->samples, sizeof *l->seconds, by_size);
+  printf("%d polls, %d failed; p50 %.2f ms, p99 %.2f ms, longest %.2f ms; %ld events heard\n", l->samples, l->failures,
+         1e3 * (double)l->seconds[l->samples / 2], 1e3 * (double)l->seconds[l->samples * 99 / 100],
+         1e3 * (double)l->seconds[l->samples - 1], l->events);
+}
+
 int main(int argc, char **argv) {
-  int value[5] = {0, 500, 50, 240, 20};
-  for (int i = 1; i < argc && i <= 5; i++) value[i - 1] = atoi(argv[i]);
+  int value[] = {0, 500, 50, 30, 200, 7};
+  for (int i = 1; i < argc && i <= 6; i++) value[i - 1] = atoi(argv[i]);
   load l = {.port = value[0]};
-  if (l.port <= 0 || value[1] < 1 || value[2] < 0 || value[1] + value[2] > MOST) {
-    fprintf(stderr, "bench_serve PORT [POLLERS [LISTENERS [DURATION [STEPS]]]], at most %d clients\n", MOST);
+  const int rounds = value[5];
+  if (l.port <= 0 || value[1] < 1 || value[2] < 0 || value[1] + value[2] > MOST || rounds < 1 || rounds > MOST_ROUNDS) {
+    fprintf(stderr,
+            "bench_serve PORT [POLLERS [LISTENERS [DURATION [STEPS [ROUNDS]]]]], at most %d clients, %d rounds\n", MOST,
+            MOST_ROUNDS);
     return 2;
   }
   l.clients = calloc(MOST, sizeof *l.clients), l.polls = calloc(MOST, sizeof *l.polls);
   l.seconds = malloc(MOST_SAMPLES * sizeof *l.seconds);
   if (!l.clients || !l.polls || !l.seconds) give_up("memory");
-  song(&l, 0, 0, value[3], value[4]); /* loads the model */
-  double alone = song(&l, 0, 0, value[3], value[4]), began = clock_seconds(), used = processor();
-  double among = song(&l, value[1], value[2], value[3], value[4]);
-  double took = clock_seconds() - began;
-  used = processor() - used;
-  qsort(l.seconds, (size_t)l.samples, sizeof *l.seconds, by_size);
-  printf("step alone %.2f ms, with %d pollers and %d listeners %.2f ms: %.3f times\n", 1e3 * alone, value[1], value[2],
-         1e3 * among, among / alone);
-  if (l.samples > 0)
-    printf("%d polls in %.1f s, %d failed; p50 %.2f ms, p99 %.2f ms, longest %.2f ms; %ld events heard\n", l.samples,
-           took, l.failures, 1e3 * (double)l.seconds[l.samples / 2], 1e3 * (double)l.seconds[l.samples * 99 / 100],
-           1e3 * (double)l.seconds[l.samples - 1], l.events);
-  printf("the clients took %.2f s of processor time, %.1f %% of one\n", used, 100 * used / took);
+  double alone[MOST_ROUNDS], among[MOST_ROUNDS], ratio[MOST_ROUNDS], took = 0, used = 0;
+  song(&l, 0, 0, value[3], 1); /* loads the model */
+  for (int i = 0; i < rounds; i++) {
+    alone[i] = song(&l, 0, 0, value[3], value[4]);
+    double began = clock_seconds(), before = processor();
+    among[i] = song(&l, value[1], value[2], value[3], value[4]);
+    took += clock_seconds() - began, used += processor() - before;
+    ratio[i] = among[i] / alone[i];
+    printf("round %d: step alone %.2f ms, among clients %.2f ms: %.3f times\n", i + 1, 1e3 * alone[i], 1e3 * among[i],
+           ratio[i]);
+    fflush(stdout);
+  }
+  printf("median step alone %.2f ms, with %d pollers and %d listeners %.2f ms; median ratio %.3f\n",
+         1e3 * median(alone, rounds), value[1], value[2], 1e3 * median(among, rounds), median(ratio, rounds));
+  tell_polls(&l);
+  printf("the clients took %.2f s of processor time in %.1f s, %.1f %% of one\n", used, took, 100 * used / took);
   free(l.clients), free(l.polls), free(l.seconds);
   return 0;
 }

@@ -47,7 +47,7 @@ typedef struct trial {
 } trial;
 
 static int kills_wanted = 5;
-static double life = 0.9; /* seconds that a server lives at the most */
+static double life = 1.5; /* seconds that a server lives at the most */
 static unsigned seed_wanted = 1;
 
 /* ---- a client that survives its server ----------------------------------------------------------------------------- */
