@@ -1,5 +1,7 @@
 /* The page's routes over real sockets, with the tiny models: what a user of the page would lose, wait for or see of
  * others. */
+#include <sys/stat.h>
+
 #include "browser.h"
 
 /* ---- beginning --------------------------------------------------------------------------------------------------- */
@@ -113,6 +115,13 @@ static void test_a_song_its_files_and_its_history(void **state) {
   expect_file(&b, id, "1.vtt", 200, "WEBVTT");
   expect_refusal(send_json(&other, "POST", path, "{\"favourite\":false}"), 404, NULL, NULL);
   expect_refusal(send_json(&b, "POST", path, "{\"title\":3}"), 400, NULL, "title");
+  data = good(send_json(&b, "POST", path, "{\"tags\":[\"late night\",\"piano\"]}"));
+  assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(data, "about"), "tags"), 1)),
+                      "piano");
+  assert_string_equal(text_of(json_object_get(data, "about"), "title"), "Ours");
+  json_decref(data);
+  expect_refusal(send_json(&b, "POST", path, "{\"tags\":[\"piano\",\"\"]}"), 400, NULL, "tags");
+  expect_refusal(send_json(&b, "POST", path, "{\"tags\":\"piano\"}"), 400, NULL, "tags");
   data = good(fetch(&b, "/v1/batches"));
   assert_int_equal(json_integer_value(json_object_get(data, "total")), 1);
   job = json_array_get(json_object_get(data, "batches"), 0);
@@ -375,6 +384,57 @@ static void test_a_fixed_server_stays_as_it_is(void **state) {
   browser b = open_browser(&w);
   expect_refusal(send_json(&b, "POST", "/v1/studio/init", "{}"), 403, "service_mode", NULL);
   expect_refusal(send_json(&b, "POST", "/v1/studio/unload", "{}"), 403, "service_mode", NULL);
+  expect_refusal(fetch(&b, "/v1/folders"), 403, "service_mode", NULL);
+  close_site(&w);
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------------------ */
+
+static json_t *named(const json_t *list, const char *name) {
+  size_t i;
+  json_t *one;
+  json_array_foreach(list, i, one) if (strcmp(text_of(one, "name"), name) == 0) return one;
+  return NULL;
+}
+
+static void test_a_picker_sees_what_its_caller_may_read(void **state) {
+  site w = open_site_with(state, (service_options){.init_lm = 0}, (server_options){.http.proxies = PAIRS("127.0.0.1")});
+  browser b = open_browser(&w);
+  temp_put(&w.data, "set.json", "{}", 2);
+  temp_put(&w.data, "notes.txt", "x", 1);
+  mkdir(temp_path(&w.data, "songs"), 0700);
+  mkdir(temp_path(&w.data, "out"), 0700);
+  mkdir(temp_path(&w.data, "out/epoch_3_loss_0.5"), 0700);
+  temp_put(&w.data, "out/epoch_3_loss_0.5/training_state.safetensors", "x", 1);
+  assert_int_equal(symlink("/etc", temp_path(&w.data, "away")), 0);
+  json_t *here = good(fetch(&b, "/v1/folders?files=json,csv"));
+  assert_non_null(named(json_object_get(here, "folders"), "songs"));
+  assert_non_null(named(json_object_get(here, "files"), "set.json"));
+  assert_null(named(json_object_get(here, "files"), "notes.txt"));
+  assert_true(json_array_size(json_object_get(here, "roots")) >= 1);
+  json_decref(here);
+  here = good(fetch(&b, "/v1/folders?path=out"));
+  const json_t *found = named(json_object_get(here, "folders"), "epoch_3_loss_0.5");
+  assert_string_equal(text_of(found, "kind"), "checkpoint");
+  json_decref(here);
+  here = good(fetch(&b, "/v1/folders?path=out/not/there/yet"));
+  assert_non_null(strstr(text_of(here, "path"), "/out"));
+  json_decref(here);
+  /* From elsewhere: the data folder and nothing above it, by no name and through no link. */
+#define FAR "GET /v1/folders%s HTTP/1.1\r\nHost: 10.0.0.1\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
+  static const char *const outside[] = {"?path=/etc",      "?path=..", "?path=away",
+                                        "?path=out/../..", "?path=/",  "?path=uploads"};
+  char request[300];
+  for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+    snprintf(request, sizeof request, FAR, outside[i]);
+    expect_refusal(http_ask(w.port, request), 400, "path_unsafe", "path");
+  }
+  snprintf(request, sizeof request, FAR, "");
+  here = good(http_ask(w.port, request));
+  assert_null(named(json_object_get(here, "folders"), "away"));
+  assert_non_null(named(json_object_get(here, "folders"), "songs"));
+  assert_true(json_is_null(json_object_get(here, "parent")));
+  json_decref(here);
   close_site(&w);
 }
 
@@ -390,6 +450,7 @@ int main(void) {
       cmocka_unit_test(test_predictions),
       cmocka_unit_test(test_signing_in),
       cmocka_unit_test(test_a_fixed_server_stays_as_it_is),
+      cmocka_unit_test(test_a_picker_sees_what_its_caller_may_read),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);
 }

@@ -11,7 +11,7 @@
 #include "server/zip.h"
 #include "service/sample_files.h"
 
-enum { MOST_LISTED = 200, TITLE_BYTES = 1024, LRC_BYTES = 1 << 20, UNDO_SECONDS = 60 };
+enum { MOST_LISTED = 200, TITLE_BYTES = 1024, LRC_BYTES = 1 << 20, TAGS_MOST = 32, TAG_BYTES = 200, UNDO_SECONDS = 60 };
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
@@ -93,18 +93,33 @@ static void post_restore(call *c) {
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
+static bool is_short(const json_t *text, size_t most) {
+  return json_is_string(text) && json_string_length(text) <= most;
+}
+
+static bool are_tags(const json_t *list) {
+  size_t i;
+  const json_t *tag;
+  if (!json_is_array(list) || json_array_size(list) > TAGS_MOST) return false;
+  json_array_foreach(list, i, tag) if (!is_short(tag, TAG_BYTES) || !json_string_length(tag)) return false;
+  return true;
+}
+
 /* What the body says of the sample, as keys of its about; NULL: answered. */
 static json_t *new_about(call *c) {
-  const json_t *title = json_object_get(c->body, "title"), *lrc = json_object_get(c->body, "lrc");
+  json_t *title = json_object_get(c->body, "title"), *lrc = json_object_get(c->body, "lrc");
+  json_t *tags = json_object_get(c->body, "tags");
+  if (title && !is_short(title, TITLE_BYTES))
+    return refuse(c, 400, NULL, "title", "title: a text of at most %d bytes", TITLE_BYTES), NULL;
+  if (lrc && !is_short(lrc, LRC_BYTES))
+    return refuse(c, 400, NULL, "lrc", "lrc: a text of at most %d bytes", LRC_BYTES), NULL;
+  if (tags && !are_tags(tags))
+    return refuse(c, 400, NULL, "tags", "tags: at most %d texts of 1 to %d bytes", TAGS_MOST, TAG_BYTES), NULL;
   json_t *about = json_object();
-  bool ok = (!title || (json_is_string(title) && json_string_length(title) <= TITLE_BYTES)) &&
-            (!lrc || (json_is_string(lrc) && json_string_length(lrc) <= LRC_BYTES));
-  if (title) json_object_set(about, "title", (json_t *)title);
-  if (lrc) json_object_set(about, "lrc", (json_t *)lrc);
-  if (ok) return about;
-  json_decref(about);
-  refuse(c, 400, NULL, title && !json_is_string(title) ? "title" : "lrc", "title and lrc are texts, not too long");
-  return NULL;
+  if (title) json_object_set(about, "title", title);
+  if (lrc) json_object_set(about, "lrc", lrc);
+  if (tags) json_object_set(about, "tags", tags);
+  return about;
 }
 
 static ace_status write_lrc(call *c, const json_t *sample, int item, ace_error *err) {
@@ -216,7 +231,7 @@ const route routes_jobs[] = {
     {"POST", "/v1/jobs/*/cancel", AUTH_SESSION, BODY_ANY, false, post_cancel, "Cancel a job", NULL, "id"},
     {"POST", "/v1/jobs/*/restore", AUTH_SESSION, BODY_ANY, false, post_restore, "Undo its removal", NULL, "id"},
     {"POST", "/v1/jobs/*/samples/*", AUTH_SESSION, BODY_TYPED, false, post_sample,
-     "Favourite, title, edited timestamps of one sample", "favourite?:bool title? lrc?", ":Sample"},
+     "Favourite, title, tags, edited timestamps of one sample", "favourite?:bool title? tags?:[text] lrc?", ":Sample"},
     {"DELETE", "/v1/jobs/*/samples/*", AUTH_SESSION, BODY_NONE, false, delete_sample, "Remove one sample", NULL,
      "id item:int"},
     {"GET", "/v1/jobs/*/files/*", AUTH_SESSION, BODY_NONE, false, get_file,

@@ -13,12 +13,16 @@ static bool inside(const char *path, const char *folder) {
   return folder && *folder && realpath(folder, root) && (strcmp(path, root) == 0 || file_is_below(path, root));
 }
 
-bool path_is_allowed(const call *c, const char *real) {
-  const char *data = service_data(c->service);
-  if (inside(real, data) || inside(real, "/tmp") || inside(real, getenv("TMPDIR"))) return true;
+/* In the data folder or below an allowed one. */
+static bool is_granted(const call *c, const char *real) {
+  if (inside(real, service_data(c->service))) return true;
   for (const char *const *root = server_settings(c->server)->roots; root && *root; root++)
     if (inside(real, *root)) return true;
   return false;
+}
+
+bool path_is_allowed(const call *c, const char *real) {
+  return is_granted(c, real) || inside(real, "/tmp") || inside(real, getenv("TMPDIR"));
 }
 
 static bool is_loopback(const char *address) {
@@ -82,6 +86,12 @@ static bool is_ours(const call *c, const char *real) {
     if (hit) return true;
   }
   return false;
+}
+
+bool path_may_list(const call *c, const char *path) {
+  char real[PATH_MAX], data[PATH_MAX];
+  if (!realpath(path, real) || !realpath(service_data(c->service), data)) return false;
+  return is_private(c) || strcmp(real, data) == 0 || (is_granted(c, real) && !is_ours(c, real));
 }
 
 char *path_to_write(call *c, const char *path, const char *what) {

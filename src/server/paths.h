@@ -12,6 +12,9 @@
 bool path_is_allowed(const call *c, const char *real);
 /* The same with it, for any path that is there. */
 bool path_may_read(const call *c, const char *path);
+/* May a folder's names be told? As above, but for the folder for temporary files, which is everyone's, and for what the
+ * service itself writes, which belongs to other sessions too. */
+bool path_may_list(const call *c, const char *path);
 /* The whole path of something that is to be read. free() it; NULL: answered, as field `what`. */
 char *path_to_read(call *c, const char *path, const char *what);
 /* The whole path of something that is to be written; what of its folders is missing is made later. */

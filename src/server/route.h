@@ -46,7 +46,7 @@ typedef struct route {
 /* The routes of one file; the last has no method. */
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 extern const route routes_operations[], routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
-extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[];
+extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[], routes_folders[];
 
 /* All of them, one after the other; NULL behind the last. */
 const route *route_at(int i);

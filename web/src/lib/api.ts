@@ -25,12 +25,14 @@ async function failure(answer: Response): Promise<ApiError> {
 
 // Addresses here have no slash in front: they lie beside the page, which a proxy may serve below a path.
 
-async function call<R>(method: string, path: string, body?: unknown): Promise<R> {
+/** `leaving`: the page is about to be closed; the request goes out all the same. */
+async function call<R>(method: string, path: string, body?: unknown, leaving = false): Promise<R> {
   let answer: Response;
   try {
     answer = await fetch(path, {
       method,
       credentials: "same-origin",
+      keepalive: leaving,
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? null : JSON.stringify(body),
     });
@@ -73,11 +75,13 @@ export const predict = (body: SongBody) => call<Prediction>("POST", "v1/predict"
 export const jobs = () => call<T.Job[] | { jobs: T.Job[] }>("GET", "v1/jobs").then((a) => (Array.isArray(a) ? a : a.jobs));
 export const job = (id: string) => call<T.Job>("GET", `v1/jobs/${id}`);
 export const cancel = (id: string) => call("POST", `v1/jobs/${id}/cancel`, {});
-export const remove = (id: string) => call("DELETE", `v1/jobs/${id}`);
+export const remove = (id: string, leaving = false) => call("DELETE", `v1/jobs/${id}`, undefined, leaving);
+export const removeSample = (id: string, item: number, leaving = false) =>
+  call("DELETE", `v1/jobs/${id}/samples/${item}`, undefined, leaving);
 export const restore = (id: string) => call("POST", `v1/jobs/${id}/restore`, {});
 export const batches = (limit: number, before?: number) =>
   call<{ batches: T.Job[]; total: number }>("GET", `v1/batches?limit=${limit}${before ? `&before=${before}` : ""}`);
-export const editSample = (id: string, item: number, change: { favourite?: boolean; title?: string; lrc?: string }) =>
+export const editSample = (id: string, item: number, change: T.SampleChange) =>
   call<T.Sample>("POST", `v1/jobs/${id}/samples/${item}`, change);
 
 export const fileUrl = (id: string, name: string, download?: string) =>

@@ -139,6 +139,7 @@ export interface About {
   duration: number;
   format: string;
   title?: string;
+  tags?: string[];
   codes?: boolean;
   scores?: Scores;
   score_error?: string;
@@ -150,6 +151,13 @@ export interface Sample {
   file: string;
   favourite: boolean;
   about: About;
+}
+/** What people say of a song after it was made. */
+export interface SampleChange {
+  favourite?: boolean;
+  title?: string;
+  tags?: string[];
+  lrc?: string;
 }
 export interface Job {
   id: string;

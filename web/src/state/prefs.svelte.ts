@@ -6,6 +6,7 @@ export interface Prefs {
   theme: "system" | "light" | "dark";
   volume: number;
   speed: number;
+  playOn: boolean; // the next song begins by itself
   settingsOpen: boolean | null; // null: by whether the service is ready
   sections: Record<string, boolean>;
   batch: number | null;
@@ -22,6 +23,7 @@ const fresh: Prefs = {
   theme: "system",
   volume: 0.5,
   speed: 1,
+  playOn: false,
   settingsOpen: null,
   sections: {},
   batch: null,

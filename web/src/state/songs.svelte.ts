@@ -3,7 +3,7 @@
 import * as api from "../lib/api";
 import { problems } from "../lib/check";
 import { buildRequest } from "../lib/request";
-import type { Job, Progress, Sample } from "../lib/types";
+import type { Job, Progress, Sample, SampleChange } from "../lib/types";
 import { form, ui } from "./form.svelte";
 import { stopAll } from "./player.svelte";
 import { prefs } from "./prefs.svelte";
@@ -192,8 +192,6 @@ export function setAutogen(on: boolean): void {
 
 export function show(index: number): void {
   const to = Math.min(Math.max(0, index), songs.batches.length - 1);
-  if (to === songs.viewed) return;
-  stopAll();
   songs.viewed = to;
 }
 
@@ -218,11 +216,12 @@ export function removeBatch(j: Job): void {
   toast("info", "messages.batch_removed", { n: j.batch ?? "" }, { action: { key: "common.undo", run: back } });
 }
 
-export async function edit(j: Job, s: Sample, change: { favourite?: boolean; title?: string; lrc?: string }): Promise<void> {
+export async function edit(j: Job, s: Sample, change: SampleChange): Promise<void> {
   try {
     await api.editSample(j.id, s.item, change);
     if (change.favourite !== undefined) s.favourite = change.favourite;
     if (change.title !== undefined) s.about.title = change.title;
+    if (change.tags !== undefined) s.about.tags = change.tags;
     if (change.lrc !== undefined) s.about.lrc = change.lrc;
   } catch (e) {
     complain(e);

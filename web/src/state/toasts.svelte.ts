@@ -9,6 +9,7 @@ export interface Toast {
   values: Record<string, string | number> | undefined;
   details: string;
   action: { key: string; run: () => void } | undefined;
+  seconds: number; // that it stays; errors stay until they are dismissed
 }
 
 export const toasts: Toast[] = $state([]);
@@ -18,11 +19,11 @@ export function toast(
   kind: Toast["kind"],
   key: string,
   values?: Toast["values"],
-  more: { details?: string; action?: Toast["action"] } = {},
+  more: { details?: string; action?: Toast["action"]; seconds?: number } = {},
 ): void {
   const same = toasts.findIndex((x) => x.key === key && JSON.stringify(x.values) === JSON.stringify(values));
   if (same >= 0) toasts.splice(same, 1);
-  toasts.push({ id: ++last, kind, key, values, details: more.details ?? "", action: more.action });
+  toasts.push({ id: ++last, kind, key, values, details: more.details ?? "", action: more.action, seconds: more.seconds ?? 6 });
   if (toasts.length > 5) toasts.shift();
 }
 
