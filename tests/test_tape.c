@@ -143,6 +143,13 @@ static tens *dropout(tens_ctx *c, tens *const *in) {
 static tens *mean_square(tens_ctx *c, tens *const *in) {
   return op_mean_square(c, in[0], in[1], ints(c, TENS_DIMS(2, 3), (int32_t[]){1, 0, 1, 1, 1, 0}));
 }
+/* More rows than are computed at once, and rows without a label among them. */
+static tens *word_entropy(tens_ctx *c, tens *const *in) {
+  int32_t label[70];
+  for (int i = 0; i < 70; i++) label[i] = i % 7 == 3 ? -1 : i * 5 % 9;
+  return op_word_entropy(c, in[0], in[1], ints(c, TENS_DIMS(70), label));
+}
+
 static tens *cross_entropy(tens_ctx *c, tens *const *in) {
   return op_cross_entropy(c, in[0], ints(c, TENS_DIMS(2, 3), (int32_t[]){4, -1, 0, 2, 2, 6}));
 }
@@ -201,6 +208,7 @@ static const op_case cases[] = {
     {"spectral_distance", spectral_distance, 1, {{3, {2, 75, 2}}}, false},
     {"posterior_sample", posterior_sample, 1, {{3, {2, 3, 8}}}, false},
     {"posterior_information", posterior_information, 1, {{3, {2, 3, 8}}}, false},
+    {"word_entropy", word_entropy, 2, {{2, {70, 5}}, {2, {9, 5}}}, false},
     {"views", views, 1, {{2, {3, 5}}}, false},
 };
 

@@ -49,6 +49,8 @@ tape_fn grad_dropout;
 tape_fn grad_mean_square;
 /* logits, labels */
 tape_fn grad_cross_entropy;
+/* x, table, labels */
+tape_fn grad_word_entropy;
 
 typedef struct grad_norm {
   float eps;

@@ -2,6 +2,7 @@
 #include "tensor/ops_train.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "tensor/grad.h"
@@ -163,6 +164,18 @@ void grad_cross_entropy(tens_ctx *c, const tape_node *n, const tens *dloss) {
   grad_for(c, tens_count(labels), 32 * j.V, entropy_rows, &j);
 }
 
+/* Whether every label is one of V words, or none, and one of them counts. */
+static bool labels_fit(tens_ctx *c, const char *op, const tens *labels, int64_t V) {
+  for (int64_t i = 0; i < tens_count(labels); i++)
+    if (tens_i32(labels)[i] < -1 || tens_i32(labels)[i] >= V) {
+      tens_fail(c, ACE_EINVAL, "%s: label %d is outside -1..%lld", op, tens_i32(labels)[i], (long long)V - 1);
+      return false;
+    }
+  if (labelled(labels)) return true;
+  tens_fail(c, ACE_EINVAL, "%s: no label counts", op);
+  return false;
+}
+
 tens *op_cross_entropy(tens_ctx *c, const tens *logits, const tens *labels) {
   const char *op = "cross_entropy";
   if (!op_begin(c) || !op_arg(c, op, "logits", logits, OP_F32, 2, 4) ||
@@ -174,19 +187,80 @@ tens *op_cross_entropy(tens_ctx *c, const tens *logits, const tens *labels) {
   double *lost = tens_scratch(c, (size_t)rows * sizeof *lost);
   if (!loss || !lost) return NULL;
   if (!c->plan) {
-    int64_t n = labelled(labels);
-    for (int64_t i = 0; i < rows; i++) {
-      lost[i] = 0;
-      if (tens_i32(labels)[i] < -1 || tens_i32(labels)[i] >= V)
-        return tens_fail(c, ACE_EINVAL, "%s: label %d is outside -1..%lld", op, tens_i32(labels)[i], (long long)V - 1);
-    }
-    if (n == 0) return tens_fail(c, ACE_EINVAL, "%s: no label counts", op);
+    if (!labels_fit(c, op, labels, V)) return NULL;
+    memset(lost, 0, (size_t)rows * sizeof *lost);
     entropy_job j = {tens_f32(logits), tens_i32(labels), lost, NULL, V, 0};
     grad_for(c, rows, 16 * V, entropy_rows, &j);
     double sum = 0;
     for (int64_t i = 0; i < rows; i++) sum += lost[i];
-    tens_f32(loss)[0] = (float)(sum / (double)n);
+    tens_f32(loss)[0] = (float)(sum / (double)labelled(labels));
   }
   tens_release(c, mark);
   return tape_note(c, op_end(c, loss), grad_cross_entropy, TAPE_IN(logits, labels), NULL, 0);
+}
+
+/* ---- word_entropy: rows in groups, whose logits are forgotten, and computed again on the way back ------------------ */
+
+enum { WORD_ROWS = 64 };
+
+static int64_t group_at(const tens *x, int64_t first) {
+  return x->dim[0] - first < WORD_ROWS ? x->dim[0] - first : WORD_ROWS;
+}
+
+static tens *group_logits(tens_ctx *c, const tens *x, const tens *table, int64_t first, int64_t n) {
+  return op_linear(c, tens_rows(c, x, first, n), table, NULL);
+}
+
+void grad_word_entropy(tens_ctx *c, const tape_node *n, const tens *dloss) {
+  const tens *x = n->in[0], *table = n->in[1], *labels = n->in[2];
+  tens *dx = tape_grad(c, x), *dtable = tape_grad(c, table);
+  int64_t V = table->dim[0];
+  double scale = c->plan ? 0 : (double)tens_f32(dloss)[0] / (double)labelled(labels);
+  for (int64_t first = 0; (dx || dtable) && first < x->dim[0]; first += WORD_ROWS) {
+    tens_mark mark = tens_here(c);
+    int64_t rows = group_at(x, first);
+    tens *logits = group_logits(c, x, table, first, rows), *d = tens_new(c, TENS_F32, TENS_DIMS(rows, V));
+    if (!logits || !d) return;
+    if (!c->plan) {
+      memset(d->data, 0, (size_t)(rows * V) * sizeof(float));
+      entropy_job j = {tens_f32(logits), tens_i32(labels) + first, NULL, tens_f32(d), V, scale};
+      grad_for(c, rows, 32 * V, entropy_rows, &j);
+    }
+    if (dx) op_linear_backward_input(c, tens_rows(c, dx, first, rows), d, table);
+    if (dtable) op_linear_backward_weight(c, dtable, d, tens_rows(c, x, first, rows));
+    tens_release(c, mark);
+  }
+}
+
+/* The sum over all labelled rows. */
+static double entropy_of_groups(tens_ctx *c, const tens *x, const tens *table, const tens *labels) {
+  double sum = 0;
+  for (int64_t first = 0; first < x->dim[0]; first += WORD_ROWS) {
+    tens_mark mark = tens_here(c);
+    int64_t rows = group_at(x, first);
+    double lost[WORD_ROWS] = {0};
+    tens *logits = group_logits(c, x, table, first, rows);
+    if (!logits) return 0;
+    entropy_job j = {.x = tens_f32(logits), .label = tens_i32(labels), .lost = lost, .V = table->dim[0]};
+    if (!c->plan) j.label += first;
+    grad_for(c, rows, 16 * j.V, entropy_rows, &j);
+    for (int64_t i = 0; i < rows; i++) sum += lost[i];
+    tens_release(c, mark);
+  }
+  return sum;
+}
+
+tens *op_word_entropy(tens_ctx *c, const tens *x, const tens *table, const tens *labels) {
+  const char *op = "word_entropy";
+  if (!op_begin(c) || !op_arg(c, op, "x", x, OP_F32, 2, 2) || !op_arg(c, op, "table", table, OP_WEIGHT, 2, 2) ||
+      !op_shaped(c, op, "labels", labels, OP_I32, TENS_DIMS(x->dim[0])))
+    return NULL;
+  if (!c->plan && !labels_fit(c, op, labels, table->dim[0])) return NULL;
+  tens *loss = tens_new(c, TENS_F32, TENS_DIMS(1));
+  bool recording = c->recording;
+  c->recording = false; /* one note for all */
+  double sum = loss ? entropy_of_groups(c, x, table, labels) : 0;
+  c->recording = recording;
+  if (loss && !c->plan) tens_f32(loss)[0] = (float)(sum / (double)labelled(labels));
+  return tape_note(c, op_end(c, loss), grad_word_entropy, TAPE_IN(x, table, labels), NULL, 0);
 }

@@ -31,6 +31,8 @@ tens *op_mean_square(tens_ctx *c, const tens *x, const tens *y, const tens *mask
 /* logits [..., V], labels I32 [...] in 0..V-1, or -1: not counted -> [1]: the mean of -log softmax(logits)[label]. One
  * label must count. Sums in double. */
 tens *op_cross_entropy(tens_ctx *c, const tens *logits, const tens *labels);
+/* The same of logits x tableᵀ, which are never stored whole: x [N, H], table* [V, H], labels I32 [N]. */
+tens *op_word_entropy(tens_ctx *c, const tens *x, const tens *table, const tens *labels);
 
 /* x, y [B, T, C] -> [B]: for each item the mean of |x - y|. Sums in double. */
 tens *op_mean_absolute(tens_ctx *c, const tens *x, const tens *y);
