@@ -23,7 +23,9 @@ static const cli_flag flags[] = {
     TRAIN_SETTINGS(TRAIN_FLAG)
 #define TRAIN_ALIAS_FLAG(theirs, ours) {theirs, 0, "VALUE", "The same as --" ours},
     TRAIN_ALIASES(TRAIN_ALIAS_FLAG)
+    {"full", 0, NULL, "The same as --adapter full: train all weights of --part on prepared pieces"},
     {"model", 'm', "NAME", "Diffusion model to train for (default: the first usable one)"},
+    {"lm", 0, "NAME", "Language model to train, with --full --part lm"},
     {"estimate", 0, NULL, "Tell memory and time, and stop there"},
     OPENING_MODELS,
     OPENING_MACHINE,
@@ -41,6 +43,7 @@ static ace_status read_settings(const args *a, train_settings *s, ace_error *err
     if (t && strcmp(t->name, "adapter") == 0) kind = a->given[i].value;
   }
   int chosen = kind && strcmp(kind, "lokr") == 0 ? TRAIN_LOKR : TRAIN_LORA;
+  if (args_on(a, "full") || (kind && strcmp(kind, "full") == 0)) chosen = TRAIN_FULL;
   ace_status status = train_settings_init(s, TRAIN_SURFACE_GUIDE, chosen, err);
   if (status != ACE_OK) return status;
   for (int i = 0; i < a->n_given && status == ACE_OK; i++) {
@@ -115,7 +118,7 @@ static bool on_cancelled(void *user) {
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static int finished(const train_outcome *out, report *r, const ace_error *err, ace_status status) {
+static int finished(const train_outcome *out, bool is_adapter, report *r, const ace_error *err, ace_status status) {
   if (status != ACE_OK) return report_failure(r, err);
   if (out->stopped) {
     report_note(r, "stopped after %lld steps; go on with the same command and --resume %s", (long long)out->step,
@@ -123,7 +126,7 @@ static int finished(const train_outcome *out, report *r, const ace_error *err, a
     return CLI_SIGNAL + signals_caught();
   }
   if (out->folder) {
-    report_note(r, "sing with it: acestep generate \"...\" --lora %s", out->folder);
+    if (is_adapter) report_note(r, "sing with it: acestep generate \"...\" --lora %s", out->folder);
     report_path(r, out->folder);
   }
   report_done(r);
@@ -144,7 +147,7 @@ static int train(ace_engine *e, const args *a, const train_settings *s, const tr
   }
   train_outcome out;
   ace_status status = engine_train(e, s, group, &events, &out, &err);
-  int code = finished(&out, r, &err, status);
+  int code = finished(&out, s->adapter != TRAIN_FULL, r, &err, status);
   train_outcome_free(&out);
   return code;
 }

@@ -1,4 +1,5 @@
-/* train.h - training an adapter of the engine's diffusion model: what the command line, the page and the API start.
+/* train.h - training an adapter of the engine's diffusion model, or all weights of one of its models (settings->adapter
+ * TRAIN_FULL): what the command line, the page and the API start.
  *
  *   train_events events = {.log = ..., .step = ..., .cancelled = ..., .user = ...};
  *   ace_status status = engine_train(engine, &settings, NULL, &events, &out, &err);

@@ -275,15 +275,10 @@ static ace_status run(void *user, const train_batch *b, double *loss, ace_error 
 }
 
 static void choose_times(flow_task *f, const acestep_dit *m) {
-  const json_t *config = ckpt_config(m->checkpoint), *mu = json_object_get(config, "timestep_mu"),
-               *sigma = json_object_get(config, "timestep_sigma");
   bool discrete =
       f->s->timestep_mode == TRAIN_TIMESTEP_DISCRETE || (f->s->timestep_mode == TRAIN_TIMESTEP_AUTO && m->cfg.turbo);
-  f->times = (timesteps){.mode = discrete ? TIMESTEP_DISCRETE : TIMESTEP_LOGIT_NORMAL,
-                         .shift = f->s->shift,
-                         .mu = json_is_number(mu) ? json_number_value(mu) : -0.4,
-                         .sigma = json_is_number(sigma) ? json_number_value(sigma) : 1.0,
-                         .fixed = f->options.fixed_time};
+  f->times = timesteps_of(ckpt_config(m->checkpoint), discrete, f->s->shift);
+  f->times.fixed = f->options.fixed_time;
   if (f->options.fixed_time > 0) f->times.mode = TIMESTEP_FIXED;
   f->cfg_ratio = f->s->cfg_ratio >= 0 ? f->s->cfg_ratio : m->cfg.turbo ? 0 : 0.15;
 }

@@ -7,7 +7,8 @@
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-static const char *const train_adapters[] = {"lora", "lokr", NULL};
+static const char *const train_adapters[] = {"lora", "lokr", "full", NULL};
+static const char *const train_parts[] = {"dit", "tokenizer", "lm", NULL};
 static const char *const train_attentions[] = {"both", "self", "cross", NULL};
 static const char *const train_biases[] = {"none", NULL};
 static const char *const train_optimizers[] = {"adamw", "adamw8bit", "adafactor", "prodigy", NULL};
@@ -52,8 +53,24 @@ const train_setting *train_setting_find(const char *name) {
   return NULL;
 }
 
+/* Where a full training begins differently. */
+static const char *const full_defaults[][2] = {
+    {"output_dir", "./full_output"},
+    {"learning_rate", "1e-3"},
+    {"epochs", "10"},
+    {"batch_size", "4"},
+    {"save_every", "1"},
+};
+
+static const char *full_default(const char *name) {
+  for (size_t i = 0; i < sizeof full_defaults / sizeof *full_defaults; i++)
+    if (strcmp(full_defaults[i][0], name) == 0) return full_defaults[i][1];
+  return NULL;
+}
+
 const char *train_setting_default(const train_setting *t, train_surface surface, int adapter) {
   bool rest = surface == TRAIN_SURFACE_REST;
+  if (adapter == TRAIN_FULL && full_default(t->name)) return full_default(t->name);
   if (adapter == TRAIN_LOKR && rest && t->lokr_rest) return t->lokr_rest;
   if (adapter == TRAIN_LOKR && t->lokr) return t->lokr;
   return rest && t->rest ? t->rest : t->guide;
@@ -205,6 +222,11 @@ static json_t *names_json(const char *const *values) {
   return names;
 }
 
+/* Of a full training alone, which the page and the API do not start. */
+static bool is_of_full(const train_setting *t) {
+  return strcmp(t->name, "part") == 0 || strcmp(t->name, "train_text_encoder") == 0;
+}
+
 json_t *train_settings_schema(train_surface surface, int adapter) {
   static const char *const types[] = {"integer", "number", "boolean", "choice", "text", "path"};
   train_settings s;
@@ -212,6 +234,7 @@ json_t *train_settings_schema(train_surface surface, int adapter) {
   json_t *list = json_array();
   for (int i = 0; i < COUNT; i++) {
     const train_setting *t = &table[i];
+    if (adapter != TRAIN_FULL && is_of_full(t)) continue;
     json_t *o = json_pack("{s:s, s:s, s:o, s:s}", "name", t->name, "type", types[t->type], "default", value_json(&s, t),
                           "help", t->help);
     if (t->type == TRAIN_TYPE_INT || t->type == TRAIN_TYPE_NUMBER) {

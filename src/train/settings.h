@@ -15,7 +15,8 @@
 typedef enum train_surface { TRAIN_SURFACE_GUIDE, TRAIN_SURFACE_REST } train_surface;
 
 /* Values of choices, in the order of their names. */
-enum { TRAIN_LORA, TRAIN_LOKR };
+enum { TRAIN_LORA, TRAIN_LOKR, TRAIN_FULL };
+enum { TRAIN_PART_DIT, TRAIN_PART_TOKENIZER, TRAIN_PART_LM };
 enum { TRAIN_ATTENTION_BOTH, TRAIN_ATTENTION_SELF, TRAIN_ATTENTION_CROSS };
 enum { TRAIN_TIMESTEP_AUTO, TRAIN_TIMESTEP_DISCRETE, TRAIN_TIMESTEP_LOGIT_NORMAL };
 enum { TRAIN_PADDING_MASKED, TRAIN_PADDING_PARITY };
@@ -59,7 +60,7 @@ const train_setting *train_setting_find(const char *name);
 extern const char *const train_setting_aliases[];
 const char *train_setting_default(const train_setting *t, train_surface surface, int adapter);
 
-/* Every setting at its default. `adapter`: TRAIN_LORA or TRAIN_LOKR. On failure nothing is to be freed. */
+/* Every setting at its default. `adapter`: TRAIN_LORA, TRAIN_LOKR or TRAIN_FULL. On failure nothing is to be freed. */
 ace_status train_settings_init(train_settings *s, train_surface surface, int adapter, ace_error *err);
 void train_settings_free(train_settings *s);
 

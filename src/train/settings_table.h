@@ -20,7 +20,11 @@
   X(resume, "resume", PATH, "PATH", 0, 4096, 0, NULL, "", NULL, NULL, NULL, \
     "Go on from a checkpoint, or from the newest one of an output folder") \
   X(adapter, "adapter", CHOICE, "KIND", 0, 1, 0, train_adapters, "lora", NULL, NULL, NULL, \
-    "Kind of adapter: lora or lokr") \
+    "Kind of adapter: lora or lokr; full: none, all weights of a part are trained") \
+  X(part, "part", CHOICE, "NAME", 0, 2, 0, train_parts, "dit", NULL, NULL, NULL, \
+    "Of a full training: dit, tokenizer (of audio) or lm") \
+  X(train_text_encoder, "train-text-encoder", BOOL, NULL, 0, 1, 0, NULL, "false", NULL, NULL, NULL, \
+    "Full training of dit: the text encoder learns with it") \
   X(rank, "rank", INT, "N", 1, 256, 4, NULL, "64", NULL, NULL, NULL, \
     "LoRA: rank; more learns more detail and takes more memory") \
   X(alpha, "alpha", NUMBER, "X", 1, 512, 4, NULL, "128", NULL, NULL, NULL, \

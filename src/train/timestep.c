@@ -11,6 +11,14 @@ static double sigmoid(double x) {
   return 1 / (1 + exp(-x));
 }
 
+timesteps timesteps_of(const json_t *config, bool discrete, double shift) {
+  const json_t *mu = json_object_get(config, "timestep_mu"), *sigma = json_object_get(config, "timestep_sigma");
+  return (timesteps){.mode = discrete ? TIMESTEP_DISCRETE : TIMESTEP_LOGIT_NORMAL,
+                     .shift = shift,
+                     .mu = json_is_number(mu) ? json_number_value(mu) : -0.4,
+                     .sigma = json_is_number(sigma) ? json_number_value(sigma) : 1.0};
+}
+
 double timestep_draw(const timesteps *t, const stream *s) {
   float z[2];
   switch (t->mode) {

@@ -3,6 +3,7 @@
 #ifndef ACE_TRAIN_TIMESTEP_H
 #define ACE_TRAIN_TIMESTEP_H
 
+#include "base/json.h"
 #include "train/stream.h"
 
 typedef enum timestep_mode {
@@ -21,6 +22,9 @@ typedef struct timesteps {
 enum { TIMESTEP_COUNT = 8 };
 /* Step i = 0..7 of the table. */
 double timestep_discrete(double shift, int i);
+
+/* Discrete with that shift, or logit-normal with the timestep_mu and timestep_sigma of a model's configuration. */
+timesteps timesteps_of(const json_t *config, bool discrete, double shift);
 
 /* The time of a stream (STREAM_TIME or STREAM_CHECK_TIME), in (0, 1]. */
 double timestep_draw(const timesteps *t, const stream *s);

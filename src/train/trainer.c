@@ -393,8 +393,8 @@ static ace_status finish(running *r, ace_error *err) {
     say(r, "⚠️ The adapter changes nothing: all of its last factors are still zero. Train longer, or faster");
   free(r->folder);
   r->folder = file_join(r->s->output_dir, "final");
-  say(r, "✅ Training complete! %s saved to %s", r->s->adapter == TRAIN_LOKR ? "LoKr" : "LoRA",
-      r->folder ? r->folder : "final");
+  static const char *const made[] = {"LoRA", "LoKr", "The model"};
+  say(r, "✅ Training complete! %s saved to %s", made[r->s->adapter], r->folder ? r->folder : "final");
   return ACE_OK;
 }
 
