@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "formats/adapter_file.h"
+#include "train/checkpoint.h"
 #include "train/export.h"
 #include "train/peft_config.h"
 
@@ -140,6 +141,51 @@ static void test_epochs(void **state) {
   adapter_file_close(a);
 }
 
+/* The state of a checkpoint, as far as an export looks at it. */
+static void put_steps(const fixture *f, const char *where, int64_t steps) {
+  char path[500];
+  st_tensor step = {
+      .name = "global_step", .dtype = ST_I64, .rank = 1, .dim = {1}, .count = 1, .data = &steps, .size = sizeof steps};
+  snprintf(path, sizeof path, "%s/%s/" CHECKPOINT_STATE, f->output, where);
+  assert_int_equal(st_write(path, &step, 1, NULL, 0, NULL), ACE_OK);
+}
+
+/* Of two checkpoints of one epoch the later one is given away, however the folder lists them. */
+static void test_two_of_an_epoch(void **state) {
+  fixture *f = *state;
+  put(f, "checkpoints/epoch_10_loss_0.4", 2);
+  put(f, "checkpoints/epoch_10_step_110_stopped", 3);
+  for (int later = 0; later < 2; later++) {
+    put_steps(f, "checkpoints/epoch_10_loss_0.4", 100);
+    put_steps(f, "checkpoints/epoch_10_step_110_stopped", later ? 110 : 90);
+    adapter_file *a = exported(f, "latest", &(export_options){0});
+    check_values(a->module[0].b, f->b, later ? 3 : 2, ST_BF16);
+    adapter_file_close(a);
+  }
+}
+
+/* What replaces another adapter leaves nothing of the other kind; what fails on the way is no adapter with a wrong scale. */
+static void test_replacing(void **state) {
+  fixture *f = *state;
+  char weights[500], config[500], lokr[500], path[400];
+  put(f, "final", 1);
+  adapter_file_close(exported(f, "style", &(export_options){0}));
+  destination(f, "style", path);
+  snprintf(weights, sizeof weights, "%s/adapter_model.safetensors", path);
+  snprintf(config, sizeof config, "%s/adapter_config.json", path);
+  snprintf(lokr, sizeof lokr, "%s/lokr_weights.safetensors", path);
+  assert_int_equal(file_write(lokr, "x", 1, NULL), ACE_OK);
+  adapter_file_close(exported(f, "style", &(export_options){0}));
+  assert_false(file_exists(lokr));
+  assert_true(file_exists(config));
+  assert_int_equal(unlink(weights), 0); /* a folder in its place, which no file replaces */
+  assert_int_equal(file_make_directory(weights, NULL), ACE_OK);
+  export_made made;
+  assert_int_not_equal(export_adapter(f->output, path, &(export_options){0}, &made, NULL), ACE_OK);
+  assert_false(file_exists(config));
+  export_made_free(&made);
+}
+
 static void refused(const fixture *f, const char *source, const char *name, const char *epoch, const char *says) {
   char path[400];
   ace_error err = {0};
@@ -179,7 +225,8 @@ static void test_idle(void **state) {
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_folder), TEST(test_single_file), TEST(test_epochs), TEST(test_refusals),
-                                     TEST(test_idle)};
+  const struct CMUnitTest tests[] = {
+      TEST(test_folder),    TEST(test_single_file), TEST(test_epochs), TEST(test_two_of_an_epoch),
+      TEST(test_replacing), TEST(test_refusals),    TEST(test_idle)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

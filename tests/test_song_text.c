@@ -51,6 +51,9 @@ static void test_prompt(void **state) {
   expect("prepend", "", BOTH ", \"prompt_override\": \"genre\"", false, "folk, waltz", UNKNOWN);
   expect("prepend", "", BOTH ", \"prompt_override\": \"caption\"", true, "slow waltz", UNKNOWN);
   expect("prepend", "", "\"caption\": \"c\", \"prompt_override\": \"genre\"", false, "c", UNKNOWN);
+  expect("prepend", "zx", BOTH ", \"custom_tag\": \"qq\"", false, "qq, slow waltz", UNKNOWN); /* its own goes first */
+  expect("append", "", BOTH ", \"custom_tag\": \"qq\"", false, "slow waltz, qq", UNKNOWN);
+  expect("append", "zx", BOTH ", \"custom_tag\": \"\"", false, "slow waltz, zx", UNKNOWN);
 }
 
 static void expect_lyrics(const char *fields, song_text_profile profile, const char *lyrics) {
