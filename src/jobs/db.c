@@ -6,12 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUSY_MS = 5000, KEPT = 64 };
+
+/* A statement that was understood once: understanding it again takes longer than running it. */
+typedef struct kept {
+  sqlite3_stmt *statement;
+  bool used; /* somebody reads its rows */
+} kept;
+
 struct db {
   sqlite3 *handle;
   char *path;
+  kept kept[KEPT];
+  int n_kept;
 };
-
-enum { BUSY_MS = 5000 };
 
 static ace_status fail(const db *d, ace_error *err) {
   int code = sqlite3_errcode(d->handle);
@@ -35,13 +43,38 @@ static bool bind_values(sqlite3_stmt *s, const char *types, va_list values) {
   return code == SQLITE_OK;
 }
 
+/* A kept statement of that text that nobody uses, else a new one, which is kept as long as there is room; NULL: it is not
+ * understood. */
+static sqlite3_stmt *find_statement(db *d, const char *sql) {
+  for (int i = 0; i < d->n_kept; i++) {
+    kept *k = &d->kept[i];
+    if (k->used || strcmp(sqlite3_sql(k->statement), sql) != 0) continue;
+    k->used = true;
+    return k->statement;
+  }
+  sqlite3_stmt *s = NULL;
+  if (sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL) != SQLITE_OK) return NULL;
+  if (s && d->n_kept < KEPT) d->kept[d->n_kept++] = (kept){s, true};
+  return s;
+}
+
+static void leave_statement(db *d, sqlite3_stmt *s) {
+  for (int i = 0; s && i < d->n_kept; i++) {
+    if (d->kept[i].statement != s) continue;
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    d->kept[i].used = false;
+    return;
+  }
+  sqlite3_finalize(s);
+}
+
 static db_rows prepare(db *d, ace_error *err, const char *sql, const char *types, va_list values) {
   db_rows r = {.d = d};
-  if (sqlite3_prepare_v2(d->handle, sql, -1, &r.statement, NULL) == SQLITE_OK &&
-      bind_values(r.statement, types, values))
-    return r;
+  r.statement = find_statement(d, sql);
+  if (r.statement && bind_values(r.statement, types, values)) return r;
   r.status = fail(d, err);
-  sqlite3_finalize(r.statement);
+  leave_statement(d, r.statement);
   r.statement = NULL;
   return r;
 }
@@ -62,7 +95,7 @@ bool db_next(db_rows *r, ace_error *err) {
 }
 
 ace_status db_done(db_rows *r) {
-  sqlite3_finalize(r->statement);
+  leave_statement(r->d, r->statement);
   r->statement = NULL;
   return r->status;
 }
@@ -170,6 +203,7 @@ db *db_open(const char *path, const char *const *steps, int n_steps, ace_error *
 
 void db_close(db *d) {
   if (!d) return;
+  for (int i = 0; i < d->n_kept; i++) sqlite3_finalize(d->kept[i].statement);
   sqlite3_close_v2(d->handle);
   free(d->path);
   free(d);
