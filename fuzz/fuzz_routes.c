@@ -253,8 +253,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0 || bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 511) != 0)
     broken("cannot listen", "");
-  site.web = server_open(
-      &(server_options){.service = site.service, .http = {.address = "0.0.0.0", .listener = listener}}, &err);
+  site.web = server_open(&(server_options){.service = site.service,
+                                           .http = {.address = "0.0.0.0", .listener = listener},
+                                           .acecpp = true,
+                                           .acecpp_batch = 2},
+                         &err);
   if (!site.web) broken("no server", err.message);
   while (route_at(site.routes)) site.routes++;
   atexit(remove_site);

@@ -11,7 +11,7 @@
 #include "cli/supervisor.h"
 #include "request/value.h"
 
-enum { PORT = 7860, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
+enum { PORT = 7860, ACECPP_PORT = 8080, SECRET_LIMIT = 4096, PEM_LIMIT = 1 << 20, MB_MOST = 1 << 20 };
 
 const cli_flag serve_flags[] = {
     {"port", 0, "N", "Port to listen on ($ACESTEP_API_PORT; default 7860; 0: any free one, printed)"},
@@ -37,6 +37,9 @@ const cli_flag serve_flags[] = {
     {"service-mode", 0, "[BOOL]", "Models and settings stay as they are; loads the models now"},
     {"enable-api", 0, "[BOOL]", "Accepted for older command lines: the REST API is always there"},
     {"api", 0, "[BOOL]", "The same"},
+    {"compat", 0, "acestep.cpp",
+     "The routes of acestep.cpp's server are there too, on its port 8080 unless --port says"},
+    {"max-batch", 0, "N", "With --compat: plans of one request, 1..9 (default 1)"},
     {"env-file", 0, "FILE", "Settings that stand in for variables of the environment (default .env, if there is one)"},
     {"allowed-path", 0, "DIR", "A folder whose files callers may name; may be given several times"},
     {"allowed-origin", 0, "URL", "A web origin that may use the server; may be given several times"},
@@ -173,8 +176,13 @@ static ace_status read_tls(const args *a, serving *s, ace_error *err) {
 static ace_status read_numbers(const args *a, serving *s, ace_error *err) {
   int queue = 0, upload = 0, average = 0, uploads = 0;
   const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory");
-  s->server.http.port = PORT;
-  ace_status status = number(a, "port", "ACESTEP_API_PORT", 0, 65535, &s->server.http.port, err);
+  const char *compat = args_value(a, "compat");
+  s->server.acecpp = compat && strcmp(compat, "acestep.cpp") == 0;
+  if (compat && !s->server.acecpp)
+    return ace_fail(err, ACE_EINVAL, "--compat: \"%.40s\" is not acestep.cpp, the only other server known", compat);
+  s->server.http.port = compat ? ACECPP_PORT : PORT;
+  ace_status status = number(a, "max-batch", NULL, 1, 9, &s->server.acecpp_batch, err);
+  if (status == ACE_OK) status = number(a, "port", "ACESTEP_API_PORT", 0, 65535, &s->server.http.port, err);
   if (status == ACE_OK) status = number(a, "max-queue", "ACESTEP_QUEUE_MAXSIZE", 1, 100000, &queue, err);
   if (status == ACE_OK) status = number(a, "max-upload-mb", NULL, 1, MB_MOST, &upload, err);
   s->uploads_hours = 24;

@@ -17,10 +17,12 @@ static const char *last_part(const char *name) {
 static void get_health(call *c) {
   service_state now;
   service_look(c->service, &now);
-  reply_data(c, json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "status", "ok", "service", "ACE-Step API", "version",
-                          "1.0", "models_initialized", (int)now.slot[0].loaded, "llm_initialized", (int)now.lm_loaded,
-                          "loaded_model", text_or_null(last_part(now.slot[0].name)), "loaded_lm_model",
-                          now.lm_loaded ? text_or_null(last_part(now.lm)) : json_null()));
+  json_t *data = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "status", "ok", "service", "ACE-Step API", "version",
+                           "1.0", "models_initialized", (int)now.slot[0].loaded, "llm_initialized", (int)now.lm_loaded,
+                           "loaded_model", text_or_null(last_part(now.slot[0].name)), "loaded_lm_model",
+                           now.lm_loaded ? text_or_null(last_part(now.lm)) : json_null());
+  /* clients of older servers look beside the envelope */
+  reply_data_beside(c, data, "status", "ok");
 }
 
 /* ---- inventory --------------------------------------------------------------------------------------------------- */

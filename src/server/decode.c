@@ -149,7 +149,8 @@ bool decode_body(call *c, route_body kind) {
   const char *type = http_header(c->http, "Content-Type");
   if (!type) type = "";
   switch (kind) {
-    case BODY_NONE: return true;
+    case BODY_NONE:
+    case BODY_RAW: return true;
     case BODY_TYPED: return decode_typed(c);
     case BODY_LOOSE: return decode_loose(c, type);
     case BODY_ANY: return decode_any(c);

@@ -16,6 +16,12 @@ void reply_data(call *c, json_t *data) {
   http_json(c->http, 200, envelope(data, 200, json_null()));
 }
 
+void reply_data_beside(call *c, json_t *data, const char *field, const char *text) {
+  json_t *all = envelope(data, 200, json_null());
+  json_object_set_new(all, field, json_string(text));
+  http_json(c->http, 200, all);
+}
+
 /* A message that quotes what a client sent may be cut in the middle of a character; then it says less. */
 static json_t *message(const char *text) {
   json_t *s = json_string(text);

@@ -30,6 +30,7 @@ typedef enum route_body {
   BODY_LOOSE, /* JSON when the type says so, else a form */
   BODY_TASK,  /* by type, or guessed without one; see spec of POST /release_task in docs/API.md */
   BODY_ANY,   /* an object if it is one in JSON, else an empty one */
+  BODY_RAW,   /* as it came: the route reads it */
   BODY_CHAT   /* JSON; a broken one is answered with 400 */
 } route_body;
 
@@ -48,7 +49,10 @@ extern const route routes_state[], routes_task[], routes_words[], routes_events[
 extern const route routes_operations[], routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
 extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[], routes_folders[];
 
-/* All of them, one after the other; NULL behind the last. */
+/* Those of another server's protocol, found and described only where they are asked for. */
+extern const route routes_acecpp[];
+
+/* All of them but the latter, one after the other; NULL behind the last. */
 const route *route_at(int i);
 
 const server_options *server_settings(const server *s);
@@ -71,7 +75,9 @@ const char *route_failure(const json_t *job);
 
 /* ---- answers (reply.c) ------------------------------------------------------------------------------------------- */
 
-void reply_data(call *c, json_t *data);                                        /* takes the reference; 200 */
+void reply_data(call *c, json_t *data); /* takes the reference; 200 */
+/* The same with one more field beside the envelope's. */
+void reply_data_beside(call *c, json_t *data, const char *field, const char *text);
 void reply_error(call *c, int code, const char *format, ...) ACE_PRINTF(3, 4); /* HTTP 200, "code" 400 or 500 */
 /* The same with data. */
 void reply_error_data(call *c, int code, json_t *data, const char *format, ...) ACE_PRINTF(4, 5);

@@ -93,17 +93,23 @@ static bool path_matches(const char *pattern, const char *path, call *c) {
   return *pattern == *path;
 }
 
+static const route *find_in(const route *r, const char *method, const char *path, call *c, const char **other) {
+  for (; r->method; r++) {
+    if (!path_matches(r->path, path, c)) continue;
+    if (strcmp(r->method, method) == 0) return r;
+    *other = r->method;
+  }
+  return NULL;
+}
+
 /* NULL: no such route; *other: there is one for another method, whose name it is. */
 static const route *find(const char *method, const char *path, call *c, const char **other) {
   *other = NULL;
   path = bare_path(c->server, path);
-  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-    for (const route *r = tables[t]; r->method; r++) {
-      if (!path_matches(r->path, path, c)) continue;
-      if (strcmp(r->method, method) == 0) return r;
-      *other = r->method;
-    }
-  return NULL;
+  const route *found = NULL;
+  for (size_t t = 0; t < sizeof tables / sizeof *tables && !found; t++)
+    found = find_in(tables[t], method, path, c, other);
+  return found || !c->server->options.acecpp ? found : find_in(routes_acecpp, method, path, c, other);
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */

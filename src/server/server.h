@@ -27,6 +27,8 @@ typedef struct server_options {
   const char *const *hosts; /* names under which the server is reached; a request for another one is refused, which
                                  stops DNS rebinding. NULL: the address and its port, localhost, any numeric address */
   const char *const *roots; /* folders whose files callers may name; ends with NULL; may be NULL */
+  bool acecpp;              /* the routes of acestep.cpp's server are there too; see docs/API.md */
+  int acecpp_batch;         /* plans of one of its requests, 1..9; 0: 1 */
   uint64_t most_upload;     /* bytes; 0: 200 MB */
   int chat_seconds;         /* that a chat completion waits; 0: 600 */
   const char *base;         /* path that a proxy serves us under, "/music"; it may take it off. NULL or "": none */

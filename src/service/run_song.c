@@ -4,9 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audio/format.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "engine/engine.h"
+#include "engine/latents.h"
 #include "request/params.h"
 #include "service/sample_files.h"
 #include "service/service_inner.h"
@@ -19,7 +20,8 @@ typedef struct song_run {
   ace_request *request;
   ace_engine *engine;
   ace_result *result;
-  bool lm; /* there is a language model for this song */
+  bool lm;   /* there is a language model for this song */
+  int first; /* its samples are numbered from here on */
 } song_run;
 
 static bool flag_of(const json_t *task, const char *field) {
@@ -53,6 +55,26 @@ static ace_status do_first(song_run *k, ace_error *err) {
   return ace_fail(err, status, "%s", why.message);
 }
 
+/* Latents in the place of a recording become one, whose path takes theirs. */
+static ace_status take_latents(song_run *k, const char *field, const char *what, char **place, ace_error *err) {
+  const char *latents = json_text(k->task, field);
+  if (!*latents) return ACE_OK;
+  char name[48];
+  snprintf(name, sizeof name, "%s-%d.wav", what, k->first + 1);
+  char *path = file_join(job_folder(k->job), name);
+  ace_status status = path ? run_decode_to(k->engine, latents, path, AUDIO_WAV32, k->job, err)
+                           : ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  if (status == ACE_OK) status = req_set_string(place, path, err);
+  free(path);
+  return status;
+}
+
+static ace_status take_all_latents(song_run *k, ace_error *err) {
+  ace_status status = take_latents(k, "src_latents", "source", &k->request->src_audio, err);
+  if (status == ACE_OK) status = take_latents(k, "ref_latents", "reference", &k->request->reference_audio, err);
+  return status;
+}
+
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 static json_t *about_sample(const song_run *k, int item, const char *format) {
@@ -72,18 +94,31 @@ static const char *format_name(const ace_request *r) {
   return req_param_find("audio_format")->values[r->audio_format];
 }
 
+static ace_status save_latents(const song_run *k, int item, ace_error *err) {
+  const song_latents *l = &k->result->latents[item];
+  engine_latents own = {.x = l->x, .frames = l->frames, .width = k->engine->vae->cfg.decoder_input};
+  char name[32];
+  snprintf(name, sizeof name, "%d.latents", k->first + item + 1);
+  char *path = file_join(job_folder(k->job), name);
+  ace_status status = path ? engine_latents_write(path, &own, err) : ace_fail(err, ACE_ENOMEM, "job: out of memory");
+  free(path);
+  return status;
+}
+
 /* Its files are there before anybody is told of it. */
 static ace_status save_sample(const song_run *k, int item, ace_error *err) {
   const char *format = format_name(k->request);
   char name[32];
-  snprintf(name, sizeof name, "%d.%s", item + 1, strcmp(format, "wav32") == 0 ? "wav" : format);
+  int number = k->first + item;
+  snprintf(name, sizeof name, "%d.%s", number + 1, strcmp(format, "wav32") == 0 ? "wav" : format);
   char *path = file_join(job_folder(k->job), name);
   json_t *about = about_sample(k, item, format);
   ace_status status = path && about ? ACE_OK : ace_fail(err, ACE_ENOMEM, "job: out of memory");
   if (status == ACE_OK) status = ace_result_save(k->result, item, path, err);
   ace_audio sound = ace_result_audio(k->result, item);
-  if (status == ACE_OK) status = sample_write_peaks(job_folder(k->job), item, &sound, err);
-  if (status == ACE_OK) status = job_sample(k->job, item, name, about, err);
+  if (status == ACE_OK) status = sample_write_peaks(job_folder(k->job), number, &sound, err);
+  if (status == ACE_OK && flag_of(job_request(k->job), "latents")) status = save_latents(k, item, err);
+  if (status == ACE_OK) status = job_sample(k->job, number, name, about, err);
   json_decref(about);
   free(path);
   return status;
@@ -177,22 +212,34 @@ static json_t *plan_only(song_run *k, ace_error *err) {
   return status == ACE_OK ? described(k, 0) : NULL;
 }
 
-json_t *run_generate(service *s, job_running *j, ace_error *err) {
-  song_run k = {.s = s, .job = j, .task = job_request(j), .notify = service_callbacks(j)};
+/* One of the songs of the job, whose samples are numbered from `first` on; *n: how many samples it has. */
+static json_t *run_one(service *s, job_running *j, const json_t *task, int first, int *n, ace_error *err) {
+  song_run k = {.s = s, .job = j, .task = task, .notify = service_callbacks(j), .first = first};
   json_t *result = NULL;
-  const char *only = json_text(k.task, "only");
-  k.request = task_request(json_object_get(k.task, "request"), err);
-  if (k.request && open_models(&k, err) == ACE_OK && do_first(&k, err) == ACE_OK) {
+  const char *only = json_text(task, "only");
+  k.request = task_request(json_object_get(task, "request"), err);
+  if (k.request && open_models(&k, err) == ACE_OK && take_all_latents(&k, err) == ACE_OK &&
+      do_first(&k, err) == ACE_OK) {
     if (!*only) result = make_songs(&k, err);
     else if (strcmp(only, "metadata") == 0) result = plan_only(&k, err);
     else result = analyse(&k, strcmp(only, "analysis") == 0, err);
   }
+  *n = k.result ? ace_result_count(k.result) : 0;
   ace_result_free(k.result);
   ace_request_free(k.request);
+  return result;
+}
+
+json_t *run_generate(service *s, job_running *j, ace_error *err) {
+  const json_t *task = job_request(j), *other;
+  int n, made = 0;
   size_t i;
-  json_t *upload;
-  json_array_foreach(json_object_get(k.task, "uploads"), i, upload) {
-    if (!job_cancelled(j) || result) unlink(json_string_value(upload));
+  json_t *result = run_one(s, j, task, 0, &made, err);
+  json_array_foreach(json_object_get(task, "rest"), i, other) {
+    json_t *more = result ? run_one(s, j, other, made, &n, err) : NULL;
+    made += more ? n : 0;
+    if (!more) json_decref(result), result = NULL;
+    json_decref(more);
   }
   return result;
 }

@@ -11,4 +11,7 @@ ace_status sample_write_peaks(const char *folder, int item, const ace_audio *sou
 /* "1.lrc" and "1.vtt"; an empty text removes both. `seconds` is the length of the song, 0: not known. */
 ace_status sample_write_lrc(const char *folder, int item, const char *lrc, double seconds, ace_error *err);
 
+/* Latents of what a job was given (engine/latents.h). */
+#define SAMPLE_LATENTS "1.latents"
+
 #endif

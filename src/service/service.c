@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/pool.h"
@@ -13,6 +14,15 @@
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
+/* Files that came with a job go when it has ended, not when it will run again. */
+static void drop_uploads(const job_running *j, const json_t *result) {
+  size_t i;
+  json_t *upload;
+  json_array_foreach(json_object_get(job_request(j), "uploads"), i, upload) {
+    if (!job_cancelled(j) || result) unlink(json_string_value(upload));
+  }
+}
+
 static json_t *run(void *user, job_running *j, ace_error *err) {
   static const struct {
     const char *kind;
@@ -21,7 +31,8 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
       {"generate", run_generate}, {"create", run_create},    {"format", run_format}, {"understand", run_understand},
       {"codes", run_codes},       {"score", run_score},      {"lrc", run_lrc},       {"init", run_init},
       {"unload", run_unload},     {"lora", run_lora},        {"label", run_label},   {"prepare", run_prepare},
-      {"train", run_train},       {"analyze", run_generate},
+      {"train", run_train},       {"analyze", run_generate}, {"think", run_think},   {"encode", run_encode},
+      {"decode", run_decode},     {"hear", run_hear},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].kind, job_kind(j)) == 0) {
@@ -29,6 +40,7 @@ static json_t *run(void *user, job_running *j, ace_error *err) {
       pthread_mutex_lock(&s->engines_lock);
       json_t *result = kinds[i].run(s, j, err);
       pthread_mutex_unlock(&s->engines_lock);
+      drop_uploads(j, result);
       return result;
     }
   ace_fail(err, ACE_EUNSUPPORTED, "job: this program knows no kind \"%.64s\"", job_kind(j));

@@ -53,7 +53,15 @@ json_t *run_unload(service *s, job_running *j, ace_error *err);
 json_t *run_label(service *s, job_running *j, ace_error *err);
 json_t *run_prepare(service *s, job_running *j, ace_error *err);
 json_t *run_train(service *s, job_running *j, ace_error *err);
+json_t *run_think(service *s, job_running *j, ace_error *err);
+json_t *run_encode(service *s, job_running *j, ace_error *err);
+json_t *run_decode(service *s, job_running *j, ace_error *err);
+json_t *run_hear(service *s, job_running *j, ace_error *err);
 json_t *run_lora(service *s, job_running *j, ace_error *err);
+
+/* A file of latents becomes a file of sound in an audio_format. */
+ace_status run_decode_to(ace_engine *e, const char *latents, const char *path, int format, job_running *j,
+                         ace_error *err);
 
 /* Remembers what a song took, for predictions (predict.c). */
 void predict_learn(service *s, const ace_engine *e, const ace_result *r);

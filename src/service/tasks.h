@@ -9,7 +9,10 @@
  *    "only": "metadata" | "codes" | "analysis", optional: no sound; the last two read src_audio
  *    "score": false, "lrc": false, also made for each sample, after all of them are there
  *    "sensitivity": of the score; 0: the usual one
- *    "uploads": ["..."]}           files that go when the job ends
+ *    "uploads": ["..."],           files that go when the job ends
+ *    "src_latents": path,          optional, as "ref_latents": instead of src_audio, reference_audio (engine/latents.h)
+ *    "latents": false,             files "1.latents" ... too
+ *    "rest": [{"request", "slot", "lm"}, ...]} optional: more songs, whose samples follow
  *   -> {"request": {...} as run, "model", "lm" (null: not used), "seeds": [...], "seconds": {"total"}}
  *      samples: files "1.mp3", "1.json" ...; about {"seed", "duration", "format", "lrc", "scores"}
  *   only "metadata": {"request", ...}; "codes": {"audio_codes"}; "analysis": {"audio_codes", "found": as "understand",
@@ -20,6 +23,10 @@
  * "codes" {"src_audio", "uploads"} -> {"audio_codes"}
  * "score" {"job", "item", "sensitivity"} -> as ace_result_score; also becomes part of the sample's about
  * "lrc"   {"job", "item"} -> as ace_result_timestamps; "lrc" becomes part of the sample's about
+ * "think"  {"request", "first"} -> {"requests": [{...}, one for each item, with its audio_codes]}
+ * "encode" {"src_audio" or "src_latents"} -> {"frames"}; file "1.latents"
+ * "decode" {"src_latents", "audio_format"} -> {}; sample 0 is the sound
+ * "hear"   {"src_audio" or "src_latents", "request"} -> {"found": as "understand", "audio_codes"}; file "1.latents"
  * "label" {"dataset": as in its file, "only_unlabeled", "skip_metas", "captions_only", "format_lyrics", "transcribe_lyrics",
  *          "save_path": optional}
  *   -> {"message", "labeled_count", "failed", "needs_lyrics", "log": lines about single songs}
@@ -39,6 +46,9 @@
 #define ACE_SERVICE_TASKS_H
 
 #include "service/service.h"
+
+/* Of latents that callers bring: ten minutes. */
+enum { TASK_MOST_FRAMES = 15000 };
 
 /* What the request of "generate" is made of. */
 typedef struct task_song {
