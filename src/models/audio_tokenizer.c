@@ -35,6 +35,7 @@ static tens *pool_windows(tens_ctx *c, const acestep_dit *m, const tens *windows
 audio_codes audio_tokenize(tens_ctx *c, const acestep_dit *m, const tens *latents) {
   audio_codes none = {0};
   if (!latents) return none;
+  bool exact = tens_exact(c, true); /* a small difference before the levels is a large one after them */
   const audio_tokenizer *t = &m->tokenizer;
   int64_t window = m->cfg.pool_window, batch = latents->dim[0], codes = (latents->dim[1] + window - 1) / window;
   tens *padded = pad_to_window(c, m, latents);
@@ -47,13 +48,17 @@ audio_codes audio_tokenize(tens_ctx *c, const acestep_dit *m, const tens *latent
       .index = op_fsq_index(c, values, m->cfg.levels, m->cfg.n_levels),
       .quantized = op_linear(c, values, &t->project_out, &(op_epilogue){.bias = &t->project_out_bias}),
   };
+  tens_exact(c, exact);
   return y.index && y.quantized ? y : none;
 }
 
 tens *audio_dequantize(tens_ctx *c, const acestep_dit *m, const tens *index) {
   const audio_tokenizer *t = &m->tokenizer;
+  bool exact = tens_exact(c, true); /* what audio_tokenize gives */
   tens *values = op_fsq_codes(c, index, m->cfg.levels, m->cfg.n_levels);
-  return op_linear(c, values, &t->project_out, &(op_epilogue){.bias = &t->project_out_bias});
+  tens *y = op_linear(c, values, &t->project_out, &(op_epilogue){.bias = &t->project_out_bias});
+  tens_exact(c, exact);
+  return y;
 }
 
 tens *audio_detokenize(tens_ctx *c, const acestep_dit *m, const tens *quantized) {

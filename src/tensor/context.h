@@ -18,7 +18,7 @@ struct tens_ctx {
   pool *threads;         /* NULL: the caller's thread alone */
   int workers;           /* pool_threads(threads), or 1 */
   size_t worker_scratch; /* bytes */
-  bool plan;
+  bool plan, exact;
   bool (*cancelled)(void *user);
   void *user;
   arena data, nodes;
@@ -42,6 +42,12 @@ typedef struct tens_node {
 tens_node *tens_node_of(const tens_ctx *c, const tens *x);
 
 /* ---- for operations --------------------------------------------------------------------------------------------- */
+
+/* Must products be as accurate as F32 allows? Where tens_exact asks for it, and under a tape: gradients are those of what
+ * was computed. */
+static inline bool op_exact(const tens_ctx *c) {
+  return c->exact || c->tape;
+}
 
 /* What a tensor argument must be: element type and rank. */
 typedef enum op_kind { OP_F32, OP_WEIGHT /* F32 or BF16 */, OP_MATRIX /* those, I8 or Q8_0 */, OP_I32 } op_kind;

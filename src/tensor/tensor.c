@@ -76,6 +76,12 @@ bool tens_int8_encode(const tens_device *device, int8_t *q, float *scale, float 
   return (device->int8_encode ? device->int8_encode : int8_encode)(q, scale, w, k);
 }
 
+bool tens_exact(tens_ctx *c, bool exact) {
+  bool before = c->exact;
+  c->exact = exact;
+  return before;
+}
+
 bool tens_planning(const tens_ctx *c) {
   return c->plan;
 }

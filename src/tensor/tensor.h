@@ -84,6 +84,10 @@ tens *tens_fail(tens_ctx *c, ace_status status, const char *format, ...) ACE_PRI
 /* Forgets a failure and everything allocated. */
 void tens_reset(tens_ctx *c);
 
+/* Whether products and attention are to be as accurate as F32 allows, also on a device that is faster with rounded factors
+ * (tensor/cpu/isa.h). At first they need not be. Returns what held before. */
+bool tens_exact(tens_ctx *c, bool exact);
+
 bool tens_planning(const tens_ctx *c);
 pool *tens_threads(const tens_ctx *c); /* may be NULL */
 size_t tens_peak(const tens_ctx *c);   /* bytes, highest so far, with the workers' scratch: enough as `capacity` */

@@ -159,6 +159,7 @@ ace_status train_loss(tens_ctx *c, trainee *t, const train_item *items, int n, c
                       double *loss, ace_error *err) {
   ace_status status = check(t, items, n, err);
   int together = options->reference ? n : 1;
+  bool exact = tens_exact(c, true); /* with and without gradients alike */
   for (int i = 0; i < n && status == ACE_OK; i += together) {
     batch b = batch_of(items + i, together, options->reference);
     op_stream *streams = drop(t, &b, options);
@@ -169,6 +170,7 @@ ace_status train_loss(tens_ctx *c, trainee *t, const train_item *items, int n, c
     if (status == ACE_OK) status = tens_error(c, err);
   }
   if (tens_status(c) != ACE_OK) tens_reset(c);
+  tens_exact(c, exact);
   return status;
 }
 

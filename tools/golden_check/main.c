@@ -165,11 +165,13 @@ int main(int argc, char **argv) {
   if (argc != 2 || strcmp(argv[1], "--help") == 0) {
     fprintf(argc == 2 ? stdout : stderr,
             "usage: golden-check DIR\n"
-            "Compares this build with the golden data at or below DIR, number by number.\n");
+            "Compares this build with the golden data at or below DIR, number by number: in float32, or with the\n"
+            "instruction set that ACESTEP_ISA names, such as amx (bf16).\n");
     return argc == 2 ? 0 : 2;
   }
   enum { DEPTH = 4 };
   ace_error err;
+  setenv("ACESTEP_ISA", "float32", 0);
   golden g = {.threads = pool_new(0, &err), .tiles = tens_isa_has_tiles(tens_isa_name())};
   if (g.threads) g.c = tens_open(&(tens_options){.threads = g.threads, .capacity = (size_t)4 << 30}, &err);
   if (!g.c) {

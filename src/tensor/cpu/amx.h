@@ -1,15 +1,17 @@
 /* amx.h - matrix products and attention in BF16 on matrix tiles, sums in F32: what the instruction set "amx" adds to the
  * vector loops of "avx512".
  *
- * Factors are rounded to BF16 as they are packed, sums run in tiles. How values are laid out is the one idea of these
- * files (amx_tile.h has the instructions):
+ * Factors are rounded to BF16 as they are packed, sums run in tiles. Where a product is fine (product.h), what rounding
+ * took away is rounded once more and takes part as a low part. How values are laid out is the one idea of these files
+ * (amx_tile.h has the instructions):
  *
  *   rows      the left factor: for every step (AMX_DEPTH values) of every row 64 bytes. Rows lie AMX_LINE bytes apart
  *             within a step, so that a tile is any 16 rows in steady distance, from any row on: the taps of a
  *             convolution are the same rows, some rows further.
  *   panels    the right factor: AMX_PANEL columns together, step after step, two tiles each. AMX_STEPS steps, 32 KB,
  *             are a unit; all panels' first units come first, then all second ones. Products stream through a weight
- *             in this order once, whether they have one row or thousands.
+ *             in this order once, whether they have one row or thousands. A weight in two parts has each step's high
+ *             part before its low one.
  *
  * A row's result is the same bits alone, in a batch, for every number of threads, and whether a weight was packed
  * beforehand or not.
@@ -39,16 +41,22 @@ static inline int64_t amx_steps(int64_t values) {
   return cpu_ceil(values, AMX_DEPTH);
 }
 
-/* n values of x times `scale`, rounded to BF16 and filled up with zeros to whole steps, which lie `step` bytes apart. */
-void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float scale);
+/* n values of x times `scale`, rounded to BF16 and filled up with zeros to whole steps, which lie `step` bytes apart; `low`
+ * bytes behind each, unless that is 0, what rounding took away. */
+void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float scale, int64_t low);
 
 /* A right factor: element k of tap t of column n is w[n*column + t*tap + k]; taps follow one another in whole steps. */
 typedef struct amx_weight {
   const void *w;
   bool bf16; /* else F32 */
+  int parts; /* 1, or 2: high and low */
   int64_t columns, taps, width;
   int64_t column, tap; /* elements from one to the next */
 } amx_weight;
+
+static inline int64_t amx_unit_steps(const amx_weight *w) {
+  return AMX_STEPS / w->parts;
+}
 
 /* The weight w of a product. */
 amx_weight amx_product_weight(const product *p, const void *w);
@@ -61,11 +69,14 @@ void amx_pack_values(uint8_t *out, const float *x, int64_t row, int64_t n, int64
 
 /* ---- the innermost loop (amx_block.c) ---------------------------------------------------------------------------- */
 
-/* c [rows, 32] (+)= rows of a times one panel, over up to AMX_STEPS steps. */
+/* c [rows, 32] (+)= rows of a times one panel, over up to AMX_STEPS steps, of which those with `both` take the rows' low
+ * parts as well. */
 typedef struct amx_block {
   const uint8_t *a;
   int64_t a_row;             /* bytes from row to row */
   int64_t offset[AMX_STEPS]; /* of each step's rows from `a`, bytes */
+  int64_t low;               /* bytes from rows to their low parts; 0: there are none */
+  bool both[AMX_STEPS];
   const uint8_t *b;
   int64_t steps;
   float *c;

@@ -76,7 +76,7 @@ static void load_queries(chunk *k) {
   for (int64_t r = 0; r < cpu_ceil(rows_of(k), 32) * 32; r++) {
     uint8_t *out = k->q + r / 32 * steps * step + r % 32 * AMX_LINE;
     const float *q = query_row(k, r, &at);
-    if (q) amx_round_row(out, step, q, j->depth, scale);
+    if (q) amx_round_row(out, step, q, j->depth, scale, 0);
     else
       for (int64_t s = 0; s < steps; s++) memset(out + s * step, 0, AMX_LINE);
     k->top[r] = CPU_SCORE_FLOOR, k->sum[r] = 0;
@@ -89,7 +89,7 @@ static void load_keys(const chunk *k, int64_t key, int64_t n) {
   const attention *j = k->j;
   int64_t row = j->k->dim[2], at = (k->item * j->k->dim[1] + key) * row + k->kv_head * j->depth;
   int64_t steps = j->depth / AMX_DEPTH;
-  amx_weight w = {.w = tens_f32(j->k) + at, .columns = n, .taps = 1, .width = j->depth, .column = row};
+  amx_weight w = {.w = tens_f32(j->k) + at, .parts = 1, .columns = n, .taps = 1, .width = j->depth, .column = row};
   for (int64_t panel = 0; panel * AMX_PANEL < n; panel++)
     amx_pack_panel(k->keys + panel * steps * AMX_PANEL_STEP, &w, panel, 0, steps);
   for (int64_t panel = 0; panel < steps; panel++)
@@ -137,7 +137,7 @@ static void attend_rows(chunk *k, int64_t r, int64_t key, int64_t n) {
     hide_keys(k, k->first + (r + i) % j->queries, key, padded, n, p);
     float rescale = vec_weigh(p, padded, &k->top[r + i], &k->sum[r + i]);
     for (int64_t d = 0; rescale != 1 && d < depth; d += LANES) vec_store(o + d, vec_load(o + d) * rescale);
-    amx_round_row(k->weights + i * AMX_LINE, 32 * AMX_LINE, p, padded, 1);
+    amx_round_row(k->weights + i * AMX_LINE, 32 * AMX_LINE, p, padded, 1, 0);
   }
   multiply(k->weights, k->values, steps, padded / AMX_DEPTH, out, depth, true);
 }

@@ -4,8 +4,19 @@
  */
 #include "tensor/cpu/amx.h"
 
-static inline __attribute__((always_inline)) void run_block(const amx_block *k, bool two) {
-  const int64_t c_row = k->c_row * (int64_t)sizeof(float), below = AMX_ROWS * k->a_row;
+/* Tiles of rows at `a` times the columns in tiles 6 and 7. */
+static inline __attribute__((always_inline)) void add_rows(const uint8_t *a, int64_t a_row, bool two) {
+  TILE_STREAM(4, a, a_row);
+  TILE_PRODUCT(0, 4, 6);
+  TILE_PRODUCT(1, 4, 7);
+  if (!two) return;
+  TILE_STREAM(5, a + AMX_ROWS * a_row, a_row);
+  TILE_PRODUCT(2, 5, 6);
+  TILE_PRODUCT(3, 5, 7);
+}
+
+static inline __attribute__((always_inline)) void run_block(const amx_block *k, bool two, bool fine) {
+  const int64_t c_row = k->c_row * (int64_t)sizeof(float);
   float *c = k->c, *c_below = c + AMX_ROWS * k->c_row;
   const uint8_t *b = k->b, *fetch = k->fetch;
   AMX_BARRIER();
@@ -22,16 +33,10 @@ static inline __attribute__((always_inline)) void run_block(const amx_block *k, 
   }
   for (int64_t i = 0; i < k->steps; i++, b += AMX_PANEL_STEP) {
     const uint8_t *a = k->a + k->offset[i];
-    TILE_STREAM(4, a, k->a_row);
     TILE_LOAD(6, b, AMX_LINE);
     TILE_LOAD(7, b + AMX_TILE, AMX_LINE);
-    TILE_PRODUCT(0, 4, 6);
-    TILE_PRODUCT(1, 4, 7);
-    if (two) {
-      TILE_STREAM(5, a + below, k->a_row);
-      TILE_PRODUCT(2, 5, 6);
-      TILE_PRODUCT(3, 5, 7);
-    }
+    add_rows(a, k->a_row, two);
+    if (fine && k->both[i]) add_rows(a + k->low, k->a_row, two);
     /* One tile of rows is faster than memory: what comes next is wanted as near as possible. */
     for (int64_t line = 0; line < k->lines; line++, fetch += AMX_LINE) {
       if (two) __builtin_prefetch(fetch, 0, 2);
@@ -74,9 +79,11 @@ void amx_resident(int64_t rounds) {
 }
 
 void amx_block_16(const amx_block *k) {
-  run_block(k, false);
+  if (k->low) run_block(k, false, true);
+  else run_block(k, false, false);
 }
 
 void amx_block_32(const amx_block *k) {
-  run_block(k, true);
+  if (k->low) run_block(k, true, true);
+  else run_block(k, true, false);
 }

@@ -28,16 +28,20 @@ static inline float amx_flush(float x) {
   return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x;
 }
 
-static inline float amx_fma(uint16_t a, uint16_t b, float c) {
-  return amx_flush(fmaf(amx_flush(bf16_to_f32(a)), amx_flush(bf16_to_f32(b)), amx_flush(c)));
-}
-
 static inline void amx_multiply(amx_register *c, const amx_register *a, const amx_register *b) {
+  float left[AMX_ROWS][2 * AMX_ROWS], even[AMX_ROWS][AMX_ROWS], odd[AMX_ROWS][AMX_ROWS];
+  for (int r = 0; r < AMX_ROWS; r++) {
+    for (int k = 0; k < 2 * AMX_ROWS; k++) left[r][k] = amx_flush(bf16_to_f32(a->pairs[r][k]));
+    for (int n = 0; n < AMX_ROWS; n++) {
+      even[r][n] = amx_flush(bf16_to_f32(b->pairs[r][2 * n]));
+      odd[r][n] = amx_flush(bf16_to_f32(b->pairs[r][2 * n + 1]));
+    }
+  }
   for (int m = 0; m < AMX_ROWS; m++)
     for (int k = 0; k < AMX_ROWS; k++)
-      for (int n = 0; n < AMX_ROWS; n++) {
-        float sum = amx_fma(a->pairs[m][2 * k], b->pairs[k][2 * n], c->values[m][n]);
-        c->values[m][n] = amx_fma(a->pairs[m][2 * k + 1], b->pairs[k][2 * n + 1], sum);
+      for (int n = 0; n < AMX_ROWS; n++) { /* over columns, for the compiler's vectors */
+        float sum = amx_flush(fmaf(left[m][2 * k], even[k][n], amx_flush(c->values[m][n])));
+        c->values[m][n] = amx_flush(fmaf(left[m][2 * k + 1], odd[k][n], sum));
       }
 }
 

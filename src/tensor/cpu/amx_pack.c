@@ -37,16 +37,30 @@ static inline pairs load_pairs(const void *w, bool bf16, int64_t n) {
   return round_32(last);
 }
 
-void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float scale) {
+/* What is left of the same n F32 values without their high parts. */
+static inline pairs load_rest(const float *x, const pairs *high, int64_t n) {
+  float rest[AMX_DEPTH] = {0};
+  uint16_t taken[AMX_DEPTH];
+  memcpy(taken, high, sizeof taken);
+  for (int64_t i = 0; i < n; i++) rest[i] = x[i] - bf16_to_f32(taken[i]);
+  return round_32(rest);
+}
+
+void amx_round_row(uint8_t *out, int64_t step, const float *x, int64_t n, float scale, int64_t low) {
   for (int64_t i = 0; i < n; i += AMX_DEPTH, out += step) {
     float scaled[AMX_DEPTH];
     const float *from = x + i;
+    int64_t count = cpu_min(n - i, AMX_DEPTH);
     if (scale != 1) {
-      for (int64_t j = 0; j < AMX_DEPTH; j++) scaled[j] = i + j < n ? x[i + j] * scale : 0;
-      from = scaled;
+      for (int64_t j = 0; j < AMX_DEPTH; j++) scaled[j] = j < count ? from[j] * scale : 0;
+      from = scaled, count = AMX_DEPTH;
     }
-    pairs line = load_pairs(from, false, scale != 1 ? AMX_DEPTH : cpu_min(n - i, AMX_DEPTH));
+    pairs line = load_pairs(from, false, count);
     memcpy(out, &line, sizeof line);
+    if (low) {
+      line = load_rest(from, &line, count);
+      memcpy(out + low, &line, sizeof line);
+    }
   }
 }
 
@@ -69,13 +83,17 @@ void amx_pack_panel(uint8_t *out, const amx_weight *w, int64_t panel, int64_t fi
   for (int64_t s = first; s < first + steps; s++) {
     int64_t tap = s / tap_steps, at = s % tap_steps * AMX_DEPTH, n = cpu_min(AMX_DEPTH, w->width - at);
     for (int64_t half = 0; half < 2; half++, out += AMX_TILE) {
-      pairs columns[AMX_ROWS] = {{0}};
+      pairs columns[AMX_ROWS] = {{0}}, rest[AMX_ROWS] = {{0}};
       int64_t column = panel * AMX_PANEL + half * AMX_ROWS;
-      for (int64_t j = 0; j < cpu_min(AMX_ROWS, w->columns - column); j++)
-        columns[j] =
-            load_pairs((const uint8_t *)w->w + ((column + j) * w->column + tap * w->tap + at) * size, w->bf16, n);
+      for (int64_t j = 0; j < cpu_min(AMX_ROWS, w->columns - column); j++) {
+        const uint8_t *from = (const uint8_t *)w->w + ((column + j) * w->column + tap * w->tap + at) * size;
+        columns[j] = load_pairs(from, w->bf16, n);
+        if (w->parts > 1) rest[j] = load_rest((const float *)(const void *)from, &columns[j], n);
+      }
       store_transposed(out, columns);
+      if (w->parts > 1) store_transposed(out + AMX_PANEL_STEP, rest);
     }
+    out += (w->parts - 1) * AMX_PANEL_STEP;
   }
 }
 

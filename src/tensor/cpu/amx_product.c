@@ -5,6 +5,9 @@
  * each panel's 32 KB stay in the first-level cache while the rows stream by. The panels come from the packed copy of the
  * weight, in the order in which they lie there, or are packed on the way when there is none.
  *
+ * A fine product (product.h) adds, for every step, the high parts of both factors, the low part of the rows with the
+ * high one of the weight and, if that is F32, the reverse; what is left out is some 2^-17 of each product.
+ *
  * Many blocks are shared out one by one. Few blocks are worked on by several threads each: a thread packs the rows of
  * one block and takes groups of its columns as long as there are any, then helps with the next.
  */
@@ -31,8 +34,10 @@ typedef struct plan {
   const product *p;
   amx_weight w;
   int64_t steps, tap_steps;          /* of the whole depth; of a tap */
+  int64_t room;                      /* bytes for packed rows: half of the scratch where low parts take the rest */
   bool spread;                       /* every output row has its taps' rows to itself, side by side */
   int64_t x_row, x_step, x_pair;     /* bytes in packed rows: from tile row to tile row, step to step, 32 rows to 32 */
+  int64_t x_low;                     /* bytes from the high part of a row to its low one; 0: there is none */
   int64_t piece;                     /* steps whose packed rows fit the scratch, a multiple of AMX_STEPS */
   int64_t first_reach, span;         /* earliest input row of output row 0; input rows from there to the last tap's */
   int64_t rows, blocks, item_blocks; /* rows of a block; blocks in all and of an item */
@@ -51,6 +56,7 @@ enum { LINE_VALUES = 1024 }; /* of rows that are gathered */
 amx_weight amx_product_weight(const product *p, const void *w) {
   amx_weight view = {.w = w,
                      .bf16 = p->bf16,
+                     .parts = p->fine && !p->bf16 ? 2 : 1,
                      .columns = p->columns,
                      .taps = p->taps,
                      .width = p->width,
@@ -61,8 +67,8 @@ amx_weight amx_product_weight(const product *p, const void *w) {
   return view;
 }
 
-static bool fits(int64_t rows, int64_t steps) {
-  return steps <= X_BYTES / AMX_LINE / rows;
+static bool fits(const plan *a, int64_t rows, int64_t steps) {
+  return steps <= a->room / AMX_LINE / rows;
 }
 
 /* The rows of all taps of a block, packed once for all taps: an even number of half pages from step to step would put
@@ -73,7 +79,7 @@ static int64_t shared_rows(const plan *a, int64_t rows) {
 }
 
 static bool shared_fit(const plan *a, int64_t rows) {
-  return a->span <= X_BYTES / AMX_LINE && fits(shared_rows(a, rows), a->tap_steps);
+  return a->span <= a->room / AMX_LINE && fits(a, shared_rows(a, rows), a->tap_steps);
 }
 
 static void plan_rows(plan *a) {
@@ -86,9 +92,9 @@ static void plan_rows(plan *a) {
   while (!a->spread && rows > 64 && !shared_fit(a, rows)) rows -= 64;
   if (!a->spread && !shared_fit(a, rows)) a->spread = true, rows = a->rows;
   if (a->spread) {
-    while (rows > 32 && !fits(rows, a->steps)) rows -= 32;
+    while (rows > 32 && !fits(a, rows, a->steps)) rows -= 32;
     a->rows = rows;
-    a->piece = cpu_min(a->steps, X_BYTES / AMX_LINE / rows / AMX_STEPS * AMX_STEPS);
+    a->piece = cpu_min(a->steps, a->room / AMX_LINE / rows / AMX_STEPS * AMX_STEPS);
     a->x_row = AMX_LINE, a->x_step = AMX_PANEL * AMX_LINE, a->x_pair = a->piece * a->x_step;
   } else {
     a->rows = rows;
@@ -109,6 +115,8 @@ static plan make_plan(const cpu_micro *m, tens_ctx *c, const product *p) {
     a.packed_panels = cpu_ceil(p->packed_columns, AMX_PANEL);
   }
   a.w = amx_product_weight(p, p->w);
+  a.room = p->fine ? X_BYTES / 2 : X_BYTES;
+  a.x_low = p->fine ? a.room : 0;
   a.tap_steps = amx_steps(a.w.width);
   a.steps = a.w.taps * a.tap_steps;
   a.spread = (p->taps == 1 && p->stride == 1) || a.w.taps != p->taps; /* plain rows, or narrow ones gathered */
@@ -129,8 +137,11 @@ typedef struct block {
   float *c;
 } block;
 
-static void zero_row(uint8_t *out, int64_t step, int64_t steps) {
-  for (int64_t s = 0; s < steps; s++) memset(out + s * step, 0, AMX_LINE);
+static void zero_row(const plan *a, uint8_t *out, int64_t steps) {
+  for (int64_t s = 0; s < steps; s++, out += a->x_step) {
+    memset(out, 0, AMX_LINE);
+    memset(out + a->x_low, 0, AMX_LINE);
+  }
 }
 
 static void pack_shared(const block *k) {
@@ -140,8 +151,8 @@ static void pack_shared(const block *k) {
   for (int64_t r = 0; r < n; r++) {
     const float *x = product_input(a->p, k->item, first + r);
     uint8_t *out = k->x + r * AMX_LINE;
-    if (x) amx_round_row(out, a->x_step, x, a->w.width, 1);
-    else zero_row(out, a->x_step, a->tap_steps);
+    if (x) amx_round_row(out, a->x_step, x, a->w.width, 1, a->x_low);
+    else zero_row(a, out, a->tap_steps);
   }
 }
 
@@ -149,8 +160,8 @@ static void pack_shared(const block *k) {
 static void pack_tap(const block *k, uint8_t *out, int64_t r, int64_t tap, int64_t at, int64_t values) {
   const product *p = k->a->p;
   const float *x = product_input(p, k->item, r * p->stride + tap * p->dilation + p->offset);
-  if (x) amx_round_row(out, k->a->x_step, x + at, values, 1);
-  else zero_row(out, k->a->x_step, amx_steps(values));
+  if (x) amx_round_row(out, k->a->x_step, x + at, values, 1, k->a->x_low);
+  else zero_row(k->a, out, amx_steps(values));
 }
 
 /* All taps of output row r, side by side without gaps. */
@@ -158,7 +169,7 @@ static void pack_gathered(const block *k, uint8_t *out, int64_t r) {
   const product *p = k->a->p;
   float line[LINE_VALUES];
   product_gather(p, k->item, r, line);
-  amx_round_row(out, k->a->x_step, line, p->taps * p->width, 1);
+  amx_round_row(out, k->a->x_step, line, p->taps * p->width, 1, k->a->x_low);
 }
 
 /* Steps first..first+steps-1 of each row. */
@@ -166,7 +177,7 @@ static void pack_spread(const block *k, int64_t first, int64_t steps) {
   const plan *a = k->a;
   for (int64_t i = 0; i < (k->rows + 31) / 32 * 32; i++) {
     uint8_t *out = k->x + i / 32 * a->x_pair + i % 32 * AMX_LINE;
-    if (i >= k->rows) zero_row(out, a->x_step, steps);
+    if (i >= k->rows) zero_row(a, out, steps);
     else if (a->w.taps != a->p->taps) pack_gathered(k, out, k->row + i);
     else
       for (int64_t s = 0, n; s < steps; s += n) {
@@ -185,10 +196,15 @@ static int64_t step_offset(const plan *a, int64_t s, int64_t piece) {
   return (first + s / a->tap_steps * a->p->dilation) * AMX_LINE + s % a->tap_steps * a->x_step;
 }
 
+/* Steps of the unit that begins at `step`. */
+static int64_t unit_steps(const plan *a, int64_t step) {
+  return cpu_min(amx_unit_steps(&a->w), a->steps - step);
+}
+
 /* The unit of a panel in a packed weight: all panels of earlier steps lie before it. */
 static const uint8_t *packed_unit(const plan *a, const void *packed, int64_t panel, int64_t step) {
-  int64_t steps = cpu_min(AMX_STEPS, a->steps - step);
-  return (const uint8_t *)packed + (step * a->packed_panels + (a->first_packed + panel) * steps) * AMX_PANEL_STEP;
+  int64_t before = step * a->packed_panels + (a->first_packed + panel) * unit_steps(a, step);
+  return (const uint8_t *)packed + before * a->w.parts * AMX_PANEL_STEP;
 }
 
 /* All rows times a panel, over the steps from t->offset on. */
@@ -211,14 +227,18 @@ static void multiply_panels(const block *k, const void *w, const void *packed, i
   const plan *a = k->a;
   amx_weight source = a->w;
   source.w = w;
-  amx_block t = {.a_row = a->x_row, .steps = cpu_min(AMX_STEPS, a->steps - step), .c_row = C_ROW, .add = step > 0};
-  for (int64_t i = 0; i < t.steps; i++) t.offset[i] = step_offset(a, step + i, piece);
+  int64_t steps = unit_steps(a, step);
+  amx_block t = {.a_row = a->x_row, .steps = steps * a->w.parts, .low = a->x_low, .c_row = C_ROW, .add = step > 0};
+  for (int64_t i = 0; i < t.steps; i++) {
+    t.offset[i] = step_offset(a, step + i / a->w.parts, piece);
+    t.both[i] = a->x_low && i % a->w.parts == 0;
+  }
   for (int64_t n = 0; n < count; n++) {
     if (packed) {
       t.b = packed_unit(a, packed, first + n, step);
       t.fetch = t.b + t.steps * AMX_PANEL_STEP; /* asking for what lies behind the end does no harm */
     } else {
-      amx_pack_panel(k->unit, &source, first + n, step, t.steps);
+      amx_pack_panel(k->unit, &source, first + n, step, steps);
       t.b = k->unit;
     }
     multiply_rows(k, &t, c + n * AMX_PANEL);
@@ -242,7 +262,7 @@ static void run_group(const block *k, int64_t group) {
   for (int64_t piece = 0; piece < a->steps; piece += a->piece) {
     int64_t end = cpu_min(piece + a->piece, a->steps);
     if (a->piece < a->steps) pack_spread(k, piece, end - piece);
-    for (int64_t step = piece; step < end; step += AMX_STEPS) {
+    for (int64_t step = piece; step < end; step += unit_steps(a, step)) {
       multiply_panels(k, p->w, p->packed, first, count, piece, step, k->c);
       if (p->w_up) multiply_panels(k, p->w_up, p->packed_up, first, count, piece, step, c_up);
     }
@@ -311,18 +331,19 @@ static int64_t weight_steps(const amx_weight *w) {
 size_t amx_packed_bytes(const tens *w, int stride) {
   if (w->dtype != TENS_F32 && w->dtype != TENS_BF16) return 0;
   product p = product_of_weight(w, stride);
+  if (product_is_narrow(&p)) return 0;
   amx_weight view = amx_product_weight(&p, p.w);
-  return (size_t)(weight_steps(&view) * cpu_ceil(view.columns, AMX_PANEL)) * AMX_PANEL_STEP;
+  return (size_t)(weight_steps(&view) * view.parts * cpu_ceil(view.columns, AMX_PANEL)) * AMX_PANEL_STEP;
 }
 
 /* A part is a run of panels, so that each row of the weight is read in one go. */
 void amx_pack(const tens *w, int stride, void *out, int part, int parts) {
   product p = product_of_weight(w, stride);
   amx_weight view = amx_product_weight(&p, p.w);
-  int64_t panels = cpu_ceil(view.columns, AMX_PANEL), all = weight_steps(&view);
+  int64_t panels = cpu_ceil(view.columns, AMX_PANEL), all = weight_steps(&view), unit = amx_unit_steps(&view);
   for (int64_t panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++)
-    for (int64_t step = 0; step < all; step += AMX_STEPS) {
-      int64_t steps = cpu_min(AMX_STEPS, all - step);
-      amx_pack_panel((uint8_t *)out + (step * panels + panel * steps) * AMX_PANEL_STEP, &view, panel, step, steps);
+    for (int64_t step = 0; step < all; step += unit) {
+      int64_t steps = cpu_min(unit, all - step), before = step * panels + panel * steps;
+      amx_pack_panel((uint8_t *)out + before * view.parts * AMX_PANEL_STEP, &view, panel, step, steps);
     }
 }

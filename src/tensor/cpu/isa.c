@@ -159,27 +159,27 @@ typedef struct isa {
   const char *name;
   const tens_device *device;
   bool (*has)(void);
-  bool on_request; /* taken only when ACESTEP_ISA names it */
 } isa;
 
 /* The best first. */
 static const isa sets[] = {
 #if defined(__x86_64__)
-    {"amx", &cpu_amx, amx_usable, true},
-    {"avx512", &cpu_avx512, has_avx512, false},
-    {"avx2", &cpu_avx2, has_avx2, false},
+    {"amx", &cpu_amx, amx_usable},
+    {"avx512", &cpu_avx512, has_avx512},
+    {"avx2", &cpu_avx2, has_avx2},
 #endif
-    {"plain", &cpu_plain, has_plain, false},
+    {"plain", &cpu_plain, has_plain},
 };
 
 enum { SETS = sizeof sets / sizeof sets[0] };
 
 static const isa *chosen(void) {
   const char *wish = getenv("ACESTEP_ISA");
+  bool exact = wish && !strcmp(wish, "float32");
   for (int i = 0; wish && i < SETS; i++)
     if (!strcmp(wish, sets[i].name) && sets[i].has()) return &sets[i];
   for (int i = 0; i < SETS - 1; i++)
-    if (!sets[i].on_request && sets[i].has()) return &sets[i];
+    if (sets[i].has() && !(exact && tens_isa_has_tiles(sets[i].name))) return &sets[i];
   return &sets[SETS - 1];
 }
 

@@ -2,10 +2,9 @@
  *
  * "amx" (BF16 matrix tiles, AVX-512 for all else), "avx512" (F, BW, VL, DQ), "avx2" (with FMA) or "plain" (any
  * machine); tens_cpu() takes the best that the machine has, or the one that the environment variable ACESTEP_ISA names
- * if the machine has it. "amx" is taken only when named, until it has been measured on
- * such a machine. Results are equal for every number
- * of threads, but may differ in the last digits from one instruction set to another; on "amx" both factors of matrix
- * products, convolutions and attention are rounded to BF16 first.
+ * if the machine has it; "float32" there means the best one without tiles. Results are equal for every number of threads, but may differ in the last digits from one
+ * instruction set to another; on "amx" both factors of linear layers and attention are rounded to BF16 first, unless
+ * tens_exact asks for more, and those of convolutions are taken as two BF16 numbers each.
  */
 #ifndef ACE_CPU_ISA_H
 #define ACE_CPU_ISA_H

@@ -14,7 +14,8 @@ static const float *values(const tens *x) {
 
 product product_of_weight(const tens *w, int stride) {
   int64_t C = w->dim[w->rank - 1];
-  product p = {.w = w->data, .bf16 = w->dtype == TENS_BF16, .taps = 1, .width = C};
+  /* Convolutions follow one another by the dozen without a norm in between: what rounding does to them adds up. */
+  product p = {.w = w->data, .bf16 = w->dtype == TENS_BF16, .fine = w->rank == 3, .taps = 1, .width = C};
   if (w->rank == 2) { /* [N, K] */
     p.columns = w->dim[0];
     p.w_column = C;

@@ -339,7 +339,7 @@ void product_finish(const cpu_micro *m, const product *p, int64_t item, int64_t 
 
 /* More chunks than an int counts do not occur: x and y would not fit a machine. */
 void product_run(const cpu_micro *m, tens_ctx *c, const product *p) {
-  if (m->product) {
+  if (m->product && !op_exact(c) && !product_is_narrow(p)) {
     m->product(m, c, p);
     return;
   }

@@ -17,6 +17,7 @@ typedef struct product {
 
   const void *w, *w_up; /* w_up: a second weight, for silu(x w) * (x w_up); else NULL */
   bool bf16;
+  bool fine;                             /* accurate to F32 also where products are formed of factors rounded to BF16 */
   const void *packed, *packed_up;        /* copies of w and w_up (tens_pack); NULL: there is none */
   int64_t packed_columns, packed_column; /* columns of the copies, and which of them is column 0 here */
   int64_t columns, w_column, w_tap;      /* elements from column to column and from tap to tap */
@@ -33,6 +34,11 @@ typedef struct product {
 /* What a product takes from its weight: linear [N, K], convolution [O, taps, C], or, with its stride, transposed
  * convolution [taps, O, C]. */
 product product_of_weight(const tens *w, int stride);
+
+/* Would matrix tiles be mostly padding, three times over? Then vectors are faster. */
+static inline bool product_is_narrow(const product *p) {
+  return p->fine && p->columns < 16;
+}
 
 /* Input row `at` of an item; NULL for one outside it, which counts as zeros. */
 static inline const float *product_input(const product *p, int64_t item, int64_t at) {
