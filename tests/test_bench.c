@@ -268,6 +268,35 @@ static void test_adapters_have_their_keys(void **state) {
   json_decref(found);
 }
 
+/* A step of training is measured on the task that trains: it fits its plan, and layers run twice where memory is short. */
+static void test_train_step_has_its_keys(void **state) {
+  bench_options o = {.random = "tiny", .duration = 10, .repeat = 1, .threads = 1, .lora_rank = 4, .train_step = true};
+  json_t *found = measure(o);
+  expect_machine(found);
+  const json_t *stages = json_object_get(found, "stages"), *step = json_object_get(stages, "train_step");
+  assert_int_equal(json_object_size(stages), 1);
+  double seconds = number(step, "seconds"), forward = number(step, "forward_seconds"), flops = number(step, "flops");
+  assert_true(seconds > 0 && forward > 0 && flops > 0 && number(step, "fraction_of_peak") > 0);
+  assert_true(fabs(number(step, "ratio") - seconds / forward) < 1e-6);
+  assert_true(json_is_false(json_object_get(step, "recompute")));
+  assert_int_equal((int)number(json_object_get(found, "job"), "lora_rank"), 4);
+  const json_t *memory = json_object_get(found, "memory");
+  double planned = number(memory, "planned_bytes");
+  assert_true(planned > 0);
+  json_decref(found);
+  o.memory = (uint64_t)planned - (4 << 20);
+  o.repeat = 1;
+  found = measure(o);
+  step = json_object_get(json_object_get(found, "stages"), "train_step");
+  assert_true(json_is_true(json_object_get(step, "recompute")));
+  assert_true(number(step, "flops") > 1.2 * flops); /* every layer is run forward once more */
+  json_decref(found);
+  o.memory = 1 << 20;
+  ace_error err = {0};
+  assert_null(bench_run(&o, NULL, &err));
+  expect_error(&err, ACE_ENOMEM, "train", "MB are free");
+}
+
 static void test_language_model_has_its_keys(void **state) {
   json_t *found = measure((bench_options){.random = "tiny",
                                           .lm = "acestep-5Hz-lm-0.6B",
@@ -317,6 +346,7 @@ int main(void) {
       cmocka_unit_test(test_refusals_say_what_fits),
       cmocka_unit_test(test_stages_have_their_keys),
       cmocka_unit_test(test_adapters_have_their_keys),
+      cmocka_unit_test(test_train_step_has_its_keys),
       cmocka_unit_test(test_language_model_has_its_keys),
       cmocka_unit_test(test_memory_has_its_keys),
       cmocka_unit_test(test_cancelled),

@@ -16,7 +16,8 @@ static const cli_flag flags[] = {
     {"models", 0, "DIR", "Folder of the models, instead of random ones"},
     {"model", 0, "NAME", "Folder of the diffusion model in it"},
     {"lm", 0, "NAME", "Measure a language model instead, such as acestep-5Hz-lm-0.6B; random unless --models is given"},
-    {"lora-rank", 0, "N", "Steps with a random LoRA adapter of that rank on all attention, beside steps without"},
+    {"lora-rank", 0, "N",
+     "Steps with a random LoRA adapter of that rank on all attention, beside steps without; the rank of train_step"},
     {"int8", 0, NULL, "Large matrices as int8"},
     {"guided", 0, NULL, "The language model with guidance: two rows an item"},
     {"codes", 0, "N", "Audio codes that the language model writes (default 150, most 3000)"},
@@ -25,7 +26,7 @@ static const cli_flag flags[] = {
     {"repeat", 0, "N", "Measurements of each stage (default 3); 0: run everything once and tell its memory"},
     {"stages", 0, "LIST",
      "Only these, without the pass through everything: text_encoder, condition_encoder, dit_step, linear, vae_encode, "
-     "vae_decode"},
+     "vae_decode; or train_step alone: a step of training a LoRA adapter"},
     {"threads", 0, "N", "Threads for computing (default: as many as the CPUs this process may use)"},
     {"memory", 0, "SIZE", "Memory to keep within, such as 6G (default: what the machine has free)"},
     {"json", 0, NULL, "As one JSON object"},
@@ -52,8 +53,10 @@ static ace_status take_duration(const args *a, double *out, ace_error *err) {
 }
 
 /* Names with commas between them as bits. */
-static ace_status take_stages(const args *a, unsigned *out, ace_error *err) {
+static ace_status take_stages(const args *a, bench_options *o, ace_error *err) {
   const char *at = args_value(a, "stages");
+  o->train_step = at && strcmp(at, "train_step") == 0;
+  if (o->train_step) return ACE_OK;
   while (at && *at) {
     size_t n = strcspn(at, ",");
     int i = 0;
@@ -63,9 +66,9 @@ static ace_status take_stages(const args *a, unsigned *out, ace_error *err) {
     if (i == SONG_STAGES)
       return ace_fail(err, ACE_EINVAL,
                       "--stages: \"%.*s\" is none of text_encoder, condition_encoder, dit_step, linear, vae_encode, "
-                      "vae_decode",
+                      "vae_decode, nor train_step alone",
                       n < 40 ? (int)n : 40, at);
-    *out |= 1u << i;
+    o->stages |= 1u << i;
     at += n + (at[n] == ',');
   }
   return ACE_OK;
@@ -91,7 +94,7 @@ static ace_status take_options(const args *a, bench_options *o, char **folder, a
     return ace_fail(err, ACE_EINVAL, "--model: names a folder below --models; --random names the model itself");
   if (!o->random && !models && o->lm) o->random = o->lm;
   ace_status status = take_duration(a, &o->duration, err);
-  if (status == ACE_OK) status = take_stages(a, &o->stages, err);
+  if (status == ACE_OK) status = take_stages(a, o, err);
   if (status == ACE_OK) status = take_int(a, "batch", "--batch", 1, REQ_BATCH_MAX, &o->batch, err);
   if (status == ACE_OK) status = take_int(a, "repeat", "--repeat", o->lm ? 1 : 0, BENCH_REPEAT_MOST, &o->repeat, err);
   if (status == ACE_OK) status = take_int(a, "lora-rank", "--lora-rank", 1, BENCH_RANK_MOST, &o->lora_rank, err);
@@ -133,6 +136,9 @@ static void print_stages(const json_t *found) {
     else
       printf("  %8.3f TFLOP  %8.0f GF/s  %3.0f %% of the best\n", number(stage, "flops") * 1e-12,
              number(stage, "flops") / number(stage, "seconds") * 1e-9, 100 * number(stage, "fraction_of_peak"));
+    if (json_object_get(stage, "ratio"))
+      printf("  %-18s %9.3f s, a step is %.2f of it\n", "forward alone", number(stage, "forward_seconds"),
+             number(stage, "ratio"));
   }
 }
 
@@ -175,6 +181,7 @@ const cli_command cmd_bench = {
         "  acestep bench --random acestep-v15-turbo --duration 30\n"
         "  acestep bench --models checkpoints --json\n"
         "  acestep bench --lm acestep-5Hz-lm-0.6B --batch 4 --guided\n"
+        "  acestep bench --random acestep-v15-turbo --stages train_step --lora-rank 64 --memory 8G\n"
         "\n"
         "Shares are of the best arithmetic and read rates that the same run measured. docs/SPEED.md says how to "
         "measure.",

@@ -350,12 +350,14 @@ static ace_status measure_song(ace_engine *e, const bench_options *o, const ace_
   return status;
 }
 
-static ace_status measure_lm(const bench_options *o, const ace_callbacks *notify, json_t *found, ace_error *err) {
+/* What needs no engine: the language model, or a training. */
+static ace_status measure_alone(const bench_options *o, const ace_callbacks *notify, json_t *found, ace_error *err) {
   json_t *stages = json_object(), *about = json_object();
   pool *threads = pool_new(o->threads, err);
   bench_machine m = {0};
   ace_status status = threads ? open_machine(&m, threads, o, notify, err) : err->status;
-  if (status == ACE_OK) status = bench_lm(&m, o, stages, about, err);
+  if (status == ACE_OK && o->lm) status = bench_lm(&m, o, stages, about, err);
+  else if (status == ACE_OK) status = bench_train(&m, o, stages, about, found, err);
   if (status == ACE_OK) {
     json_object_set(found, "stages", stages);
     json_object_set(found, "job", about);
@@ -374,8 +376,8 @@ json_t *bench_run(const bench_options *o, const ace_callbacks *notify, ace_error
   if (!err) err = &own;
   json_t *found = json_object();
   ace_status status = found ? ACE_OK : ace_fail(err, ACE_ENOMEM, "bench: out of memory");
-  if (status == ACE_OK && o->lm) {
-    status = measure_lm(o, notify, found, err);
+  if (status == ACE_OK && (o->lm || o->train_step)) {
+    status = measure_alone(o, notify, found, err);
   } else if (status == ACE_OK) {
     ace_engine *e = open_engine(o, notify, err);
     status = e ? measure_song(e, o, notify, found, err) : err->status;

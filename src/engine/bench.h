@@ -8,6 +8,7 @@
  *               {"seconds", "flops", "fraction_of_peak"},
  *             "dit_step_plain": the same without the adapter, "lora_switch": {"seconds"} to take one up in place of
  *             another, both with an adapter only,
+ *             "train_step": {the same, "forward_seconds", "ratio", "recompute"},
  *             "lm_prefill": {the same, "tokens"},
  *             "lm_decode": {"seconds" of a token, "tokens_per_second", "fraction_of_bandwidth", "step_bytes"}},
  *  "memory": {"planned_bytes", "peak_bytes"},
@@ -34,7 +35,9 @@ typedef struct bench_options {
   uint64_t memory;        /* as in ace_engine_options */
   int codes;              /* that the language model writes */
   bool int8;              /* weights as int8 */
-  int lora_rank;          /* steps with a random LoRA adapter on all attention, and without it; 0: none */
+  int lora_rank;          /* steps with a random LoRA adapter on all attention, and without it; 0: none. Of the adapter
+                             that train_step trains; 0: the default of a training */
+  bool train_step;        /* instead: one step of training a LoRA adapter on one song of `duration` */
   bool guided;            /* language model: two rows an item */
 } bench_options;
 
@@ -43,7 +46,7 @@ enum { BENCH_REPEAT_MOST = 100, BENCH_RANK_MOST = 512, BENCH_CODES_MOST = 3000 }
 /* A new reference; NULL on failure or when cancelled. Progress comes as stages "make" and "measure". */
 json_t *bench_run(const bench_options *o, const ace_callbacks *notify, ace_error *err);
 
-/* ---- shared by bench.c, bench_lm.c and bench_lora.c ----------------------------------------------------------------------------- */
+/* ---- shared by bench.c, bench_lm.c, bench_lora.c and bench_train.c ------------------------------------------------ */
 
 /* Values of one kind; those that nobody disturbed count. */
 typedef struct bench_samples {
@@ -86,6 +89,9 @@ ace_status bench_lora_open(bench_lora *l, ace_engine *e, int rank, ace_error *er
 void bench_lora_close(bench_lora *l);
 /* For bench_measure, with a bench_lora: drops the adapter, if it is on, and loads it. */
 ace_status bench_lora_load(void *arg, double *seconds, ace_error *err);
+/* Adds train_step to `stages`, what was measured to `job`, "memory" to `found`. */
+ace_status bench_train(bench_machine *m, const bench_options *o, json_t *stages, json_t *job, json_t *found,
+                       ace_error *err);
 /* Adds lm_prefill and lm_decode to `stages`, what was measured to `job`. */
 ace_status bench_lm(bench_machine *m, const bench_options *o, json_t *stages, json_t *job, ace_error *err);
 

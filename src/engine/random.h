@@ -25,6 +25,8 @@ typedef struct random_models {
 
 /* `name`: any of published.h. ACE_EINVAL with the known names for another one. */
 ckpt *random_checkpoint(const random_models *r, const char *name, ace_error *err);
+/* A diffusion model of that name. */
+acestep_dit *random_dit(const random_models *r, const char *name, ace_error *err);
 /* The next number of SplitMix64. */
 uint64_t random_word(uint64_t *state);
 /* The miniature's tokenizer, with as many audio codes behind it as asked for; 0: a text encoder's. */

@@ -56,8 +56,12 @@ static tens random_silence(const random_models *r, int64_t channels, ace_error *
   return t;
 }
 
-static acestep_dit *random_dit(const random_models *r, const char *name, ace_error *err) {
+acestep_dit *random_dit(const random_models *r, const char *name, ace_error *err) {
   enum { LATENT_CHANNELS = 64 /* of every published model, and of the miniature */ };
+  if (published_kind(name) != ENGINE_DIFFUSION) {
+    ace_fail(err, ACE_EINVAL, "random: %.60s is not a diffusion model", name);
+    return NULL;
+  }
   ckpt *k = random_checkpoint(r, name, err);
   if (!k) return NULL;
   tens silence = random_silence(r, LATENT_CHANNELS, err);
@@ -68,10 +72,6 @@ static acestep_dit *random_dit(const random_models *r, const char *name, ace_err
 
 static bool open_all(ace_engine *e, const ace_callbacks *notify, ace_error *err) {
   random_models r = {.threads = e->threads, .seed = e->seed, .tiny = e->tiny, .int8 = e->int8, .notify = notify};
-  if (published_kind(e->model_name) != ENGINE_DIFFUSION) {
-    ace_fail(err, ACE_EINVAL, "random: %.60s is not a diffusion model", e->model_name);
-    return false;
-  }
   e->tokenizer = random_tokenizer(0, err);
   if (e->tokenizer) e->dit = random_dit(&r, e->model_name, err);
   if (e->dit) e->text = qwen3_from(random_checkpoint(&r, ENGINE_TEXT_ENCODER, err), err);

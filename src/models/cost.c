@@ -14,25 +14,57 @@ static double attention_products(const block_config *b, double queries, double k
   return 4.0 * b->heads * b->head_dim * queries * keys;
 }
 
-double cost_velocity(const dit_config *cfg, int64_t frames, int64_t condition) {
-  const block_config *d = &cfg->decoder;
-  double patches = (double)((frames + cfg->patch - 1) / cfg->patch);
-  double cross = 2.0 * d->hidden * d->head_dim * d->heads; /* q and o; k and v are there already */
-  double work = 2 * patches * d->hidden * cfg->patch * (cfg->in_channels + cfg->latent_channels);
+static double patches_of(const dit_config *cfg, int64_t frames) {
+  return (double)((frames + cfg->patch - 1) / cfg->patch);
+}
+
+/* Both attentions of all layers. */
+static double all_attention(const dit_config *cfg, double patches, double condition) {
+  double work = 0;
   for (int i = 0; i < cfg->layers; i++) {
     double seen =
         cfg->sliding[i] && cfg->window >= 0 && patches > 2.0 * cfg->window + 1 ? 2.0 * cfg->window + 1 : patches;
-    work += 2 * patches * (block_weights_count(d) + cross) + attention_products(d, patches, seen + (double)condition);
+    work += attention_products(&cfg->decoder, patches, seen + condition);
   }
   return work;
+}
+
+/* The keys and values of the cross-attention. */
+static double condition_products(const dit_config *cfg, double tokens) {
+  const block_config *d = &cfg->decoder;
+  return 2 * tokens * 2.0 * d->hidden * d->head_dim * d->kv_heads * cfg->layers;
+}
+
+/* All linear layers over patches; keys and values of the condition are there already. */
+static double all_linear(const dit_config *cfg, double patches) {
+  const block_config *d = &cfg->decoder;
+  double cross = 2.0 * d->hidden * d->head_dim * d->heads; /* q and o */
+  return 2 * patches *
+         (d->hidden * cfg->patch * (cfg->in_channels + cfg->latent_channels) +
+          cfg->layers * (block_weights_count(d) + cross));
+}
+
+double cost_velocity(const dit_config *cfg, int64_t frames, int64_t condition) {
+  double patches = patches_of(cfg, frames);
+  return all_linear(cfg, patches) + all_attention(cfg, patches, (double)condition);
+}
+
+double cost_lora_step(const dit_config *cfg, int64_t frames, int64_t condition, int rank, bool recompute) {
+  const block_config *d = &cfg->decoder;
+  double patches = patches_of(cfg, frames), tokens = (double)condition;
+  double wide = d->hidden + (double)d->head_dim * d->heads, narrow = d->hidden + (double)d->head_dim * d->kv_heads;
+  double factors =
+      2.0 * rank * cfg->layers * (patches * (2 * wide + 2 * narrow) + patches * 2 * wide + tokens * 2 * narrow);
+  double products = all_linear(cfg, patches), attention = all_attention(cfg, patches, tokens);
+  double forward = products + attention + condition_products(cfg, tokens) + factors;
+  return (recompute ? 2 : 1) * forward + products + 2.5 * attention + 2 * factors;
 }
 
 double cost_condition(const dit_config *cfg, int64_t text, int64_t lyric, int64_t timbre) {
   const block_config *e = &cfg->encoder;
   double tokens = (double)(text + lyric + 1);
-  double key_values = 2.0 * cfg->decoder.hidden * cfg->decoder.head_dim * cfg->decoder.kv_heads * cfg->layers;
   return 2 * block_weights_count(e) * ((double)lyric * cfg->lyric_layers + (double)timbre * cfg->timbre_layers) +
-         2 * tokens * key_values;
+         condition_products(cfg, tokens);
 }
 
 double cost_qwen3(const qwen3_config *cfg, int64_t tokens) {

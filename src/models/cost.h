@@ -11,6 +11,10 @@
 /* One evaluation of the velocity for `frames` latent frames under a condition of `condition` tokens, its keys and
  * values being there already. */
 double cost_velocity(const dit_config *cfg, int64_t frames, int64_t condition);
+/* One step of training a LoRA adapter of `rank` on all attention, for one song: forward, with the condition's keys and
+ * values; back through the frozen weights, attention (2.5 times its forward: weights are computed again) and the factors;
+ * `recompute`: every layer forward once more. */
+double cost_lora_step(const dit_config *cfg, int64_t frames, int64_t condition, int rank, bool recompute);
 /* The condition encoder and the cross-attention keys and values, for prompts of these lengths. */
 double cost_condition(const dit_config *cfg, int64_t text, int64_t lyric, int64_t timbre);
 /* `tokens` positions through the stack of blocks. */
