@@ -28,7 +28,7 @@ static json_t *beginnings(const call *c) {
   json_t *list = json_array();
   const char *home = getenv("HOME");
   char real[PATH_MAX];
-  json_array_append_new(list, json_string(service_data(c->service)));
+  if (realpath(service_data(c->service), real)) json_array_append_new(list, json_string(real));
   for (const char *const *root = server_settings(c->server)->roots; root && *root; root++)
     if (realpath(*root, real) && path_may_list(c, real)) json_array_append_new(list, json_string(real));
   if (home && realpath(home, real) && path_may_list(c, real)) json_array_append_new(list, json_string(real));

@@ -99,6 +99,10 @@ export const examples = (kind: "simple" | "custom") =>
     Array.isArray(a) ? a : a.examples,
   );
 
+/** `files`: endings of the files that are listed too, "json,csv". */
+export const folders = (path: string, files = "") =>
+  call<T.Listing>("GET", `v1/folders?path=${enc(path)}${files ? `&files=${enc(files)}` : ""}`);
+
 export const adapters = () => call<T.Adapters>("GET", "v1/lora/list");
 export const loadAdapter = (path: string) => call("POST", "v1/lora/load", { path });
 export const unloadAdapter = () => call("POST", "v1/lora/unload", {});

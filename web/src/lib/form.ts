@@ -2,7 +2,7 @@
 import { AUTO_NAMES, type AutoName } from "./fields";
 import type { Mode } from "./modes";
 import { modeOfTask, shows } from "./modes";
-import type { Family, Recording, Schema, Values } from "./types";
+import type { Family, Param, Recording, Schema, Values } from "./types";
 
 export interface FormData {
   mode: Mode;
@@ -123,21 +123,33 @@ export function changeFamily(f: FormData, family: Family): void {
   f.values.shift = 3;
 }
 
-/** A saved song's parameters (its JSON) into the form. Unknown keys are ignored, missing ones leave what is there. */
+const TEXT_MOST = 1_000_000; // characters
+
+/** Of the type that the table has; numbers may be text. Lists hold numbers or text alone. */
+function suits(value: unknown, p: Param): boolean {
+  if (Array.isArray(value)) return value.every((x) => typeof x === "number" || typeof x === "string");
+  if (typeof value === "object") return false;
+  const kind = typeof p.default;
+  if (kind === "boolean") return typeof value === "boolean";
+  if (kind === "number") return typeof value === "number" || (typeof value === "string" && Number.isFinite(Number(value)));
+  return typeof value !== "string" || value.length <= TEXT_MOST;
+}
+/** A saved song's parameters (its JSON) into the form. Keys that are unknown or of another type are ignored, missing ones
+ * leave what is there. */
 export function fillForm(f: FormData, saved: Values, schema: Schema): void {
   const v = f.values;
   switchMode(f, modeOfTask(saved.task_type ?? "text2music"));
   f.noFsq = saved.task_type === "cover-nofsq";
   for (const [name, value] of Object.entries(saved)) {
     const p = schema[name];
-    if (!p || p.readOnly || value === null || name.endsWith("_audio")) continue;
+    if (!p || p.readOnly || value === null || name.endsWith("_audio") || !suits(value, p)) continue;
     if (name in f.auto) {
       const given = value !== "" && value !== -1 && value !== "unknown";
       f.auto[name as AutoName] = !given;
       if (given) v[name] = value;
-    } else if (name === "seeds") v.seed = (value as number[]).join(", ");
+    } else if (name === "seeds") v.seed = [value].flat().join(", ");
     else if (name === "seed") v.seed = String(value);
-    else if (name === "timesteps" || name === "retake_seed") v[name] = (value as number[]).join(", ");
+    else if (name === "timesteps" || name === "retake_seed") v[name] = [value].flat().join(", ");
     else if (name === "audio_cover_strength") {
       if (f.mode === "custom" || f.mode === "remix" || f.mode === "complete") f.strengths[f.mode] = Number(value);
     } else v[name] = value;

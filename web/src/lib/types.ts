@@ -339,3 +339,18 @@ export interface DatasetTask {
   result?: { num_tensors?: number; failed?: number };
   error?: string;
 }
+
+/** A folder of the server's machine. */
+export interface ListedFolder {
+  name: string;
+  kind: "folder" | "checkpoint" | "adapter" | "tensors";
+  modified: number; // ms
+}
+export interface Listing {
+  path: string;
+  parent: string | null;
+  roots: string[];
+  folders: ListedFolder[];
+  files: { name: string; bytes: number; modified: number }[];
+  cut: boolean;
+}

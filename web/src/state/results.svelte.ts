@@ -83,6 +83,13 @@ export function saveSample(j: Job, s: Sample): void {
   toast("info", "messages.saved", { name: `${name}.${end}` });
 }
 
+/** The parameters alone. */
+export function saveParameters(j: Job, s: Sample): void {
+  const name = `${fileName(titleOf(j, s))}-${s.item + 1}.json`;
+  save(api.fileUrl(j.id, `${s.item + 1}.json`, name), name);
+  toast("info", "messages.saved", { name });
+}
+
 export function saveText(text: string, name: string): void {
   const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   save(url, name);

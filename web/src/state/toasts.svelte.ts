@@ -44,6 +44,8 @@ const KINDS = new Set([
   "lm_missing",
   "not_ready",
   "background",
+  "path_unsafe",
+  "no_folder",
 ]);
 
 /** A failure in the page's words where it has some, else in the server's. */

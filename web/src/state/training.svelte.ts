@@ -6,7 +6,7 @@ import { recall, remember } from "../lib/store";
 import type { AdapterKind, TrainValues } from "../lib/training";
 import { settled } from "../lib/training";
 import type { TrainSetting, TrainStatus } from "../lib/types";
-import { complain } from "./toasts.svelte";
+import { complain, toast } from "./toasts.svelte";
 
 interface State {
   tables: Record<AdapterKind, TrainSetting[]> | null;
@@ -28,6 +28,13 @@ const fresh: Written = {
 export const written: Written = $state({ ...fresh, ...(recall("training") as Partial<Written> | undefined) });
 
 export const trainForm = (kind: AdapterKind): TrainValues => settled(training.tables?.[kind] ?? [], kind, written[kind]);
+
+export function resetForm(kind: AdapterKind): void {
+  const before = $state.snapshot(written[kind]);
+  written[kind] = {};
+  const back = () => void (written[kind] = before);
+  toast("info", "messages.settings_reset", {}, { action: { key: "common.undo", run: back } });
+}
 
 export async function loadTraining(): Promise<void> {
   try {

@@ -1,6 +1,9 @@
-// Beyond the guide: the player at the bottom of the page, pictures of sound, the library.
+// Beyond the guide: the player at the bottom of the page, pictures of sound, the library, the line of time of a repaint, what
+// is dropped on the page, links to songs, folders of the server.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { by, close, fill, finished, initialise, leave, open, quick, type View, visit } from "./studio";
+import { by, close, fill, finished, folder, initialise, leave, mode, open, quick, section, settings, type View, visit } from "./studio";
 
 beforeAll(open);
 afterAll(close);
@@ -124,4 +127,122 @@ test("the library finds by words, tags and stars, plays, renames, and takes dele
   await by(page, "tab_library").click();
   await expect.poll(() => entries.count()).toBe(3);
   await expect.poll(() => by(page, "library_tag").count()).toBe(2);
+});
+
+test("the line of time shows and moves what is made anew", async () => {
+  const { page } = v;
+  await by(page, "send_to_src_1_menu").click();
+  await by(page, "send_to_repaint_1").click();
+  await fill(page, "repainting_start", "2");
+  await fill(page, "repainting_end", "6");
+  const from = by(page, "timeline_from");
+  expect(await from.getAttribute("aria-valuenow")).toBe("2");
+  await from.press("Shift+ArrowRight");
+  await from.press("ArrowLeft");
+  expect(await by(page, "repainting_start").inputValue()).toBe("2.9");
+  await from.press("End"); // no further than the other edge
+  expect(await by(page, "repainting_start").inputValue()).toBe("5.9");
+  await from.press("Home");
+  const edge = (await by(page, "timeline_to").boundingBox())!;
+  await page.mouse.move(edge.x + edge.width / 2, edge.y + edge.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(edge.x + edge.width / 2 + 1000, edge.y, { steps: 4 });
+  await page.mouse.up();
+  expect(Number(await by(page, "repainting_end").inputValue())).toBeGreaterThan(9.9); // beyond the end: the song goes on
+  await by(page, "timeline_whole").click();
+  expect(await by(page, "repainting_start").inputValue()).toBe("0");
+  expect(await by(page, "repainting_end").inputValue()).toBe("-1");
+  await by(page, "toast").filter({ hasText: "whole recording" }).getByText("Undo").click();
+  expect(await by(page, "repainting_end").inputValue()).not.toBe("-1");
+});
+
+test("files dropped on the page, and links, bring songs in", async () => {
+  const { page } = v;
+  await mode(page, "custom");
+  const drop = (name: string, type: string, text: string, at = "body") =>
+    page.evaluate(
+      ([name, type, text, at]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([text!], name!, { type: type! }));
+        const send = (kind: string) =>
+          document.querySelector(at!)!.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        send("dragover");
+        return new Promise<void>((done) => setTimeout(() => (send("drop"), done()), 50));
+      },
+      [name, type, text, at],
+    );
+  await by(page, "tab_library").click();
+  await drop("song.json", "application/json", JSON.stringify({ task_type: "text2music", caption: "dropped words", bpm: 77, guidance_scale: {} }));
+  await expect.poll(() => by(page, "captions").inputValue()).toBe("dropped words");
+  expect(await by(page, "captions").isVisible()).toBe(true);
+  expect(await by(page, "bpm").inputValue()).toBe("77");
+  await drop("no.json", "application/json", "[1");
+  await by(page, "toast").getByText("not a usable settings file").waitFor();
+  // Sound: the zone decides where it goes, and the mode follows.
+  const wave = Buffer.alloc(44 + 96000);
+  wave.write("RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data", 0, "latin1");
+  wave.writeUInt32LE(36 + 96000, 4);
+  wave.writeUInt32LE(96000, 40);
+  for (let i = 0; i < 48000; i++) wave.writeInt16LE(8000 * Math.sin(i / 20), 44 + 2 * i);
+  await page.evaluate(async (bytes) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], "tone.wav", { type: "audio/wav" }));
+    const send = (kind: string, at: string) =>
+      document.querySelector(at)!.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+    send("dragover", "body");
+    await new Promise((r) => setTimeout(r, 50));
+    send("dragover", "[data-testid=drop_source]");
+    send("drop", "[data-testid=drop_source]");
+  }, wave.toString("base64"));
+  await by(page, "src_audio").getByText("tone.wav").waitFor();
+  expect(await by(page, "mode_remix").isChecked()).toBe(true);
+  // A link holds the song that it was copied from; undo takes it back.
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await by(page, "save_1_menu").click();
+  await by(page, "copy_link_1").click();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toContain("#song=");
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  const seed = /seed (\d+)/.exec((await by(page, "card_1").textContent())!)![1]!;
+  await page.evaluate((to) => (location.hash = new URL(to).hash), link);
+  await expect.poll(() => by(page, "captions").inputValue()).toBe("fast drums");
+  expect(await by(page, "mode_custom").isChecked()).toBe(true);
+  await settings(page);
+  await section(page, "dit_section");
+  expect(await by(page, "seed").inputValue()).toBe(seed);
+  await settings(page, false);
+  expect(page.url()).not.toContain("#");
+  await by(page, "toast").filter({ hasText: "from a link" }).getByText("Undo").click();
+  expect(await by(page, "mode_remix").isChecked()).toBe(true);
+  await page.evaluate(() => (location.hash = "#song=broken"));
+  await by(page, "toast").getByText("This link is damaged").waitFor();
+});
+
+test("paths of the training are chosen from folders of the server", async () => {
+  const { page } = v;
+  const checkpoint = join(folder, "data/lora_output/checkpoints/epoch_20_loss_0.5");
+  mkdirSync(checkpoint, { recursive: true });
+  writeFileSync(join(checkpoint, "training_state.safetensors"), "x");
+  mkdirSync(join(folder, "data/my songs"), { recursive: true });
+  writeFileSync(join(folder, "data/my songs/set.json"), "{");
+  await by(page, "tab_training").click();
+  await by(page, "load_json_path_pick").click();
+  await by(page, "picker_list").getByText("my songs").click();
+  await by(page, "picker_file").click();
+  await expect.poll(() => by(page, "load_json_path").inputValue()).toContain("/data/my songs/set.json");
+  await page.locator("#load_json_path-problem").waitFor(); // it was loaded, and is no dataset
+  await by(page, "save_path_pick").click();
+  await by(page, "picker_list").getByText("my songs").click();
+  await expect.poll(() => by(page, "picker_path").textContent()).toContain("my songs");
+  await by(page, "picker_choose").click();
+  expect(await by(page, "save_path").inputValue()).toContain("/data/my songs/my_lora_dataset.json");
+  await page.getByRole("tab", { name: "Train LoRA", exact: true }).click();
+  await by(page, "resume_checkpoint_pick").click();
+  await by(page, "picker_list").getByText("epoch_20_loss_0.5").click();
+  await expect.poll(() => by(page, "resume_checkpoint").inputValue()).toContain("checkpoints/epoch_20_loss_0.5");
+  await expect.poll(() => by(page, "export_epoch").locator("option").allTextContents()).toEqual(["latest (automatic)", "Epoch 20"]);
+  await by(page, "reset_training").click();
+  expect(await by(page, "resume_checkpoint").inputValue()).toBe("");
+  await by(page, "toast").getByText("Undo").first().click();
+  expect(await by(page, "resume_checkpoint").inputValue()).toContain("epoch_20");
+  v.trouble.length = 0; // no dataset is there yet: the server says so with a 400
 });
