@@ -23,9 +23,9 @@ static const cli_flag flags[] = {
     TRAIN_SETTINGS(TRAIN_FLAG)
 #define TRAIN_ALIAS_FLAG(theirs, ours) {theirs, 0, "VALUE", "The same as --" ours},
     TRAIN_ALIASES(TRAIN_ALIAS_FLAG)
-    {"full", 0, NULL, "The same as --adapter full: train all weights of --part on prepared pieces"},
+    {"full", 0, "PART", "Train all weights of a part instead of an adapter: dit, tokenizer, lm (--adapter full --part)"},
     {"model", 'm', "NAME", "Diffusion model to train for (default: the first usable one)"},
-    {"lm", 0, "NAME", "Language model to train, with --full --part lm"},
+    {"lm", 0, "NAME", "Language model to train, with --full lm"},
     {"estimate", 0, NULL, "Tell memory and time, and stop there"},
     OPENING_MODELS,
     OPENING_MACHINE,
@@ -43,13 +43,15 @@ static ace_status read_settings(const args *a, train_settings *s, ace_error *err
     if (t && strcmp(t->name, "adapter") == 0) kind = a->given[i].value;
   }
   int chosen = kind && strcmp(kind, "lokr") == 0 ? TRAIN_LOKR : TRAIN_LORA;
-  if (args_on(a, "full") || (kind && strcmp(kind, "full") == 0)) chosen = TRAIN_FULL;
+  const char *part = args_value(a, "full");
+  if (part || (kind && strcmp(kind, "full") == 0)) chosen = TRAIN_FULL;
   ace_status status = train_settings_init(s, TRAIN_SURFACE_GUIDE, chosen, err);
   if (status != ACE_OK) return status;
   for (int i = 0; i < a->n_given && status == ACE_OK; i++) {
     const train_setting *t = a->given[i].flag ? train_setting_find(a->given[i].flag->name) : NULL;
     if (t) status = train_settings_set(s, t->name, a->given[i].value, err);
   }
+  if (status == ACE_OK && part) status = train_settings_set(s, "part", part, err);
   if (status == ACE_OK && a->n_operands) status = train_settings_set(s, "dataset_dir", a->operand[0], err);
   if (status == ACE_OK) status = train_settings_check(s, err);
   if (status != ACE_OK) train_settings_free(s);
