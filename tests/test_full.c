@@ -32,7 +32,7 @@ static void write_qwen3(const tiny_job *job, const char *part, const tiny_merges
   qwen3_config cfg;
   tiny_ids ids;
   ace_error err = {0};
-  ace_status status = tiny_write_tokenizer(job, part, m, lm, &ids, &err);
+  ace_status status = tiny_write_tokenizer(job, part, m, lm ? TINY_CODES : 0, &ids, &err);
   if (lm) tiny_lm_text(text, ids.vocabulary, ids.end_of_text, ids.end_of_turn);
   else tiny_text_encoder_text(text, ids.vocabulary, ids.end_of_text);
   json_t *json = json_loads(text, 0, NULL);
@@ -93,7 +93,7 @@ static int setup(void **state) {
   snprintf(f->lm, sizeof f->lm, "%s/%s", f->t.folder, LM);
   const char *const folders[] = {f->pieces, f->dit, f->text, f->lm};
   for (int i = 0; i < 4; i++) assert_int_equal(file_make_directory(folders[i], NULL), ACE_OK);
-  assert_int_equal(tiny_learn(m, tiny_corpus, NULL), ACE_OK);
+  assert_int_equal(tiny_learn(m, tiny_corpus, TINY_VOCABULARY, NULL), ACE_OK);
   write_qwen3(&job, TEXT, m, false);
   write_qwen3(&job, LM, m, true);
   write_dit(&job);

@@ -14,7 +14,7 @@ bpe *random_tokenizer(int codes, ace_error *err) {
   char *text = NULL;
   bpe *t = NULL;
   if (!m) ace_fail(err, ACE_ENOMEM, "tokenizer: out of memory");
-  else if (tiny_learn(m, tiny_corpus, err) == ACE_OK) {
+  else if (tiny_learn(m, tiny_corpus, TINY_VOCABULARY, err) == ACE_OK) {
     text = tiny_tokenizer_text(m, codes, &ids);
     if (text) t = bpe_open_json(text, strlen(text), "random models: tokenizer", err);
     else ace_fail(err, ACE_ENOMEM, "tokenizer: out of memory");

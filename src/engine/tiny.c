@@ -48,7 +48,7 @@ static ace_status make_qwen3(const tiny_job *job, const tiny_merges *m, bool lan
   char text[TINY_CONFIG_SIZE];
   qwen3_config cfg;
   tiny_ids ids;
-  ace_status status = tiny_write_tokenizer(job, part, m, language_model, &ids, err);
+  ace_status status = tiny_write_tokenizer(job, part, m, language_model ? TINY_CODES : 0, &ids, err);
   if (status != ACE_OK) return status;
   if (language_model) tiny_lm_text(text, ids.vocabulary, ids.end_of_text, ids.end_of_turn);
   else tiny_text_encoder_text(text, ids.vocabulary, ids.end_of_text);
@@ -108,7 +108,7 @@ static ace_status next_part(tiny_job *job, double to, ace_error *err) {
 static ace_status make_parts(tiny_job *job, tiny_merges *m, ace_error *err) {
   float *silence = NULL;
   ace_status status = next_part(job, 0.05, err);
-  if (status == ACE_OK) status = tiny_learn(m, tiny_corpus, err);
+  if (status == ACE_OK) status = tiny_learn(m, tiny_corpus, TINY_VOCABULARY, err);
   if (status == ACE_OK) status = make_qwen3(job, m, false, err);
   if (status == ACE_OK) status = next_part(job, 0.1, err);
   if (status == ACE_OK) status = make_qwen3(job, m, true, err);

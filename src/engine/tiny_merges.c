@@ -113,19 +113,20 @@ static bool is_pair(const int *ids, size_t i, size_t n) {
   return i + 1 < n && ids[i] != GAP && ids[i + 1] != GAP;
 }
 
-/* The most frequent pair; of several the one with the lowest ids. `count` [V * V] is all 0 before and after. */
+/* The most frequent pair; of several the one with the lowest ids. `count`, for every pair that
+ * there may be, is all 0 before and after. */
 static pair most_frequent(const int *ids, size_t n, int *count) {
   pair best = {.count = 0};
   for (size_t i = 0; i < n; i++)
-    if (is_pair(ids, i, n)) count[ids[i] * TINY_VOCABULARY + ids[i + 1]]++;
+    if (is_pair(ids, i, n)) count[ids[i] * TINY_VOCABULARY_MOST + ids[i + 1]]++;
   for (size_t i = 0; i < n; i++) {
     if (!is_pair(ids, i, n)) continue;
-    int c = count[ids[i] * TINY_VOCABULARY + ids[i + 1]];
+    int c = count[ids[i] * TINY_VOCABULARY_MOST + ids[i + 1]];
     bool lower = ids[i] < best.left || (ids[i] == best.left && ids[i + 1] < best.right);
     if (c > best.count || (c == best.count && lower)) best = (pair){ids[i], ids[i + 1], c};
   }
   for (size_t i = 0; i < n; i++)
-    if (is_pair(ids, i, n)) count[ids[i] * TINY_VOCABULARY + ids[i + 1]] = 0;
+    if (is_pair(ids, i, n)) count[ids[i] * TINY_VOCABULARY_MOST + ids[i + 1]] = 0;
   return best;
 }
 
@@ -153,15 +154,15 @@ static int token_of(tiny_merges *m, pair p) {
   return m->n_tokens++;
 }
 
-ace_status tiny_learn(tiny_merges *m, const char *const *corpus, ace_error *err) {
+ace_status tiny_learn(tiny_merges *m, const char *const *corpus, int vocabulary, ace_error *err) {
   int id_of[TINY_BYTES];
   size_t n = 0;
   *m = (tiny_merges){0};
   make_alphabet(m, id_of);
   int *ids = split_corpus(corpus, id_of, &n);
-  int *count = calloc((size_t)TINY_VOCABULARY * TINY_VOCABULARY, sizeof *count);
+  int *count = calloc((size_t)TINY_VOCABULARY_MOST * TINY_VOCABULARY_MOST, sizeof *count);
   ace_status status = ids && count ? ACE_OK : ace_fail(err, ACE_ENOMEM, "tokenizer: out of memory");
-  while (status == ACE_OK && m->n_tokens < TINY_VOCABULARY && m->n_rules < TINY_VOCABULARY) {
+  while (status == ACE_OK && m->n_tokens < vocabulary && m->n_rules < vocabulary) {
     pair p = most_frequent(ids, n, count);
     int id = p.count > 1 ? token_of(m, p) : -1;
     if (id < 0) break; /* nothing left that occurs twice */

@@ -3,6 +3,7 @@
 #define ACE_ENGINE_TINY_PARTS_H
 
 #include "engine/tiny.h"
+#include "engine/weights.h"
 #include "formats/config.h"
 
 /* One run of tiny_make. */
@@ -31,6 +32,8 @@ extern const char tiny_vae_text[];
 
 /* ---- weights (tiny_weights.c): <part>/model.safetensors, or diffusion_pytorch_model.safetensors ---- */
 
+/* Fills the list and writes it as <part>/<file> in BF16, in the order of names. */
+ace_status tiny_write_list(const tiny_job *job, const char *part, const char *file, weight_list *l, ace_error *err);
 ace_status tiny_write_dit(const tiny_job *job, const char *part, const dit_config *cfg, ace_error *err);
 ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_config *cfg, bool language_model,
                             ace_error *err);
@@ -47,20 +50,21 @@ ace_status tiny_write_silence(const tiny_job *job, const char *part, const float
 
 /* ---- tokenizer (tiny_tokenizer.c, tiny_merges.c, tiny_corpus.c) ---- */
 
-enum { TINY_BYTES = 256, TINY_VOCABULARY = 768, TINY_TOKEN_SIZE = 64 };
+enum { TINY_BYTES = 256, TINY_VOCABULARY = 768, TINY_VOCABULARY_MOST = 3072, TINY_TOKEN_SIZE = 64 };
 
 /* A learned vocabulary of byte-pair encoding: the bytes, then what merging makes of them. */
 typedef struct tiny_merges {
-  char token[TINY_VOCABULARY][TINY_TOKEN_SIZE]; /* in the printable alphabet, NUL-terminated */
+  char token[TINY_VOCABULARY_MOST][TINY_TOKEN_SIZE]; /* in the printable alphabet, NUL-terminated */
   int n_tokens;
-  int left[TINY_VOCABULARY], right[TINY_VOCABULARY]; /* rules, the first one learned first */
+  int left[TINY_VOCABULARY_MOST], right[TINY_VOCABULARY_MOST]; /* rules, the first one learned first */
   int n_rules;
 } tiny_merges;
 
 /* Texts to learn from; NULL behind the last. */
 extern const char *const tiny_corpus[];
 
-ace_status tiny_learn(tiny_merges *m, const char *const *corpus, ace_error *err);
+/* Up to `vocabulary` tokens, 256..TINY_VOCABULARY_MOST. */
+ace_status tiny_learn(tiny_merges *m, const char *const *corpus, int vocabulary, ace_error *err);
 
 /* Ids that configurations and weights must know. */
 typedef struct tiny_ids {
@@ -71,9 +75,8 @@ typedef struct tiny_ids {
  * end-of-text token to every text). free() it; NULL when out of memory. */
 char *tiny_tokenizer_text(const tiny_merges *m, int codes, tiny_ids *ids);
 
-/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json. A language model's tokenizer has the audio
- * codes at its end; a text encoder's appends an end-of-text token to every text. */
-ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, bool language_model,
-                                tiny_ids *ids, ace_error *err);
+/* Writes the same, tokenizer_config.json and special_tokens_map.json. */
+ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, int codes, tiny_ids *ids,
+                                ace_error *err);
 
 #endif

@@ -166,11 +166,11 @@ static ace_status write_json(const tiny_job *job, const char *part, const char *
   return status;
 }
 
-ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, bool language_model,
-                                tiny_ids *ids, ace_error *err) {
-  int codes = language_model ? TINY_CODES : 0, n_extra = ADDED + codes;
+ace_status tiny_write_tokenizer(const tiny_job *job, const char *part, const tiny_merges *m, int codes, tiny_ids *ids,
+                                ace_error *err) {
+  int n_extra = ADDED + codes;
   *ids = ids_of(m, codes);
-  ace_status status = write_json(job, part, "tokenizer.json", tokenizer_json(m, n_extra, language_model), err);
+  ace_status status = write_json(job, part, "tokenizer.json", tokenizer_json(m, n_extra, codes > 0), err);
   if (status == ACE_OK) status = write_json(job, part, "tokenizer_config.json", config_json(m->n_tokens, n_extra), err);
   if (status == ACE_OK) status = write_json(job, part, "special_tokens_map.json", special_json(), err);
   return status;

@@ -3,11 +3,9 @@
 #include <string.h>
 
 #include "engine/tiny_parts.h"
-#include "engine/weights.h"
 #include "formats/safetensors.h"
 
-/* Fills and writes the list as <part>/<file>, in the order of names. */
-static ace_status write_list(const tiny_job *job, const char *part, const char *file, weight_list *l, ace_error *err) {
+ace_status tiny_write_list(const tiny_job *job, const char *part, const char *file, weight_list *l, ace_error *err) {
   int64_t total = 0, largest = 0;
   weight_list_sort(l);
   for (int i = 0; i < l->n; i++) {
@@ -41,7 +39,7 @@ ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_c
                             ace_error *err) {
   weight_list l;
   ace_status status = weights_of_qwen3(&l, cfg, language_model, err);
-  if (status == ACE_OK) status = write_list(job, part, "model.safetensors", &l, err);
+  if (status == ACE_OK) status = tiny_write_list(job, part, "model.safetensors", &l, err);
   weight_list_free(&l);
   return status;
 }
@@ -49,7 +47,7 @@ ace_status tiny_write_qwen3(const tiny_job *job, const char *part, const qwen3_c
 ace_status tiny_write_dit(const tiny_job *job, const char *part, const dit_config *cfg, ace_error *err) {
   weight_list l;
   ace_status status = weights_of_dit(&l, cfg, err);
-  if (status == ACE_OK) status = write_list(job, part, "model.safetensors", &l, err);
+  if (status == ACE_OK) status = tiny_write_list(job, part, "model.safetensors", &l, err);
   weight_list_free(&l);
   return status;
 }
@@ -57,7 +55,7 @@ ace_status tiny_write_dit(const tiny_job *job, const char *part, const dit_confi
 ace_status tiny_write_vae(const tiny_job *job, const char *part, const vae_config *cfg, ace_error *err) {
   weight_list l;
   ace_status status = weights_of_vae(&l, cfg, err);
-  if (status == ACE_OK) status = write_list(job, part, "diffusion_pytorch_model.safetensors", &l, err);
+  if (status == ACE_OK) status = tiny_write_list(job, part, "diffusion_pytorch_model.safetensors", &l, err);
   weight_list_free(&l);
   return status;
 }

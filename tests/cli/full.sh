@@ -1,0 +1,28 @@
+#!/bin/sh
+# All weights from nothing, as docs/TRAINING.md tells it: untrained models around an autoencoder, pieces of the conservatory,
+# and a training of each part, whose result takes the place of what it was made from and sings.
+set -eu
+miniature=$(realpath -- "$2")
+. "$(dirname -- "$0")/lib.sh"
+tiny
+
+"$miniature" models --vae tiny/vae -o mini || fail "no models"
+expect 0 info --models mini
+"$miniature" pieces --vae mini/vae --seed 5 --count 1 --seconds 2 --tracks 1 -o pieces 2>err || fail "no pieces"
+[ -s pieces/00000005.safetensors ] && [ -s pieces/manifest.json ] || fail "no pieces"
+"$miniature" pieces --vae mini/vae --seed 5 --count 2 --seconds 2 --tracks 0 -o pieces 2>err || fail "no second piece"
+[ -s pieces/00000006.safetensors ] || fail "no second piece"
+
+expect 0 train pieces --full dit --models mini --model acestep-v15-base --estimate
+says 'MB beside the model'
+expect 2 train pieces --full voice --models mini
+says 'is not one of dit, tokenizer, lm'
+for part in tokenizer dit lm; do
+  expect 0 train pieces --full "$part" --models mini --model acestep-v15-base --lm acestep-5Hz-lm-0.6B --epochs 2 \
+    --output-dir "run-$part" --json
+  prints '"event":"done"'
+  cp -R "run-$part"/final/. mini/
+done
+expect 0 generate waltz --models mini --model acestep-v15-base --duration 10 --steps 2 -q -o made.wav
+[ -s made.wav ] || fail "no song"
+exit 0
