@@ -20,8 +20,8 @@ bool op_linear_backward_weight(tens_ctx *c, tens *dw, const tens *dy, const tens
 
 /* ---- attention: arguments as op_attention, y its result ----------------------------------------------------------- */
 
-/* dq [B, Sq, heads*D], dk and dv [B, Sk, kv_heads*D], the last two summed over the query heads that share them. A query
- * that sees no key gives nothing, not even to the values whose mean op_attention makes of it: it stands for padding. */
+/* dq [B, Sq, heads*D], dk and dv [B, Sk, kv_heads*D], the last two summed over the query heads that share them. Of a
+ * query that sees no key op_attention makes the mean of all values: each of them gets its share, query and keys nothing. */
 bool op_attention_backward(tens_ctx *c, tens *dq, tens *dk, tens *dv, const tens *dy, const tens *q, const tens *k,
                            const tens *v, const tens *y, const op_attn *a);
 

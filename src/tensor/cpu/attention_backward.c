@@ -9,6 +9,8 @@
  * its rows of dq, dk and dv in place. Tasks that run together never share a segment: in round r, segment s of the one side
  * meets segment s + r, modulo their number, of the other. So every gradient has its sums in an order that depends on the
  * shape alone, and nothing is stored twice.
+ *
+ * A query that sees no key has made the mean of all values, whatever it is itself: a last pass gives each value its share.
  */
 #include <math.h>
 #include <string.h>
@@ -145,7 +147,7 @@ static void sum_keys(const job *j, int64_t b, int64_t head, range r, float *scra
   for (int64_t i = 0; i < r.n; i++) j->m->softmax_sum(s + i * S_ROW, r.m, j->scale, &top[i], &sum[i]);
 }
 
-/* A block of queries of one head. One that sees no key gets an infinite sum: its weights are zero. */
+/* A block of queries of one head. One that sees no key gets an infinite sum: its weights are zero in the second pass. */
 static void sum_block(void *arg, int number, int worker) {
   const job *j = arg;
   int64_t most = block_length(j), of_head = cpu_ceil(j->Sq, most), head = number / of_head % j->a->heads;
@@ -266,6 +268,28 @@ static void run_task(void *arg, int number, int worker) {
   run_segments(j, b, kv_head, r, tens_worker_scratch(j->c, worker));
 }
 
+/* ---- last pass: queries that see no key --------------------------------------------------------------------------- */
+
+/* All query heads of one key head: dv[j] += dy[i] / Sk of every such query i, for all j. */
+static void add_means(void *arg, int number, int worker) {
+  const job *j = arg;
+  int64_t b = number / j->a->kv_heads, kv_head = number % j->a->kv_heads;
+  double *share = tens_worker_scratch(j->c, worker);
+  bool any = false;
+  for (int64_t d = 0; d < j->depth; d++) share[d] = 0;
+  for (int64_t head = kv_head * j->group; head < (kv_head + 1) * j->group; head++)
+    for (int64_t i = 0; i < j->Sq; i++) {
+      if (!isinf(*sums_of(j, j->g->log_sum, b, head, i))) continue;
+      const float *dy = query_rows(j, j->dy, b, head, i);
+      for (int64_t d = 0; d < j->depth; d++) share[d] += dy[d];
+      any = true;
+    }
+  for (int64_t k = 0; k < j->Sk && any; k++) {
+    float *dv = grad_rows(j->g->dv, j->k, key_rows(j, j->k, b, kv_head, k));
+    for (int64_t d = 0; d < j->depth; d++) dv[d] += (float)(share[d] / (double)j->Sk);
+  }
+}
+
 void cpu_attention_backward(const cpu_micro *m, tens_ctx *c, const tens_attention_grads *g, const tens *dy,
                             const tens *q, const tens *k, const tens *v, const tens *y, const op_attn *a) {
   job j = {.m = m,
@@ -290,4 +314,5 @@ void cpu_attention_backward(const cpu_micro *m, tens_ctx *c, const tens_attentio
   tens_parallel(c, (int)(q->dim[0] * a->heads * cpu_ceil(j.Sq, block_length(&j))), sum_block, &j);
   for (j.round = 0; j.round < cpu_max(j.q_segments, j.k_segments); j.round++)
     tens_parallel(c, (int)(q->dim[0] * a->kv_heads * j.segments), run_task, &j);
+  if (g->dv && (a->key_mask || a->window >= 0)) tens_parallel(c, (int)(q->dim[0] * a->kv_heads), add_means, &j);
 }

@@ -49,14 +49,18 @@ static double score(const head *h, int64_t i, int64_t j) {
   return dot(h->q + i * h->q_row, h->k + j * h->kv_row, h->D) / sqrt((double)h->D);
 }
 
-/* The weight of key j for query i, and the gradient of q k. */
+/* The weight of key j for query i, and the gradient of q k. A query that sees no key weighs all alike, whatever it is. */
 static void weigh(const head *h, int64_t i, int64_t j, double *p, double *ds) {
+  if (isinf(h->log_sum[i])) {
+    *p = 1.0 / (double)h->Sk, *ds = 0;
+    return;
+  }
   *p = exp(score(h, i, j) - h->log_sum[i]);
   double dp = dot(h->dy + i * h->q_row, h->v + j * h->kv_row, h->D);
   *ds = *p * (dp - h->delta[i]) / sqrt((double)h->D);
 }
 
-/* A query that sees no key has an infinite sum, so that its weights are zero. */
+/* A query that sees no key has an infinite sum. */
 static void sum_queries(const head *h) {
   for (int64_t i = 0; i < h->Sq; i++) {
     double top = -INFINITY, sum = 0;
