@@ -177,6 +177,33 @@ static void padding_has_no_influence(void **state) {
   close_site(&s);
 }
 
+/* As the Python trainer collates: the shorter song gets zeros for latents, context and condition, and its padding noise
+ * like the rest. So it is the song that has these zeros itself; and without a condition all rows are the null condition. */
+static void padding_as_the_reference(void **state) {
+  for (int unconditioned = 0; unconditioned < 2; unconditioned++) {
+    static site shorter, padded;
+    train_options o = everything;
+    o.reference = true;
+    open_site(&shorter, &lora, 1), open_site(&padded, &lora, 1);
+    shake(shorter.t), shake(padded.t);
+    for (int i = 0; i < 2; i++) {
+      sample *own = i ? &padded.sample[1] : &shorter.sample[1];
+      own->frame_mask = own->condition_mask = NULL;
+    }
+    shorter.sample[1].shape.frames = 7, shorter.sample[1].shape.tokens = 3;
+    shorter.item[1].unconditioned = padded.item[1].unconditioned = unconditioned;
+    memset(padded.target[1] + 7 * CHANNELS, 0, (FRAMES - 7) * CHANNELS * sizeof(float));
+    memset(padded.context[1] + 14 * CHANNELS, 0, (FRAMES - 7) * 2 * CHANNELS * sizeof(float));
+    memset(padded.condition[1] + 3 * 64, 0, (TOKENS - 3) * 64 * sizeof(float));
+    double a = loss_of(&shorter, 0, ITEMS, &o), b = loss_of(&padded, 0, ITEMS, &o);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_memory_equal(shorter.t->grads, padded.t->grads, (size_t)shorter.t->count * sizeof(float));
+    shorter.noise[1][FRAMES * CHANNELS - 1] += 1; /* heard in the last frame of the padding */
+    assert_true(loss_of(&shorter, 0, ITEMS, &o) != a);
+    close_site(&shorter), close_site(&padded);
+  }
+}
+
 /* A new adapter changes nothing yet: the second factors are zero, so only they have gradients. */
 static void a_new_adapter_starts_from_the_model(void **state) {
   static site s;
@@ -230,6 +257,7 @@ int main(void) {
       cmocka_unit_test(lokr_equals_finite_differences),
       cmocka_unit_test(threads_and_running_again_change_no_bit),
       cmocka_unit_test(padding_has_no_influence),
+      cmocka_unit_test(padding_as_the_reference),
       cmocka_unit_test(a_new_adapter_starts_from_the_model),
       cmocka_unit_test(memory_is_what_was_planned),
       cmocka_unit_test(wrong_samples_are_refused),

@@ -335,6 +335,47 @@ static void test_batches(void **state) {
   free(values[0]), free(values[1]), free(w);
 }
 
+/* Batches as the reference pads them: the noise of padding is a function of seed and sample like all noise. */
+static void test_parity(void **state) {
+  fixture *f = *state;
+  double loss[2][2], masked[2];
+  f->s.batch_size = 2;
+  for (int pass = 0; pass < 3; pass++) {
+    f->s.padding = pass < 2 ? TRAIN_PADDING_PARITY : TRAIN_PADDING_MASKED;
+    flow_task *task = open_task(f, 0.5);
+    train_task *t = flow_task_of(task);
+    double *to = pass < 2 ? loss[pass] : masked;
+    train_batch batch = {.sample = (const int[]){0, 2}, .n = 2};
+    assert_int_equal(t->run(t->user, &batch, to, NULL), ACE_OK);
+    flow_task_close(task);
+  }
+  assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
+  assert_true(isfinite(loss[0][0]) && loss[0][0] != masked[0]); /* the shorter one counts its padding */
+}
+
+/* Samples are too large to be kept, and one becomes longer while it is trained on: refused before it overruns what was
+ * planned for it. */
+static void test_a_sample_that_changes(void **state) {
+  fixture *f = *state;
+  ace_error err = {0};
+  double loss;
+  flow_task *task = open_task(f, 0);
+  const flow_estimate *e = flow_task_estimate(task);
+  size_t needed = e->total - e->samples;
+  assert_true(e->samples > 0);
+  flow_task_close(task);
+  task = flow_task_open(f->m, &(flow_options){.settings = &f->s, .room = needed}, &err);
+  if (!task) fail_msg("%s", err.message);
+  assert_int_equal(flow_task_estimate(task)->samples, 0);
+  train_task *t = flow_task_of(task);
+  train_batch last = {.sample = (const int[]){SAMPLES - 1}, .n = 1};
+  assert_int_equal(t->run(t->user, &last, &loss, &err), ACE_OK);
+  write_sample(f, SAMPLES - 1, 400, 1);
+  assert_int_equal(t->run(t->user, &last, &loss, &err), ACE_EINVAL);
+  expect_error(&err, ACE_EINVAL, "s2.safetensors", "has changed since the training began");
+  flow_task_close(task);
+}
+
 static void test_refusals(void **state) {
   fixture *f = *state;
   ace_error err;
@@ -350,9 +391,10 @@ static void test_refusals(void **state) {
 
 int main(int argc, char **argv) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_learns),      TEST(test_export_folder), TEST(test_export_file),
-                                     TEST(test_export_lokr), TEST(test_resume),        TEST(test_batches),
-                                     TEST(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      TEST(test_learns),  TEST(test_export_folder), TEST(test_export_file), TEST(test_export_lokr),
+      TEST(test_resume),  TEST(test_batches),       TEST(test_parity),      TEST(test_a_sample_that_changes),
+      TEST(test_refusals)};
   const struct CMUnitTest longer[] = {TEST(test_learns_all)};
   return argc > 1 ? cmocka_run_group_tests(longer, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,7 +233,8 @@ static ace_status take_memory(flow_task *f, ace_error *err) {
 
 /* ---- the loss ---------------------------------------------------------------------------------------------------- */
 
-static train_item item_of(const flow_task *f, const train_batch *b, int i, const sample *s) {
+/* frames: of the noise, which the reference gives to padding, too. */
+static train_item item_of(const flow_task *f, const train_batch *b, int i, const sample *s, int64_t frames) {
   bool fixed = f->options.fixed_time > 0;
   uint64_t seed = (uint64_t)f->s->seed;
   uint32_t index = (uint32_t)b->sample[i], epoch = fixed || !b->learn ? 0 : b->epoch;
@@ -241,7 +242,7 @@ static train_item item_of(const flow_task *f, const train_batch *b, int i, const
   stream noise = stream_of(seed, b->learn ? STREAM_NOISE : STREAM_CHECK_NOISE, 0, epoch, index);
   stream guidance = stream_of(seed, STREAM_GUIDANCE, 0, epoch, index);
   float *e = f->noise + (size_t)i * f->noise_room, chance;
-  stream_normal(&noise, 0, s->shape.frames * s->shape.channels, e);
+  stream_normal(&noise, 0, frames * s->shape.channels, e);
   stream_uniform(&guidance, 0, 1, &chance);
   return (train_item){.s = s,
                       .t = timestep_draw(&f->times, &time),
@@ -256,14 +257,18 @@ static ace_status run(void *user, const train_batch *b, double *loss, ace_error 
   sample read[BATCH_MOST];
   train_item items[BATCH_MOST];
   ace_status status = ACE_OK;
+  bool parity = f->s->padding == TRAIN_PADDING_PARITY;
+  int64_t longest = 0;
+  for (int i = 0; i < b->n; i++)
+    if (f->shape[b->sample[i]].frames > longest) longest = f->shape[b->sample[i]].frames;
   int n = 0;
   for (; n < b->n && status == ACE_OK; n++) {
     int i = b->sample[n];
     if (!f->kept) status = read_one(f, f->t->m, i, &read[n], err);
     if (status != ACE_OK) break;
-    items[n] = item_of(f, b, n, f->kept ? &f->kept[i] : &read[n]);
+    items[n] = item_of(f, b, n, f->kept ? &f->kept[i] : &read[n], parity ? longest : f->shape[i].frames);
   }
-  train_options o = {.reference = f->s->padding == TRAIN_PADDING_PARITY,
+  train_options o = {.reference = parity,
                      .dropout = b->learn && !(f->options.fixed_time > 0),
                      .gradient = b->learn,
                      .recompute = f->estimate.recompute,

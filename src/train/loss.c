@@ -62,6 +62,10 @@ static void fill_flow(const batch *b, int i, const given *g) {
     x[j] = t * item->noise[j] + (1 - t) * item->s->target[j];
     v[j] = item->noise[j] - item->s->target[j];
   }
+  for (int64_t j = count; b->padded && j < b->T * b->channels; j++) { /* latents of zeros under noise */
+    x[j] = t * item->noise[j];
+    v[j] = item->noise[j];
+  }
   memcpy(tens_f32(g->context) + i * b->T * 2 * b->channels, item->s->context, (size_t)count * 2 * sizeof(float));
   tens_f32(g->t)[i] = t;
 }
@@ -69,7 +73,8 @@ static void fill_flow(const batch *b, int i, const given *g) {
 static void fill_condition(const batch *b, int i, const given *g, const acestep_dit *m) {
   const train_item *item = &b->item[i];
   float *to = tens_f32(g->condition) + i * b->L * b->width;
-  for (int64_t row = 0; row < item->s->shape.tokens; row++) {
+  int64_t rows = b->padded && item->unconditioned ? b->L : item->s->shape.tokens;
+  for (int64_t row = 0; row < rows; row++) {
     if (!b->padded && !counts(item->s->condition_mask, row)) continue;
     const float *from = item->unconditioned ? tens_f32(&m->null_condition) : item->s->condition + row * b->width;
     memcpy(to, from, (size_t)b->width * sizeof *to);

@@ -15,14 +15,15 @@
 typedef struct train_item {
   const sample *s;
   double t;              /* 0..1 */
-  const float *noise;    /* e [T, channels] */
+  const float *noise;    /* e [T, channels]; with `reference` as long as the longest item of the call */
   bool unconditioned;    /* every row of the condition is the model's null condition (guidance dropout) */
   uint32_t epoch, index; /* of the streams of its dropout masks (stream.h: STREAM_DROPOUT), index: of the sample */
 } train_item;
 
 typedef struct train_options {
   /* false: each item is computed alone, its padding cut off and masked, and the loss of the batch is the mean of theirs.
-   * true: as the reference, all are padded to the longest, padding is attended to, and the mean runs over it. */
+   * true: as the reference, all are padded to the longest with zeros, which get noise like any latents; padding is
+   * attended to, and the mean runs over it. */
   bool reference;
   bool dropout;   /* false: none, e.g. for validation */
   bool gradient;  /* false: the loss alone */
