@@ -1,13 +1,15 @@
 /* bench_serve.c - what many clients cost a server that is making a song, and what the song costs them.
  *
  *   acestep serve --port 7860 &
- *   nice bench_serve 7860 [POLLERS [LISTENERS [DURATION [STEPS [ROUNDS]]]]]       500 50 30 200 7
+ *   nice bench_serve 7860 [POLLERS [LISTENERS [DURATION [STEPS [ROUNDS]]]]]       500 50 240 60 5
  *
  * Each round makes a song alone, then one while POLLERS clients ask about it every 2 seconds, each on its own connection,
  * and LISTENERS hear its events; a machine that does other work too is then as busy for both. Told are the medians over
  * the rounds. Time of a sampler's step comes from the server's /metrics. One thread, sockets that do not block; its own
- * processor time is reported, since it takes it from the server. Run it with nice.
+ * processor time is reported, since it takes it from the server. Run it with nice: a poll ends when the kernel has its
+ * answer (SO_TIMESTAMPNS), however long this program then waits for its turn.
  */
+#define _GNU_SOURCE /* SO_TIMESTAMPNS */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,7 @@ static const double period = 2; /* seconds from poll to poll of one client */
 typedef struct client {
   int fd;
   bool listens, waiting;
-  double due, sent;
+  double due, sent, asked; /* monotonic; the latter as the kernel's timestamps */
   size_t used;
   char in[BUFFER];
 } client;
@@ -88,10 +90,38 @@ static void sampler(int port, double *seconds, double *steps) {
 
 /* ---- clients ------------------------------------------------------------------------------------------------------- */
 
+/* As the kernel's timestamps count. */
+static double clock_real(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Reads what is there; *when: the kernel got it. As read(). */
+static ssize_t receive(int s, char *out, size_t room, double *when) {
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(struct timespec))];
+  } control;
+  struct iovec to = {out, room};
+  struct msghdr m = {.msg_iov = &to, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(s, &m, 0);
+  *when = clock_real();
+  for (struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; h; h = CMSG_NXTHDR(&m, h))
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMPNS) {
+      struct timespec t;
+      memcpy(&t, CMSG_DATA(h), sizeof t);
+      *when = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    }
+  return n;
+}
+
 static void add_client(load *l, bool listens, const char *id, double due) {
   client *c = &l->clients[l->n];
   *c = (client){.fd = dial(l->port), .listens = listens, .due = due};
+  int on = 1;
   fcntl(c->fd, F_SETFL, O_NONBLOCK);
+  setsockopt(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
   l->polls[l->n++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
   if (!listens) return;
   char text[300];
@@ -101,6 +131,7 @@ static void add_client(load *l, bool listens, const char *id, double due) {
 
 static void begin_poll(load *l, client *c, double now) {
   size_t n = strlen(l->request);
+  c->asked = clock_real();
   if (write(c->fd, l->request, n) != (ssize_t)n) l->failures++;
   c->waiting = true, c->sent = now, c->used = 0;
 }
@@ -112,7 +143,8 @@ static bool whole(const client *c) {
 }
 
 static void take(load *l, client *c) {
-  ssize_t got = read(c->fd, c->in + c->used, BUFFER - 1 - c->used);
+  double when;
+  ssize_t got = receive(c->fd, c->in + c->used, BUFFER - 1 - c->used, &when);
   if (got <= 0) {
     if (got < 0 && errno == EAGAIN) return;
     if (!c->listens) l->failures++;
@@ -126,9 +158,8 @@ static void take(load *l, client *c) {
     for (const char *p = c->in; (p = strstr(p, "\nevent: ")); p++) l->events++;
     c->used = 0;
   } else if (c->waiting && whole(c)) {
-    double now = clock_seconds();
     if (strncmp(c->in, "HTTP/1.1 200", 12) != 0) l->failures++;
-    if (l->samples < MOST_SAMPLES) l->seconds[l->samples++] = (float)(now - c->sent);
+    if (l->samples < MOST_SAMPLES) l->seconds[l->samples++] = (float)(when - c->asked);
     c->waiting = false, c->due = c->sent + period;
   }
 }
@@ -219,7 +250,7 @@ static void tell_polls(load *l) {
 }
 
 int main(int argc, char **argv) {
-  int value[] = {0, 500, 50, 30, 200, 7};
+  int value[] = {0, 500, 50, 240, 60, 5};
   for (int i = 1; i < argc && i <= 6; i++) value[i - 1] = atoi(argv[i]);
   load l = {.port = value[0]};
   const int rounds = value[5];

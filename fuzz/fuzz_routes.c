@@ -19,6 +19,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -92,6 +93,19 @@ static void send_all(int s, const char *data, size_t n) {
   }
 }
 
+/* A stream notices that nobody listens when it has something to say. Nothing is under way when the next input comes, so a
+ * leak belongs to this one. */
+static void settle(bool stream) {
+  double until = clock_seconds() + SECONDS;
+  json_t *nothing = json_object();
+  while (server_connections(site.web) > 0) {
+    if (stream) events_publish(jobs_events(service_jobs(site.service)), "", "", "service", nothing);
+    if (clock_seconds() > until) broken("a connection does not end", "");
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+  }
+  json_decref(nothing);
+}
+
 /* The answer to these bytes, in memory that the next call uses again. */
 static const char *ask(const char *request, size_t n, size_t *length) {
   static char *answer;
@@ -101,6 +115,7 @@ static const char *ask(const char *request, size_t n, size_t *length) {
   shutdown(s, SHUT_WR);
   *length = listen_to(s, answer, MOST_READ);
   close(s);
+  settle(is_stream(answer));
   return answer;
 }
 

@@ -436,6 +436,10 @@ void server_close(server *s) {
   free(s);
 }
 
+int server_connections(const server *s) {
+  return http_connections(s->http);
+}
+
 int server_port(const server *s) {
   return http_port(s->http);
 }

@@ -42,5 +42,7 @@ server *server_open(const server_options *options, ace_error *err);
 void server_close(server *s);
 void server_drain(server *s);
 int server_port(const server *s);
+/* Connections that are there. */
+int server_connections(const server *s);
 
 #endif
