@@ -93,15 +93,15 @@ static void send_all(int s, const char *data, size_t n) {
   }
 }
 
-/* A stream notices that nobody listens when it has something to say. Nothing is under way when the next input comes, so a
- * leak belongs to this one. */
-static void settle(bool stream) {
+/* A stream notices that nobody listens when it has something to say. Then nothing is under way when the next input comes,
+ * and a leak belongs to this one. */
+static void end_stream(void) {
   double until = clock_seconds() + SECONDS;
   json_t *nothing = json_object();
   while (server_connections(site.web) > 0) {
-    if (stream) events_publish(jobs_events(service_jobs(site.service)), "", "", "service", nothing);
+    events_publish(jobs_events(service_jobs(site.service)), "", "", "service", nothing);
     if (clock_seconds() > until) broken("a connection does not end", "");
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
   json_decref(nothing);
 }
@@ -115,7 +115,7 @@ static const char *ask(const char *request, size_t n, size_t *length) {
   shutdown(s, SHUT_WR);
   *length = listen_to(s, answer, MOST_READ);
   close(s);
-  settle(is_stream(answer));
+  if (is_stream(answer)) end_stream();
   return answer;
 }
 

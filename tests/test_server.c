@@ -300,6 +300,9 @@ static void test_a_full_queue(void **state) {
   char next[64];
   submit_as(&w, "application/json", "{\"prompt\":\"b\"}", next);
   expect_detail(post(&w, "/release_task", "{\"prompt\":\"c\"}"), 429, "Server busy: queue is full");
+  expect_detail(post(&w, "/v1/chat/completions",
+                     "{\"model\":\"x\",\"messages\":[{\"role\":\"user\",\"content\":\"<prompt>c</prompt>\"}]}"),
+                429, "Server busy: queue is full");
   assert_int_equal(jobs_cancel(service_jobs(w.s), id, NULL), ACE_OK);
   assert_int_equal(jobs_cancel(service_jobs(w.s), next, NULL), ACE_OK);
   json_t *result = await(&w, next, 2);

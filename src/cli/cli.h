@@ -24,7 +24,8 @@ struct cli_command {
 extern const cli_command cmd_generate, cmd_plan, cmd_format, cmd_understand, cmd_lrc, cmd_score, cmd_info, cmd_tokenize,
     cmd_schema, cmd_make_tiny, cmd_convert, cmd_bench, cmd_version, cmd_help;
 extern const cli_command cmd_dataset;
-extern const cli_command cmd_download, cmd_models, cmd_doctor, cmd_completions, cmd_serve, cmd_train, cmd_export;
+extern const cli_command cmd_download, cmd_models, cmd_doctor, cmd_completions, cmd_serve, cmd_train, cmd_export,
+    cmd_cli;
 
 /* NULL-terminated, in the order of the help. */
 extern const cli_command *const cli_commands[];

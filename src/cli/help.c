@@ -21,6 +21,7 @@ const cli_command *const cli_commands[] = {
     &cmd_export,
     &cmd_dataset,
     &cmd_serve,
+    &cmd_cli,
     &cmd_download,
     &cmd_models,
     &cmd_doctor,
