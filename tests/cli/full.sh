@@ -6,7 +6,8 @@ miniature=$(realpath -- "$2")
 . "$(dirname -- "$0")/lib.sh"
 tiny
 
-"$miniature" models --vae tiny/vae -o mini || fail "no models"
+"$miniature" scale --vae tiny/vae --seed 5 --count 1 --seconds 2 -o scaled || fail "no scaled autoencoder"
+"$miniature" models --vae scaled -o mini || fail "no models"
 expect 0 info --models mini
 "$miniature" pieces --vae mini/vae --seed 5 --count 1 --seconds 2 --tracks 1 -o pieces 2>err || fail "no pieces"
 [ -s pieces/00000005.safetensors ] && [ -s pieces/manifest.json ] || fail "no pieces"

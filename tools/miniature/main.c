@@ -1,6 +1,7 @@
 /* miniature - begins the small set of models that comes with the program.
  *
- *   miniature models --vae run/final/vae -o models                      untrained models around a trained autoencoder
+ *   miniature scale --vae run/final/vae --seed 1 --count 100 -o scaled   the same autoencoder, its latents of size 1
+ *   miniature models --vae scaled -o models                             untrained models around it
  *   miniature pieces --vae models/vae --seed 1 --count 2000 --seconds 20 -o pieces
  *
  * `acestep train pieces --full PART --models models` does the rest; docs/TRAINING.md.
@@ -54,11 +55,16 @@ int main(int argc, char **argv) {
   miniature_order o = {.seed = 1, .count = 1, .seconds = 20, .tracks = 2};
   int threads = 0;
   ace_error err = {0};
-  bool models = argc > 1 && strcmp(argv[1], "models") == 0, pieces = argc > 1 && strcmp(argv[1], "pieces") == 0;
-  if (!models && !pieces) return usage(stderr);
+  static const struct {
+    const char *name;
+    ace_status (*run)(const miniature_order *o, ace_error *err);
+  } verbs[] = {{"scale", miniature_scale}, {"models", miniature_models}, {"pieces", miniature_pieces}};
+  int verb = 2;
+  while (verb >= 0 && (argc < 2 || strcmp(argv[1], verbs[verb].name) != 0)) verb--;
+  if (verb < 0) return usage(stderr);
   if (!read_arguments(argc - 1, argv + 1, &o, &threads)) return usage(stderr);
   o.threads = pool_new(threads, &err);
-  ace_status status = !o.threads ? err.status : models ? miniature_models(&o, &err) : miniature_pieces(&o, &err);
+  ace_status status = o.threads ? verbs[verb].run(&o, &err) : err.status;
   if (status != ACE_OK) fprintf(stderr, "miniature: %s\n", err.message);
   pool_free(o.threads);
   return status != ACE_OK;

@@ -16,6 +16,9 @@ typedef struct miniature_order {
   pool *threads;
 } miniature_order;
 
+/* Writes FOLDER, an autoencoder that does what VAE does with latents of size 1 in each channel, as measured over the pieces. */
+ace_status miniature_scale(const miniature_order *o, ace_error *err);
+
 /* Writes FOLDER/{vae, Qwen3-Embedding-0.6B, acestep-5Hz-lm-0.6B, acestep-v15-base, acestep-v15-turbo}: the autoencoder as
  * it is, everything else with first weights (engine/weights_fresh.h) and a vocabulary learned from the conservatory. */
 ace_status miniature_models(const miniature_order *o, ace_error *err);
