@@ -76,7 +76,7 @@ static void a_converted_model_is_the_model(void **state) {
   char *dst = strdup(temp_path(&t, "int8"));
   pool *threads = pool_new(2, &err);
   convert_sizes sizes;
-  if (convert_int8(SOURCE, dst, threads, NULL, &sizes, &err) != ACE_OK) fail_msg("%s", err.message);
+  if (convert_to(SOURCE, dst, ST_I8, threads, NULL, &sizes, &err) != ACE_OK) fail_msg("%s", err.message);
   acestep_dit *stored = opened(dst, false), *made = opened(SOURCE, true);
   assert_true(ckpt_is_int8(stored->checkpoint));
   assert_int_equal(stored->decoder.layers[0].self.q.w.dtype, TENS_I8);
@@ -101,7 +101,7 @@ static void everything_else_is_as_it_was(void **state) {
   ace_error err = {0};
   temp t = temp_open();
   char *dst = strdup(temp_path(&t, "int8"));
-  assert_int_equal(convert_int8(SOURCE, dst, NULL, NULL, NULL, &err), ACE_OK);
+  assert_int_equal(convert_to(SOURCE, dst, ST_I8, NULL, NULL, NULL, &err), ACE_OK);
   assert_int_equal(temp_count(&t), 1);
   ckpt *from = ckpt_open(SOURCE, &err), *to = ckpt_open(dst, &err);
   assert_non_null(from);
@@ -136,7 +136,7 @@ static void expect_refused(temp *t, const char *src, const char *dst, ace_status
   ace_error err = {0};
   int before = temp_count(t);
   char *path = strdup(temp_path(t, dst));
-  assert_int_equal(convert_int8(src, path, NULL, NULL, NULL, &err), status);
+  assert_int_equal(convert_to(src, path, ST_I8, NULL, NULL, NULL, &err), status);
   if (!strstr(err.message, part)) fail_msg("\"%s\" does not say \"%s\"", err.message, part);
   assert_int_equal(temp_count(t), before);
   free(path);
@@ -168,7 +168,7 @@ static void what_cannot_be_converted_is_refused(void **state) {
   expect_refused(&t, t.folder, "int8", ACE_EINVAL, "is a GGUF file");
   free(file);
   char *dst = strdup(temp_path(&t, "int8"));
-  assert_int_equal(convert_int8(SOURCE, dst, NULL, NULL, NULL, &err), ACE_OK);
+  assert_int_equal(convert_to(SOURCE, dst, ST_I8, NULL, NULL, NULL, &err), ACE_OK);
   expect_refused(&t, dst, "again", ACE_EINVAL, "int8 already");
   remove_folder(dst);
   free(dst);
@@ -184,7 +184,7 @@ static void a_cancelled_conversion_leaves_nothing(void **state) {
   temp t = temp_open();
   int polls = 0;
   ace_callbacks notify = {.cancelled = after_some, .user = &polls};
-  assert_int_equal(convert_int8(SOURCE, temp_path(&t, "int8"), NULL, &notify, NULL, &err), ACE_ECANCELED);
+  assert_int_equal(convert_to(SOURCE, temp_path(&t, "int8"), ST_I8, NULL, &notify, NULL, &err), ACE_ECANCELED);
   assert_int_equal(temp_count(&t), 0);
   temp_close(&t);
 }
@@ -218,6 +218,43 @@ static void int8_without_its_scales_is_refused(void **state) {
   expect_unusable("{\"quantization_config\":{\"quant_method\":\"other\"}}", 2, "does not say");
 }
 
+/* Every value in another type of float, rounded once; a model that is trained in F32 becomes one to hand on. */
+static void floats_become_other_floats(void **state) {
+  static const st_dtype types[] = {ST_F32, ST_F16, ST_BF16};
+  static const double most[] = {0, 0x1p-11, 0x1p-8};
+  ace_error err = {0};
+  temp t = temp_open();
+  char *wide = strdup(temp_path(&t, "wide")), *dst = strdup(temp_path(&t, "dst"));
+  if (convert_to(SOURCE, wide, ST_F32, NULL, NULL, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  assert_int_equal(convert_to(wide, dst, ST_F32, NULL, NULL, NULL, &err), ACE_EINVAL);
+  expect_error(&err, ACE_EINVAL, "wide", "is F32 already");
+  ckpt *from = ckpt_open(SOURCE, NULL);
+  for (int i = 0; i < 3; i++) {
+    convert_sizes sizes = {0};
+    const char *out = types[i] == ST_F32 ? wide : dst;
+    if (types[i] != ST_F32 && convert_to(wide, dst, types[i], NULL, NULL, &sizes, &err) != ACE_OK)
+      fail_msg("%s", err.message);
+    ckpt *to = ckpt_open(out, &err);
+    if (!to) fail_msg("%s", err.message);
+    if (types[i] != ST_F32) assert_int_equal(sizes.after, ckpt_weight_bytes(to));
+    for (int k = 0; k < ckpt_tensor_count(from); k++) {
+      const st_tensor *a = ckpt_at(from, k), *b = ckpt_find(to, a->name);
+      assert_true(b && b->dtype == types[i] && b->count == a->count);
+      for (int64_t j = 0; j < a->count; j++) {
+        float x, y;
+        st_widen(a, j, 1, &x), st_widen(b, j, 1, &y);
+        assert_true(fabs((double)x - (double)y) <= most[i] * fabs((double)x) + (types[i] == ST_F16 ? 0x1p-25 : 0));
+      }
+    }
+    ckpt_close(to);
+    if (types[i] != ST_F32) remove_folder(dst);
+  }
+  ckpt_close(from);
+  remove_folder(wide);
+  free(wide), free(dst);
+  temp_close(&t);
+}
+
 static void a_weight_that_is_no_number_is_refused(void **state) {
   static const float w[8] = {1, 2, NAN};
   ace_error err = {0};
@@ -240,6 +277,7 @@ int main(void) {
       cmocka_unit_test(a_converted_model_is_the_model),      cmocka_unit_test(everything_else_is_as_it_was),
       cmocka_unit_test(what_cannot_be_converted_is_refused), cmocka_unit_test(a_cancelled_conversion_leaves_nothing),
       cmocka_unit_test(int8_without_its_scales_is_refused),  cmocka_unit_test(a_weight_that_is_no_number_is_refused),
+      cmocka_unit_test(floats_become_other_floats),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ bool ckpt_has_weights(const char *path);
  * matrix by matrix. To be called before a model is made of it; `threads`
  * and `notify` (NULL: nobody cancels) are used until that is done. */
 void ckpt_use_int8(ckpt *k, pool *threads, const ace_callbacks *notify);
-/* Its files hold int8 already, as convert_int8 (convert.h) writes them. */
+/* Its files hold int8 already, as convert_to (convert.h) writes them. */
 bool ckpt_is_int8(const ckpt *k);
 /* Whether that is for a tensor of this name and shape. */
 bool ckpt_is_large(const st_tensor *t);

@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/half.h"
 #include "base/notify.h"
 #include "base/strings.h"
 #include "formats/checkpoint_inner.h"
@@ -18,6 +19,7 @@ typedef struct conversion {
   ckpt *from;
   const char *dst;
   char *temporary; /* DST while it is made; owned */
+  st_dtype type;   /* ST_I8: matrices, the rest stays; or ST_F32, ST_BF16, ST_F16: everything */
   pool *threads;
   const ace_callbacks *notify;
   convert_sizes sizes;
@@ -45,27 +47,43 @@ static ace_status step(conversion *c, int64_t bytes) {
 
 /* ---- weight files ------------------------------------------------------------------------------------------------ */
 
-static bool shrinks(const st_tensor *t) {
-  return ckpt_is_large(t) && (t->dtype == ST_BF16 || t->dtype == ST_F16 || t->dtype == ST_F32);
+static bool is_float(const st_tensor *t) {
+  return t->dtype == ST_BF16 || t->dtype == ST_F16 || t->dtype == ST_F32;
+}
+
+/* To int8. */
+static bool shrinks(const conversion *c, const st_tensor *t) {
+  return c->type == ST_I8 && ckpt_is_large(t) && is_float(t);
+}
+
+/* To another type of float. */
+static bool turns(const conversion *c, const st_tensor *t) {
+  return c->type != ST_I8 && is_float(t) && t->dtype != c->type;
+}
+
+static int64_t size_after(const conversion *c, const st_tensor *t) {
+  if (shrinks(c, t)) return t->count + t->dim[0] * (int64_t)sizeof(float);
+  return turns(c, t) ? t->count * (int64_t)st_dtype_size(c->type) : (int64_t)t->size;
 }
 
 static void measure(conversion *c) {
   for (int i = 0; i < ckpt_tensor_count(c->from); i++) {
     const st_tensor *t = ckpt_at(c->from, i);
     c->sizes.before += (int64_t)t->size;
-    c->sizes.after += shrinks(t) ? t->count + t->dim[0] * (int64_t)sizeof(float) : (int64_t)t->size;
-    c->sizes.matrices += shrinks(t);
+    c->sizes.after += size_after(c, t);
+    c->sizes.tensors += shrinks(c, t) || turns(c, t);
   }
   c->total = c->sizes.before;
 }
 
 /* The tensors of a file as they will be: two for each matrix that shrinks. Names of scales are owned by `names`. */
-static int describe(const st_file *f, st_tensor *out, char (*names)[CKPT_SCALE_NAME_SIZE]) {
+static int describe(const conversion *c, const st_file *f, st_tensor *out, char (*names)[CKPT_SCALE_NAME_SIZE]) {
   int n = 0;
   for (int i = 0; i < st_count(f); i++) {
     const st_tensor *t = st_at(f, i);
     out[n++] = *t;
-    if (!shrinks(t)) continue;
+    if (turns(c, t)) out[n - 1].dtype = c->type, out[n - 1].size = 0;
+    if (!shrinks(c, t)) continue;
     out[n - 1].dtype = ST_I8;
     out[n - 1].size = 0;
     out[n++] = (st_tensor){.name = ckpt_scale_name(t->name, names[i]), .dtype = ST_F32, .rank = 1, .dim = {t->dim[0]}};
@@ -83,6 +101,36 @@ static ace_status write_shrunk(conversion *c, file_writer *w, const st_tensor *t
   return status == ACE_OK ? step(c, (int64_t)t->size) : status;
 }
 
+/* Values in the new type; false: one is beyond it. */
+static bool turn(st_dtype type, const float *x, int64_t n, void *out) {
+  uint16_t *half = out;
+  const float most = 65504;
+  if (type == ST_F32) memcpy(out, x, (size_t)n * sizeof *x);
+  for (int64_t i = 0; type != ST_F32 && i < n; i++) {
+    if (type == ST_F16 && (x[i] > most || x[i] < -most)) return false;
+    half[i] = type == ST_BF16 ? f32_to_bf16(x[i]) : f32_to_f16(x[i]);
+  }
+  return true;
+}
+
+static ace_status write_turned(conversion *c, file_writer *w, const st_tensor *t) {
+  enum { VALUES = 1 << 16 };
+  size_t size = st_dtype_size(c->type);
+  float *x = malloc(VALUES * sizeof *x);
+  void *y = malloc(VALUES * size);
+  ace_status status = x && y ? ACE_OK : no_memory(c);
+  for (int64_t at = 0, n; at < t->count && status == ACE_OK; at += n) {
+    n = t->count - at < VALUES ? t->count - at : VALUES;
+    st_widen(t, at, n, x);
+    if (!turn(c->type, x, n, y))
+      status = ace_fail(c->err, ACE_EUNSUPPORTED, "%s: tensor %s: a value is beyond %s; bf16 holds it", c->from->folder,
+                        t->name, st_dtype_name(c->type));
+    if (status == ACE_OK) status = file_writer_add(w, y, (size_t)n * size, c->err);
+  }
+  free(x), free(y);
+  return status == ACE_OK ? step(c, (int64_t)t->size) : status;
+}
+
 static ace_status write_same(conversion *c, file_writer *w, const st_tensor *t) {
   ace_status status = ACE_OK;
   for (size_t at = 0; at < t->size && status == ACE_OK; at += PIECE) {
@@ -97,7 +145,8 @@ static ace_status write_tensors(conversion *c, file_writer *w, const st_file *f)
   ace_status status = ACE_OK;
   for (int i = 0; i < st_count(f) && status == ACE_OK; i++) {
     const st_tensor *t = st_at(f, i);
-    status = shrinks(t) ? write_shrunk(c, w, t) : write_same(c, w, t);
+    if (shrinks(c, t)) status = write_shrunk(c, w, t);
+    else status = turns(c, t) ? write_turned(c, w, t) : write_same(c, w, t);
     file_forget(t->data, t->size);
   }
   return status;
@@ -112,7 +161,7 @@ static ace_status convert_file(conversion *c, const ckpt_file *file) {
   ace_status status = no_memory(c);
   file_writer w;
   if (path && out && names) {
-    status = st_write_begin(&w, path, out, describe(f, out, names), metadata, 1, c->err);
+    status = st_write_begin(&w, path, out, describe(c, f, out, names), metadata, 1, c->err);
     if (status == ACE_OK) {
       status = write_tensors(c, &w, f);
       if (status == ACE_OK) status = file_writer_commit(&w, c->err);
@@ -132,15 +181,27 @@ static ace_status write_json(conversion *c, const char *name, json_t *value) {
   return status;
 }
 
-static ace_status write_config(conversion *c) {
-  json_t *config = json_deep_copy(ckpt_config(c->from));
+static bool note_int8(json_t *config) {
   json_t *note =
       json_pack("{s:s, s:i, s:s}", "quant_method", CKPT_INT8_METHOD, "bits", 8, "form",
                 "rows turned by signed Hadamard blocks, int8, one F32 scale a row in NAME" CKPT_SCALE_SUFFIX);
-  ace_status status = config && note && json_object_set(config, "quantization_config", note) == 0
-                          ? write_json(c, "config.json", config)
-                          : no_memory(c);
-  json_decref(note);
+  return json_object_set_new(config, "quantization_config", note) == 0;
+}
+
+/* Where a configuration names a type at all. */
+static bool note_type(json_t *config, st_dtype type) {
+  static const char *const fields[] = {"dtype", "torch_dtype"};
+  const char *name = type == ST_F32 ? "float32" : type == ST_BF16 ? "bfloat16" : "float16";
+  for (int i = 0; i < 2; i++)
+    if (json_object_get(config, fields[i]) && json_object_set_new(config, fields[i], json_string(name)) != 0)
+      return false;
+  return true;
+}
+
+static ace_status write_config(conversion *c) {
+  json_t *config = json_deep_copy(ckpt_config(c->from));
+  bool noted = config && (c->type == ST_I8 ? note_int8(config) : note_type(config, c->type));
+  ace_status status = noted ? write_json(c, "config.json", config) : no_memory(c);
   json_decref(config);
   return status;
 }
@@ -154,7 +215,7 @@ static ace_status write_index(conversion *c, const char *name) {
       const st_tensor *t = st_at(file->weights, j);
       char scale[CKPT_SCALE_NAME_SIZE];
       json_object_set_new(map, t->name, json_string(file->name));
-      if (!shrinks(t)) continue;
+      if (!shrinks(c, t)) continue;
       json_object_set_new(map, ckpt_scale_name(t->name, scale), json_string(file->name));
     }
   }
@@ -245,7 +306,9 @@ static ace_status run(conversion *c) {
                     gguf_path(c->from->gguf));
   measure(c);
   if (ckpt_is_int8(c->from)) return ace_fail(c->err, ACE_EINVAL, "%s: is int8 already", c->from->folder);
-  if (c->sizes.matrices == 0)
+  if (c->sizes.tensors == 0 && c->type != ST_I8)
+    return ace_fail(c->err, ACE_EINVAL, "%s: is %s already", c->from->folder, st_dtype_name(c->type));
+  if (c->sizes.tensors == 0)
     return ace_fail(c->err, ACE_EINVAL,
                     "%s: holds no matrices that int8 is for; only diffusion models, text encoders "
                     "and language models do",
@@ -257,12 +320,13 @@ static ace_status run(conversion *c) {
   return status;
 }
 
-ace_status convert_int8(const char *src, const char *dst, pool *threads, const ace_callbacks *notify,
-                        convert_sizes *sizes, ace_error *err) {
+ace_status convert_to(const char *src, const char *dst, st_dtype type, pool *threads, const ace_callbacks *notify,
+                      convert_sizes *sizes, ace_error *err) {
   ace_error local;
   if (!err) err = &local;
   if (file_exists(dst)) return ace_fail(err, ACE_EINVAL, "convert: %s exists; name a new folder", dst);
-  conversion c = {.from = ckpt_open(src, err), .dst = dst, .threads = threads, .notify = notify, .err = err};
+  conversion c = {
+      .from = ckpt_open(src, err), .dst = dst, .type = type, .threads = threads, .notify = notify, .err = err};
   if (!c.from) return err->status;
   ace_status status = run(&c);
   if (sizes) *sizes = c.sizes;
