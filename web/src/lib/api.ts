@@ -136,9 +136,8 @@ export const download = (name: string) => call("POST", `v1/catalog/${enc(name)}/
 export const stopDownload = (name: string) => call("POST", `v1/catalog/${enc(name)}/cancel`, {});
 export const deleteModel = (name: string) => call("DELETE", `v1/catalog/${enc(name)}`);
 
-export type Presets = { name: string; settings?: unknown }[];
-export const presets = () => call<Presets>("GET", "v1/presets");
-export const preset = (name: string) => call<unknown>("GET", `v1/presets/${enc(name)}`);
+/** By name. */
+export const presets = () => call<Record<string, T.Values>>("GET", "v1/presets");
 export const savePreset = (name: string, body: unknown) => call("PUT", `v1/presets/${enc(name)}`, body);
 export const deletePreset = (name: string) => call("DELETE", `v1/presets/${enc(name)}`);
 

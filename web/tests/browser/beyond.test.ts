@@ -246,3 +246,33 @@ test("paths of the training are chosen from folders of the server", async () => 
   expect(await by(page, "resume_checkpoint").inputValue()).toContain("epoch_20");
   v.trouble.length = 0; // no dataset is there yet: the server says so with a 400
 });
+
+test("presets are kept under names; replacing and deleting can be taken back; a file carries them", async () => {
+  const { page } = v;
+  await settings(page);
+  await section(page, "presets_section");
+  await page.getByText("None of your own yet").waitFor();
+  await section(page, "dit_section");
+  await fill(page, "inference_steps", "3");
+  await by(page, "preset_name").fill("Sketch");
+  await by(page, "preset_save").click();
+  const preset = by(page, "preset").filter({ hasText: "Sketch" });
+  await preset.waitFor();
+  await fill(page, "inference_steps", "5");
+  await preset.getByText("Replace").click();
+  await by(page, "toast").filter({ hasText: "settings of now" }).getByText("Undo").click();
+  await page.waitForTimeout(300);
+  await preset.getByText("Use").click();
+  await expect.poll(() => by(page, "inference_steps").inputValue()).toBe("3");
+  await preset.getByText("Delete").click();
+  await expect.poll(() => preset.count()).toBe(0);
+  await by(page, "toast").filter({ hasText: "deleted" }).getByText("Undo").click();
+  await preset.waitFor();
+  const [file] = await Promise.all([page.waitForEvent("download"), by(page, "preset_export").click()]);
+  const path = await file.path();
+  await preset.getByText("Delete").click();
+  await expect.poll(() => preset.count()).toBe(0);
+  await by(page, "preset_import").setInputFiles(path);
+  await preset.waitFor();
+  await settings(page, false);
+});

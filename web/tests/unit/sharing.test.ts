@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { emptyForm, fillForm } from "../../src/lib/form";
 import { baseOf, crumbs, epochsOf, keepName, within } from "../../src/lib/paths";
+import { readPresets, writePresets } from "../../src/lib/presets";
 import { decode, encode, portable } from "../../src/lib/share";
 import { fieldsOf, lanes, moved, shownOf, spanOf, ticks } from "../../src/lib/timeline";
 import type { Job, Param, Schema, Value } from "../../src/lib/types";
@@ -68,6 +69,18 @@ describe("a saved song", () => {
     expect(f.values.seed).toBe("5");
     fillForm(f, { guidance_scale: "4.5", seeds: [1, 2] }, schema);
     expect([f.values.guidance_scale, f.values.seed]).toEqual(["4.5", "1, 2"]);
+  });
+});
+
+describe("presets", () => {
+  it("come back from the file that they were written to, without what this studio does not know", () => {
+    const list = [{ name: "Slow & low", settings: { guidance_scale: 4, bpm: null, other: 1, version: "9", seeds: [1] } as never }];
+    expect(readPresets(writePresets(list), schema)).toEqual([{ name: "Slow & low", settings: { guidance_scale: 4, bpm: null } }]);
+  });
+  it("of a foreign file are refused, or those of them that cannot be used", () => {
+    for (const bad of ["[", "{}", "null", "[1]", '{"presets": 3}']) expect(() => readPresets(bad, schema)).toThrow();
+    const odd = { presets: [null, 3, { name: " " }, { name: "a" }, { name: "b", settings: {} }] };
+    expect(readPresets(JSON.stringify(odd), schema)).toEqual([{ name: "b", settings: {} }]);
   });
 });
 
