@@ -527,6 +527,57 @@ static void test_a_removed_job_comes_back_or_goes_for_good(void **state) {
   bench_close(b);
 }
 
+/* A training's checkpoints are folders inside its own. */
+static void test_a_removed_job_takes_its_folders_along(void **state) {
+  bench *b = bench_open();
+  char id[JOBS_ID];
+  ace_error err;
+  submit(b, "anna", JOB_BACKGROUND, "{\"name\": \"a\", \"samples\": 1}", id);
+  json_decref(await_end(b, id));
+  char *folder = jobs_folder(b->q, id), *inside = file_join(folder, "out"), *deep = file_join(inside, "last");
+  assert_int_equal(file_make_directory(deep, &err), ACE_OK);
+  assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
+  assert_int_equal(jobs_purge(b->q, 0, &err), ACE_OK);
+  assert_false(file_exists(folder));
+  free(folder), free(inside), free(deep);
+  bench_close(b);
+}
+
+/* What is told of waiting is made of songs: hours of training in the background say nothing of them. */
+static void test_background_jobs_make_no_average(void **state) {
+  bench *b = bench_open();
+  char id[JOBS_ID];
+  double average[2];
+  for (int i = 0; i < 2; i++) {
+    submit(b, "anna", i ? JOB_FOREGROUND : JOB_BACKGROUND, "{\"name\": \"a\"}", id);
+    json_decref(await_end(b, id));
+    json_t *counts = jobs_counts(b->q, NULL);
+    average[i] = json_number_value(json_object_get(counts, "average_seconds"));
+    json_decref(counts);
+  }
+  assert_true(average[0] == 5); /* as long as none has finished */
+  assert_true(average[1] != 5);
+  bench_close(b);
+}
+
+/* An upload that a waiting job names is not swept away. */
+static void test_what_open_jobs_mention(void **state) {
+  bench *b = bench_open();
+  char id[JOBS_ID], second[JOBS_ID];
+  open_gate(b, false);
+  submit(b, "anna", JOB_FOREGROUND, "{\"name\": \"first-7f\", \"wait\": true}", id);
+  submit(b, "anna", JOB_FOREGROUND, "{\"name\": \"second-8e\", \"wait\": true}", second);
+  await_state(b, id, "running");
+  assert_true(jobs_mention(b->q, "first-7f"));
+  assert_true(jobs_mention(b->q, "second-8e"));
+  assert_false(jobs_mention(b->q, "third-9d"));
+  open_gate(b, true);
+  json_decref(await_end(b, id)), json_decref(await_end(b, second));
+  assert_false(jobs_mention(b->q, "first-7f"));
+  assert_false(jobs_mention(b->q, "second-8e"));
+  bench_close(b);
+}
+
 /* Presets and uploads outlive the program, and are nobody else's. */
 static void test_what_a_session_keeps(void **state) {
   bench *b = bench_open();
@@ -587,6 +638,9 @@ int main(void) {
       cmocka_unit_test(test_old_jobs_go_favourites_stay),
       cmocka_unit_test(test_notes_on_a_sample),
       cmocka_unit_test(test_a_removed_job_comes_back_or_goes_for_good),
+      cmocka_unit_test(test_a_removed_job_takes_its_folders_along),
+      cmocka_unit_test(test_background_jobs_make_no_average),
+      cmocka_unit_test(test_what_open_jobs_mention),
       cmocka_unit_test(test_what_a_session_keeps),
       cmocka_unit_test(test_many_threads),
   };

@@ -370,6 +370,17 @@ static void test_behind_a_proxy(void **state) {
     assert_int_equal(r.status, i >= 8 && i < 15 ? 429 : 401);
     reply_free(&r);
   }
+  /* a proxy may add a line of its own behind what the client claims: the last one counts */
+  for (int last = 9; last < 12; last += 2) {
+    char head[300];
+    snprintf(head, sizeof head,
+             "POST /v1/studio/login HTTP/1.1\r\nContent-Type: application/json\r\nX-Forwarded-For: 203.0.113.%d\r\n"
+             "X-Forwarded-For: 203.0.113.%d",
+             20 - last, last);
+    r = http_post(w.port, head, "{\"key\":\"no\"}", 12);
+    assert_int_equal(r.status, last == 9 ? 429 : 401);
+    reply_free(&r);
+  }
   close_site(&w);
 }
 

@@ -21,6 +21,13 @@ expect 2 train tensors --models tiny --rank 0
 says 'rank'
 expect 1 train nowhere --models tiny
 
+# the other kind of adapter has defaults of its own, whichever name chooses it
+for flag in --adapter --adapter-type; do
+  expect 0 train tensors --models tiny "$flag" lokr --epochs 1 --output-dir "kron$flag" -q
+  grep -q '"learning_rate": 0.001[,}]*$' "kron$flag/run_config.json" || fail "$flag lokr: not the defaults of LoKr"
+  [ -s "kron$flag/final/lokr_weights.safetensors" ] || fail "$flag lokr: no LoKr adapter"
+done
+
 expect 0 train tensors --models tiny --epochs 120 --rank 8 --output-dir whole --sample-every 120 --sample-seconds 10 --json
 prints '"event":"step"'
 prints '"event":"done"'
