@@ -103,6 +103,38 @@ static ace_status fill_all(filling *f, ace_error *err) {
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
+/* ---- heavy tails -------------------------------------------------------------------------------------------------- */
+
+static const double SPREAD = 0.5; /* of the logarithms of channel scales */
+enum { OUTLIER = 30, ONE_IN = 1000 };
+
+typedef struct heaviness {
+  const random_models *models;
+  const char *name;
+  const weight_list *list;
+  const st_tensor *tensors;
+  const float *slice;
+} heaviness;
+
+/* A log-normal scale and outliers for each channel of a norm, each row of a matrix; matrices keep their variance. */
+static void make_heavy(void *arg, int number, int worker) {
+  const heaviness *h = arg;
+  const weight *w = &h->list->at[number];
+  bool of_heads = strstr(w->name, ".q_norm.") || strstr(w->name, ".k_norm."); /* no product comes behind these */
+  bool matrix = w->rank == 2, norm = w->rank == 1 && w->mean == 1 && !of_heads;
+  if (!matrix && !norm) return;
+  uint64_t state = ~(weight_seed(h->name, w->name) ^ h->models->seed);
+  const double variance = exp(2 * SPREAD * SPREAD) * (1 + (double)(OUTLIER * OUTLIER - 1) / ONE_IN);
+  double keep = matrix ? 1 / sqrt(variance) : 1, scale = 0;
+  uint16_t *out = (uint16_t *)h->tensors[number].data;
+  int64_t row = matrix ? w->dim[1] : 1;
+  for (int64_t i = 0; i < h->tensors[number].count; i++) {
+    if (i % row == 0) scale = keep * exp(SPREAD * (double)h->slice[random_word(&state) % SLICES]);
+    bool outlier = random_word(&state) % ONE_IN == 0;
+    out[i] = f32_to_bf16((float)(scale * (outlier ? OUTLIER : 1)) * bf16_to_f32(out[i]));
+  }
+}
+
 /* Lays the list out in `memory` and fills it. */
 static ace_status fill(const random_models *r, const char *name, const weight_list *l, uint8_t *memory,
                        st_tensor *tensors, ace_error *err) {
@@ -131,6 +163,8 @@ static ace_status fill(const random_models *r, const char *name, const weight_li
     memory += (tensors[i].size + ALIGN - 1) / ALIGN * ALIGN;
   }
   if (status == ACE_OK) status = fill_all(&f, err);
+  heaviness heavy = {r, name, l, tensors, slice};
+  if (status == ACE_OK && r->heavy) pool_run(r->threads, l->n, make_heavy, &heavy);
   free(f.at);
   free(slice);
   return status;

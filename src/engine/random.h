@@ -20,6 +20,8 @@ typedef struct random_models {
   pool *threads;
   uint64_t seed;
   bool tiny, int8;             /* int8: large matrices as TENS_I8 (ckpt_use_int8) */
+  bool heavy;                  /* rows of matrices and channels of norms with log-normal scales, a thousandth of all
+                                  values 30 times as large, as in trained models */
   const ace_callbacks *notify; /* progress of filling, stage "make"; may be NULL */
 } random_models;
 
