@@ -22,6 +22,13 @@ static void refused(reply r, int code, const char *says) {
   json_decref(all);
 }
 
+/* What was asked not to be replaced. */
+static void kept(reply r) {
+  json_t *all = json_of(r, 409);
+  assert_string_equal(text_of(all, "kind"), "exists");
+  json_decref(all);
+}
+
 static int number(const json_t *o, const char *field) {
   return (int)json_integer_value(json_object_get(o, field));
 }
@@ -107,6 +114,8 @@ static void training(const site *w) {
   json_decref(data);
   data = good(post(w, "/v1/training/export", "{\"export_path\": \"adapter\", \"lora_output_dir\": \"out\"}"));
   json_decref(data);
+  kept(post(w, "/v1/training/export",
+            "{\"export_path\": \"adapter\", \"lora_output_dir\": \"out\", \"replace\": false}"));
   char path[700];
   snprintf(path, sizeof path, "%s/adapter/adapter_config.json", w->data.folder);
   assert_int_equal(access(path, R_OK), 0);
@@ -241,6 +250,7 @@ static void test_whole_way(void **state) {
   snprintf(saved, sizeof saved, "%s/sets/mine.json", w.data.folder);
   assert_non_null(strstr(text_of(data, "save_path"), "/sets/mine.json"));
   json_decref(data);
+  kept(post(&w, "/v1/dataset/save", "{\"save_path\": \"sets/mine\", \"replace\": false}"));
   data = good(post(&w, "/v1/dataset/load", "{\"dataset_path\": \"sets/mine.json\"}"));
   assert_int_equal(number(data, "labeled_count"), 2);
   assert_string_equal(text_of(json_object_get(data, "metadata"), "tag_position"), "append");

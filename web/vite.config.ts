@@ -26,8 +26,26 @@ function compressed(): Plugin {
   };
 }
 
+// The studio is run after the first paint, but fetched at once.
+function early(): Plugin {
+  return {
+    name: "early",
+    apply: "build",
+    transformIndexHtml(_html, { bundle }) {
+      const start = Object.values(bundle ?? {}).find((x) => x.type === "chunk" && x.name === "start");
+      if (start?.type !== "chunk") throw new Error("the studio's chunk is missing");
+      const styles = [...(start.viteMetadata?.importedCss ?? [])];
+      const link = (attrs: Record<string, string>) => ({ tag: "link", attrs: { ...attrs, crossorigin: "" }, injectTo: "head" as const });
+      return [
+        link({ rel: "modulepreload", href: `./${start.fileName}` }),
+        ...styles.map((file) => link({ rel: "preload", as: "style", href: `./${file}` })),
+      ];
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [svelte(), compressed()],
+  plugins: [svelte(), early(), compressed()],
   base: "./", // a proxy may serve the page below a path
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   // `npm run dev` beside a running server: ACESTEP_URL=http://127.0.0.1:7860

@@ -189,8 +189,8 @@ static ace_status take_wishes(call *c, dataset *d, const char *name, const char 
 static void post_save(call *c) {
   const char *given = NULL, *name = NULL, *tag = NULL, *position = NULL;
   double ratio = -1;
-  bool all = true;
-  if (!typed_text(c, "save_path", true, &given) || !read_wishes(c, &name, &tag, &position, &all) ||
+  bool all = true, replace = true;
+  if (!typed_text(c, "save_path", true, &given) || !typed_bool(c, "replace", false, &replace) || !read_wishes(c, &name, &tag, &position, &all) ||
       !typed_number(c, "genre_ratio", false, 0, 100, &ratio))
     return;
   if (req_is_blank(given)) {
@@ -198,7 +198,8 @@ static void post_save(call *c) {
     return;
   }
   char *path = with_extension(path_to_write(c, given, "save path"));
-  service_dataset *set = path ? there(c, "No dataset to save") : NULL;
+  service_dataset *set =
+      path && (replace || path_is_free(c, path)) ? there(c, "No dataset to save") : NULL;
   if (!set) {
     free(path);
     return;
@@ -505,7 +506,7 @@ const route routes_dataset[] = {
      "audio_dir " WISHES, OVERVIEW},
     {"POST", "/v1/dataset/load", AUTH_HEADER, BODY_TYPED, false, post_load, "Load a dataset", "dataset_path", OVERVIEW},
     {"POST", "/v1/dataset/save", AUTH_HEADER, BODY_TYPED, false, post_save, "Save the dataset",
-     "save_path genre_ratio?:number " WISHES, "message save_path"},
+     "save_path genre_ratio?:number replace?:bool " WISHES, "message save_path"},
     {"GET", "/v1/dataset/samples", AUTH_HEADER, BODY_NONE, false, get_samples, "What is in the dataset", NULL,
      OVERVIEW},
     {"GET", "/v1/dataset/sample/*", AUTH_HEADER, BODY_NONE, false, get_sample, "One sample", NULL, ":object"},

@@ -258,15 +258,16 @@ static void post_info(call *c) {
 
 static void post_export(call *c) {
   const char *to = NULL, *from = NULL, *epoch = NULL;
+  bool replace = true;
   if (!typed_text(c, "export_path", true, &to) || !typed_text(c, "lora_output_dir", true, &from) ||
-      !typed_text(c, "epoch", false, &epoch))
+      !typed_text(c, "epoch", false, &epoch) || !typed_bool(c, "replace", false, &replace))
     return;
   char *source = path_to_read(c, from, "output directory"),
        *destination = source ? path_to_write(c, to, "export path") : NULL;
   export_options o = {.epoch = epoch};
   export_made made = {0};
   ace_error err;
-  if (destination) {
+  if (destination && (replace || path_is_free(c, destination))) {
     ace_status status = export_adapter(source, destination, &o, &made, &err);
     if (status == ACE_OK)
       reply_data(c, json_pack("{s:s, s:s, s:s}", "message", "LoRA exported successfully", "export_path", made.path,
@@ -299,6 +300,6 @@ const route routes_training[] = {
     {"POST", "/v1/training/load_tensor_info", AUTH_HEADER, BODY_TYPED, false, post_info,
      "What is in a folder of samples", "tensor_dir", "dataset_name num_samples:int custom_tag tensor_dir message"},
     {"POST", "/v1/training/export", AUTH_HEADER, BODY_TYPED, false, post_export, "Write a trained adapter",
-     "export_path lora_output_dir epoch?", "message export_path source"},
+     "export_path lora_output_dir epoch? replace?:bool", "message export_path source"},
     {0},
 };

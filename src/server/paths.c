@@ -113,3 +113,9 @@ char *path_to_write(call *c, const char *path, const char *what) {
   free(real);
   return refused(c, path, what);
 }
+
+bool path_is_free(call *c, const char *path) {
+  if (!file_exists(path)) return true;
+  refuse(c, 409, "exists", NULL, "%.1000s is there already", path);
+  return false;
+}

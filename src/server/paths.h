@@ -19,5 +19,7 @@ bool path_may_list(const call *c, const char *path);
 char *path_to_read(call *c, const char *path, const char *what);
 /* The whole path of something that is to be written; what of its folders is missing is made later. */
 char *path_to_write(call *c, const char *path, const char *what);
+/* Is there nothing under that whole path yet? False: answered, as 409 of the kind "exists". */
+bool path_is_free(call *c, const char *path);
 
 #endif

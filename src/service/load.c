@@ -147,7 +147,7 @@ static void take_settings(service *s, const json_t *settings) {
   if (json_is_boolean(int8)) now->int8 = json_is_true(int8);
   if (json_is_boolean(lm_int8)) now->lm_int8 = json_is_true(lm_int8);
   bool differ = strcmp(old.backend, now->backend) != 0 || strcmp(old.vae, now->vae) != 0 || old.int8 != now->int8 ||
-                old.lm_int8 != now->lm_int8;
+                old.lm_int8 != now->lm_int8 || (old.lm_loaded && json_is_false(json_object_get(settings, "init_lm")));
   pthread_mutex_unlock(&s->lock);
   if (differ) service_unload(s, 0);
 }

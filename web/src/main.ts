@@ -1,10 +1,11 @@
-// The page begins here.
-import { mount } from "svelte";
+// The page begins here. What index.html holds is on the screen before the studio is run, in the colours of last time.
 import "./app.css";
-import App from "./App.svelte";
-import { applyTheme } from "./state/prefs.svelte";
-import { useLocale } from "./state/i18n.svelte";
+import { recall } from "./lib/store";
+import { applyTheme, type Theme } from "./lib/theme";
 
-applyTheme();
-await useLocale();
-mount(App, { target: document.getElementById("app")! });
+applyTheme((recall("prefs") as { theme?: Theme } | undefined)?.theme ?? "system");
+
+const studio = () => void import("./start");
+// A page in the background is not painted, so nothing would come after it.
+if (document.hidden) studio();
+else requestAnimationFrame(() => setTimeout(studio));

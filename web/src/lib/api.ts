@@ -128,7 +128,7 @@ export const startTraining = (kind: "lora" | "lokr", body: T.Values) =>
   call<{ message: string }>("POST", kind === "lora" ? "v1/training/start" : "v1/training/start_lokr", body);
 export const stopTraining = () => call<{ message: string }>("POST", "v1/training/stop", {});
 export const tensorInfo = (tensor_dir: string) => call<T.TensorInfo>("POST", "v1/training/load_tensor_info", { tensor_dir });
-export const exportTrained = (body: { export_path: string; lora_output_dir: string; epoch?: string }) =>
+export const exportTrained = (body: { export_path: string; lora_output_dir: string; epoch?: string; replace: boolean }) =>
   call<{ message: string; export_path: string; source: string }>("POST", "v1/training/export", body);
 
 export const catalog = () => call<T.CatalogEntry[]>("GET", "v1/catalog");

@@ -1,19 +1,28 @@
-// A score as lines of text: the whole first, then what it is made of.
+// A score as lines of text: the whole first, then each condition, then how the words are sung, then what is to be known of it.
 import type { Scores } from "./types";
 
 type Say = (key: string, values?: Record<string, string | number>) => string;
 
-/** Numbers of nested objects as "name: 0.42", in the order of the server. */
+const WORDS: Record<string, string> = {
+  bpm: "param.bpm",
+  caption: "generation.caption_label",
+  duration: "param.duration",
+  keyscale: "param.keyscale",
+  language: "param.vocal_language",
+  timesignature: "param.timesignature",
+  lyrics: "generation.lyrics_label",
+};
+
 export function scoreText(scores: Scores, t: Say): string {
-  const lines: string[] = [];
-  const walk = (value: unknown, name: string) => {
-    if (typeof value === "number") lines.push(`${name}: ${value.toFixed(4)}`);
-    else if (typeof value === "string" && value) lines.push(`${name}: ${value}`);
-    else if (value && typeof value === "object" && !Array.isArray(value))
-      for (const [key, x] of Object.entries(value)) walk(x, name ? `${name}.${key}` : key);
-  };
-  const { global, ...rest } = scores;
-  if (typeof global === "number") lines.push(t("results.score_global", { x: global.toFixed(4) }));
-  walk(rest, "");
-  return lines.join("\n");
+  const number = (x: number) => x.toFixed(4);
+  const lines = [scores.score === null ? t("results.score_words_only") : t("results.score_global", { x: number(scores.score) })];
+  for (const [name, x] of Object.entries(scores.conditions ?? {}))
+    lines.push(`${WORDS[name] ? t(WORDS[name]) : name}: ${number(x)}`);
+  const sung = scores.lyrics_alignment;
+  if (sung) {
+    lines.push(t("results.score_alignment_lm", { x: number(sung.lm_score) }));
+    lines.push(t("results.score_alignment_dit", { x: number(sung.dit_score) }));
+  }
+  if (scores.score !== null) lines.push(t("results.score_method", { x: scores.sensitivity }));
+  return [...lines, ...scores.notes].join("\n");
 }

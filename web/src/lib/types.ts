@@ -132,7 +132,11 @@ export interface Progress {
 }
 export type JobState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
 export interface Scores {
-  [key: string]: unknown;
+  score: number | null; // 0 to 1; null without codes
+  conditions: Record<string, number> | null;
+  lyrics_alignment: { lm_score: number; dit_score: number } | null;
+  sensitivity: number;
+  notes: string[]; // what was left out, and why
 }
 export interface About {
   seed: number;

@@ -13,7 +13,7 @@ export async function analyse(kind: "score" | "lrc", j: Job, s: Sample): Promise
       ...(kind === "score" ? { sensitivity: form.sensitivity } : {}),
     });
     if (!found) return;
-    if (kind === "score") (s.about.scores = (found.scores ?? found) as Scores), delete s.about.score_error;
+    if (kind === "score") (s.about.scores = found as unknown as Scores), delete s.about.score_error;
     else {
       const lrc = String(found.lrc ?? "");
       if (lrc) (s.about.lrc = lrc), delete s.about.lrc_error;

@@ -28,8 +28,13 @@ export function startForm(): void {
 export function keepForm(): void {
   $effect(() => {
     const snapshot = $state.snapshot(form);
-    const timer = setTimeout(() => remember("draft", snapshot), 500);
-    return () => clearTimeout(timer);
+    const keep = () => remember("draft", snapshot);
+    const timer = setTimeout(keep, 500);
+    addEventListener("pagehide", keep); // the last words too
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("pagehide", keep);
+    };
   });
   $effect(() => {
     prefs.batch = Number(form.values.batch_size);

@@ -1,9 +1,10 @@
 // Preferences of this browser: language, theme, volume, what is folded. They survive restarts.
 import { recall, remember } from "../lib/store";
+import { applyTheme, systemDark, type Theme } from "../lib/theme";
 
 export interface Prefs {
   locale: string; // "": as the browser says
-  theme: "system" | "light" | "dark";
+  theme: Theme;
   volume: number;
   speed: number;
   playOn: boolean; // the next song begins by itself
@@ -38,20 +39,17 @@ const fresh: Prefs = {
 const stored = recall("prefs");
 export const prefs: Prefs = $state({ ...fresh, ...(typeof stored === "object" ? stored : {}) });
 
-export function applyTheme(): void {
-  const dark = prefs.theme === "dark" || (prefs.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-}
-
 /** To be called once, from the root component. */
 export function keepPrefs(): void {
   $effect(() => {
     remember("prefs", $state.snapshot(prefs));
   });
   $effect(() => {
-    applyTheme();
-    const query = matchMedia("(prefers-color-scheme: dark)");
-    query.addEventListener("change", applyTheme);
-    return () => query.removeEventListener("change", applyTheme);
+    const theme = prefs.theme;
+    const apply = () => applyTheme(theme);
+    apply();
+    const query = systemDark();
+    query.addEventListener("change", apply);
+    return () => query.removeEventListener("change", apply);
   });
 }

@@ -32,8 +32,9 @@ export function health(): "off" | "loading" | "ready" | "failed" {
 
 export async function refresh(): Promise<void> {
   try {
-    server.info = await api.studio();
-    server.schema ??= await api.parameters();
+    const [info, schema] = await Promise.all([api.studio(), server.schema ?? api.parameters()]);
+    server.info = info;
+    server.schema = schema;
     server.failure = null;
   } catch (e) {
     server.failure = e;

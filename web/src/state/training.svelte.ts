@@ -6,6 +6,7 @@ import { recall, remember } from "../lib/store";
 import type { AdapterKind, TrainValues } from "../lib/training";
 import { settled } from "../lib/training";
 import type { TrainSetting, TrainStatus } from "../lib/types";
+import { t } from "./i18n.svelte";
 import { complain, toast } from "./toasts.svelte";
 
 interface State {
@@ -66,6 +67,16 @@ export async function start(kind: AdapterKind, body: TrainValues): Promise<void>
   }
   await loadTraining();
 }
+/** Writes what `write` writes; asks first where something is there already. Undefined: the answer was no. */
+export async function unlessThere<R>(path: string, write: (replace: boolean) => Promise<R>): Promise<R | undefined> {
+  try {
+    return await write(false);
+  } catch (e) {
+    if (!(e instanceof api.ApiError && e.kind === "exists")) throw e;
+    return confirm(t("training.replace_confirm", { path })) ? write(true) : undefined;
+  }
+}
+
 export async function stop(): Promise<void> {
   try {
     await api.stopTraining();

@@ -1,6 +1,6 @@
 // A server on the miniature models, a browser, and what every test does with them.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -10,21 +10,21 @@ const program = process.env.ACESTEP ?? join(root, "build/release/acestep");
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((p) => existsSync(p));
 
 export const folder = mkdtempSync(join(tmpdir(), "acestep-web-"));
-const models = join(folder, "models");
+export const models = join(folder, "models");
 
 let server: ChildProcess | undefined;
 let browser: Browser | undefined;
 export let url = "";
 
-/** Starts the server on the data folder; `port` 0 finds one. */
-export async function serve(more: string[] = [], port = "0"): Promise<void> {
+/** Starts the server on the data folder; `port` 0 finds one. `env`: more of its environment, such as a card to imagine. */
+export async function serve(more: string[] = [], port = "0", env: Record<string, string> = {}): Promise<void> {
   if (!existsSync(models)) {
     const made = spawnSync(program, ["make-tiny", models, "--quiet"], { encoding: "utf8" });
     if (made.status !== 0) throw new Error(made.stderr);
   }
   const data = join(folder, "data");
   const child = spawn(program, ["serve", "--models", models, "--data", data, "--port", port, "--quiet", ...more], {
-    env: { ...process.env, HOME: folder },
+    env: { ...process.env, HOME: folder, ...env },
   });
   server = child;
   url = await new Promise<string>((resolve, reject) => {
@@ -53,12 +53,15 @@ export async function stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<v
 
 export const serverPort = () => new URL(url).port;
 
-export async function open(): Promise<void> {
+export const open = () => openWith();
+
+/** `more`: flags of the server; `env`: more of its environment, such as a card to imagine. */
+export async function openWith(more: string[] = [], env: Record<string, string> = {}): Promise<void> {
   browser = await chromium.launch({
     ...(CHROMIUM ? { executablePath: CHROMIUM } : {}),
     args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"],
   });
-  await serve();
+  await serve(more, "0", env);
 }
 
 export async function close(): Promise<void> {
@@ -71,11 +74,12 @@ export interface View {
   page: Page;
   trouble: string[]; // what the console complained about
 }
+
 let session: Awaited<ReturnType<import("playwright-core").BrowserContext["storageState"]>> | undefined;
 
-/** A page of the same visitor as before, or of a new one. */
+/** A page of a new visitor, or of the one who left last. A file's tests share one where they can: loading it takes time. */
 export async function visit(
-  options: { width?: number; height?: number; dark?: boolean; stranger?: boolean; locale?: string } = {},
+  options: { width?: number; height?: number; dark?: boolean; locale?: string; closed?: boolean } = {},
 ): Promise<View> {
   const context = await browser!.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 900 },
@@ -83,24 +87,28 @@ export async function visit(
     locale: options.locale ?? "en-US",
     acceptDownloads: true,
     reducedMotion: "reduce",
-    ...(session && !options.stranger ? { storageState: session } : {}),
+    ...(session ? { storageState: session } : {}),
   });
+  context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   const trouble: string[] = [];
   page.on("console", (m) => m.type() === "error" && trouble.push(`${m.text()} ${m.location().url}`));
   page.on("pageerror", (e) => trouble.push(e.message));
   page.on("dialog", (d) => void d.accept());
   await page.goto(url);
-  await page.getByTestId("generation_mode").waitFor();
+  if (!options.closed) await page.getByTestId("generation_mode").waitFor();
   return { page, trouble };
 }
 
 /** Ends a visit; the next one finds its cookie and its storage. */
 export async function leave(v: View): Promise<void> {
-  await v.page.waitForTimeout(700); // the draft is written half a second after the last change
+  await v.page.goto("about:blank");
   session = await v.page.context().storageState();
   await v.page.context().close();
 }
+
+/** Presses a control that says it cannot be used: it answers with the reason. */
+export const press = (p: Page, id: string) => by(p, id).click({ force: true });
 
 export const by = (p: Page, id: string) => p.getByTestId(id);
 
@@ -149,6 +157,42 @@ export async function quick(p: Page, batch = 1): Promise<void> {
   await section(p, "dit_section");
   await fill(p, "inference_steps", "1");
   await settings(p, false);
+}
+
+/** What is sent to `path` from now on, as JSON. */
+export function sentTo(p: Page, path: string): Record<string, any>[] {
+  const bodies: Record<string, any>[] = [];
+  p.on("request", (r) => r.method() === "POST" && new URL(r.url()).pathname === path && bodies.push(r.postDataJSON()));
+  return bodies;
+}
+
+/** The latest short message. */
+export async function told(p: Page): Promise<string> {
+  const all = by(p, "toast");
+  return (await all.count()) ? ((await all.last().textContent()) ?? "") : "";
+}
+
+/** A tone as a WAV file of 16 bits. */
+export function tone(path: string, seconds: number, hertz = 220): string {
+  const n = seconds * 48000;
+  const wav = Buffer.alloc(44 + 4 * n);
+  wav.write("RIFF", 0), wav.writeUInt32LE(wav.length - 8, 4), wav.write("WAVEfmt ", 8), wav.writeUInt32LE(16, 16);
+  wav.writeUInt16LE(1, 20), wav.writeUInt16LE(2, 22), wav.writeUInt32LE(48000, 24), wav.writeUInt32LE(192000, 28);
+  wav.writeUInt16LE(4, 32), wav.writeUInt16LE(16, 34), wav.write("data", 36), wav.writeUInt32LE(wav.length - 44, 40);
+  for (let i = 0; i < n; i++)
+    for (const c of [0, 1]) wav.writeInt16LE(Math.round(9000 * Math.sin((i * hertz * (1 + c) * 2 * Math.PI) / 48000)), 44 + 4 * i + 2 * c);
+  writeFileSync(path, wav);
+  return path;
+}
+
+/** Presses Generate and waits for the new batch to be shown. */
+export async function begin(p: Page): Promise<void> {
+  const total = await p.evaluate(async () => Number((await (await fetch("/v1/batches?limit=1")).json()).data.total));
+  await by(p, "generate_btn").click();
+  await p.waitForFunction(
+    (n) => document.querySelector("[data-testid=batch_indicator]")?.textContent?.includes(`${n} / ${n}`) && document.querySelector("[data-testid=cancel_btn]"),
+    total + 1,
+  );
 }
 
 export async function finished(p: Page, cards = 1): Promise<void> {

@@ -1,0 +1,14 @@
+// The studio takes the place of what index.html shows until then: with its words and, as soon as the server has said what
+// it is, all at once.
+import { mount } from "svelte";
+import App from "./App.svelte";
+import { useLocale } from "./state/i18n.svelte";
+import { refresh } from "./state/studio.svelte";
+
+const PATIENCE = 1000; // milliseconds, then the page says that it waits
+
+const target = document.getElementById("app")!;
+const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
+await Promise.all([useLocale(), Promise.race([refresh(), late])]);
+target.replaceChildren();
+mount(App, { target });
