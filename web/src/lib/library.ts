@@ -37,7 +37,7 @@ export function songOf(entry: Entry, title: string, p: Values): Song {
     mode: modeOfTask(p.task_type),
     model: String(entry.job.result?.model ?? ""),
     tags: entry.sample.about.tags ?? [],
-    score: scores ? Number(scores.global ?? scores.score ?? NaN) : NaN,
+    score: scores?.score ?? NaN,
   };
 }
 

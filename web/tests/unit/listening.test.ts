@@ -13,6 +13,7 @@ const sample = (item: number, more: Partial<Sample> = {}, about: Partial<Sample[
   about: { seed: 1, duration: 10, format: "mp3", ...about },
   ...more,
 });
+const scored = (score: number) => ({ score, conditions: null, lyrics_alignment: null, sensitivity: 0.5, notes: [] });
 const job = (id: string, batch: number, samples: Sample[], more: Partial<Job> = {}): Job => ({
   id,
   kind: "song",
@@ -94,8 +95,8 @@ describe("the library", () => {
   };
   const songs = [
     make("Night", { caption: "jazz trio", task_type: "text2music" }, sample(0, { favourite: true }, { tags: ["piano"] })),
-    make("Day", { caption: "ＪＡＺＺ fusion", lyrics: "morning sun", task_type: "cover" }, sample(0, {}, { scores: { global: 0.9 } }), now - 3 * DAY, "base"),
-    make("Alone", { caption: "drone", task_type: "repaint" }, sample(0, {}, { scores: { global: 0.4 }, tags: ["piano", "slow"] }), now - 40 * DAY),
+    make("Day", { caption: "ＪＡＺＺ fusion", lyrics: "morning sun", task_type: "cover" }, sample(0, {}, { scores: scored(0.9) }), now - 3 * DAY, "base"),
+    make("Alone", { caption: "drone", task_type: "repaint" }, sample(0, {}, { scores: scored(0.4), tags: ["piano", "slow"] }), now - 40 * DAY),
   ];
   const titles = (change: Partial<typeof everything>) => find(songs, { ...everything, ...change }, now).map((s) => s.title);
 
