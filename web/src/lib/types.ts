@@ -242,7 +242,7 @@ export interface CatalogEntry {
   bytes: number;
   total: number;
   problem: string;
-  download: { bytes: number; total: number; failure: string } | null;
+  download: { state: "waiting" | "running" | "done" | "failed" | "cancelled"; bytes: number; total: number; message: string | null } | null; // the latest
 }
 export interface Adapters {
   loaded: { name: string; path?: string; scale?: number; [key: string]: unknown }[];

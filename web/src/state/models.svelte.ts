@@ -25,7 +25,7 @@ export async function loadModels(): Promise<void> {
 export function onDownload(data: Record<string, unknown>): void {
   const m = models.list.find((x) => x.name === data.name);
   if (m && data.state === "running")
-    m.download = { bytes: Number(data.bytes), total: Number(data.total), failure: "" };
+    m.download = { bytes: Number(data.bytes), total: Number(data.total), state: "running", message: null };
   if (data.state === "running") return;
   if (data.state === "done") toast("info", "messages.download_done", { name: String(data.name) });
   if (data.state === "failed") toast("error", "messages.failed", { error: String(data.message) });

@@ -122,6 +122,7 @@ test("models are fetched from a hub: seen on the way, stopped, gone on with, the
   hub.hold = true;
   await entry.getByRole("button", { name: "Download" }).click();
   await entry.locator("progress").waitFor();
+  await expect.poll(hub.waiting).toBe(1);
   await entry.getByRole("button", { name: "Cancel" }).click();
   await entry.getByRole("button", { name: "Go on" }).waitFor();
   hub.hold = false;
@@ -129,7 +130,13 @@ test("models are fetched from a hub: seen on the way, stopped, gone on with, the
   await entry.getByRole("button", { name: "Go on" }).click();
   await entry.getByText("installed").waitFor({ timeout: 20_000 });
   await by(page, "toast").filter({ hasText: "vae is installed" }).waitFor();
+  expect(await entry.locator("progress").count()).toBe(0);
   expect(existsSync(join(models, "vae", "config.json"))).toBe(true);
+  // One that is in use stays; the song of the visitors before was made with it.
+  await entry.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("alert").filter({ hasText: "vae" }).first().waitFor();
+  await page.evaluate(() => fetch("/v1/studio/unload", { method: "POST", body: "{}" }));
+  await expect.poll(() => by(page, "health_dot").getAttribute("data-state")).toBe("off");
   await entry.getByRole("button", { name: "Delete" }).click();
   await entry.getByRole("button", { name: "Download" }).waitFor();
   expect(existsSync(join(models, "vae"))).toBe(false);

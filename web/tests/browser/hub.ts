@@ -8,6 +8,8 @@ export interface Hub {
   /** While true, the weights stop in their middle until release(). */
   hold: boolean;
   release: () => void;
+  /** Answers that have stopped there. */
+  waiting: () => number;
   close: () => void;
 }
 
@@ -24,8 +26,7 @@ export async function openHub(): Promise<Hub> {
       ...(from ? { "Content-Range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}),
     });
     if (!hub.hold || bytes !== weights || from >= HALF) return r.end(bytes.subarray(from));
-    r.write(bytes.subarray(from, HALF));
-    held.push(() => r.end(bytes.subarray(HALF)));
+    r.write(bytes.subarray(from, HALF), () => held.push(() => r.end(bytes.subarray(HALF))));
     return r;
   };
   const server: Server = createServer((q, r) => {
@@ -48,6 +49,7 @@ export async function openHub(): Promise<Hub> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     hold: false,
     release: () => held.splice(0).forEach((go) => go()),
+    waiting: () => held.length,
     close: () => (hub.release(), server.closeAllConnections(), void server.close()),
   };
   return hub;
