@@ -190,16 +190,15 @@ static void post_save(call *c) {
   const char *given = NULL, *name = NULL, *tag = NULL, *position = NULL;
   double ratio = -1;
   bool all = true, replace = true;
-  if (!typed_text(c, "save_path", true, &given) || !typed_bool(c, "replace", false, &replace) || !read_wishes(c, &name, &tag, &position, &all) ||
-      !typed_number(c, "genre_ratio", false, 0, 100, &ratio))
+  if (!typed_text(c, "save_path", true, &given) || !typed_bool(c, "replace", false, &replace) ||
+      !read_wishes(c, &name, &tag, &position, &all) || !typed_number(c, "genre_ratio", false, 0, 100, &ratio))
     return;
   if (req_is_blank(given)) {
     reply_error(c, 400, "\xe2\x9d\x8c Please enter a save path.");
     return;
   }
   char *path = with_extension(path_to_write(c, given, "save path"));
-  service_dataset *set =
-      path && (replace || path_is_free(c, path)) ? there(c, "No dataset to save") : NULL;
+  service_dataset *set = path && (replace || path_is_free(c, path)) ? there(c, "No dataset to save") : NULL;
   if (!set) {
     free(path);
     return;
