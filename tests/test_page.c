@@ -47,9 +47,9 @@ static void test_page(void **state) {
   close_site(&w);
 }
 
-/* The address of the script that the page loads, below its own folder; "": it has none. */
+/* The address of the studio's script, which the page fetches ahead, below its own folder; "": it has none. */
 static void script_of(const char *page, char out[128]) {
-  static const char begin[] = "src=\"./";
+  static const char begin[] = "rel=\"modulepreload\" href=\"./";
   const char *at = strstr(page, begin);
   *out = 0;
   if (at) snprintf(out, 128, "%.*s", (int)strcspn(at + strlen(begin), "\""), at + strlen(begin));
