@@ -20,10 +20,11 @@ expect 2 train pieces --full voice --models mini
 says 'is not one of dit, tokenizer, lm'
 for part in tokenizer dit lm; do
   expect 0 train pieces --full "$part" --models mini --model acestep-v15-base --lm acestep-5Hz-lm-0.6B --epochs 2 \
-    --output-dir "run-$part" --json
+    --output-dir "run-$part" --sample-every "$([ "$part" = dit ] && echo 2 || echo 0)" --sample-seconds 10 --json
   prints '"event":"done"'
   cp -R "run-$part"/final/. mini/
 done
+[ -s run-dit/samples/epoch_2.flac ] || fail "no sample song"
 expect 0 generate waltz --models mini --model acestep-v15-base --duration 10 --steps 2 -q -o made.wav
 [ -s made.wav ] || fail "no song"
 exit 0
