@@ -1,6 +1,7 @@
 // Beyond the guide: the player at the bottom of the page, pictures of sound, the library, the line of time of a repaint, what
 // is dropped on the page, links to songs, folders of the server.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { by, close, fill, finished, folder, initialise, leave, mode, open, quick, section, settings, type View, visit } from "./studio";
@@ -15,6 +16,17 @@ afterEach(async () => {
   await leave(v);
 });
 
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+type Axe = { axe: { run: () => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> } };
+/** Nothing serious stands in the way of a screen reader. */
+async function accessible(): Promise<void> {
+  await v.page.evaluate(axe);
+  const found = await v.page.evaluate(async () => {
+    const { violations } = await (window as unknown as Axe).axe.run();
+    return violations.filter((x) => /serious|critical/.test(x.impact)).map((x) => `${x.id}: ${x.nodes[0]?.html}`);
+  });
+  expect(found).toEqual([]);
+}
 const playing = (id: string) => expect.poll(() => by(v.page, id).getAttribute("data-playing"));
 
 test("what plays stays at hand on every tab and in every batch", async () => {
@@ -110,6 +122,7 @@ test("the library finds by words, tags and stars, plays, renames, and takes dele
   await entries.nth(2).getByTestId("library_play").click();
   await playing("dock").toBe("true");
   expect(await by(page, "dock_title").textContent()).toContain("Nocturne");
+  await accessible();
   // A deletion can be taken back for a while; the second one is meant.
   const remove = async () => {
     await by(page, "library_order").selectOption("title");
@@ -149,6 +162,7 @@ test("the line of time shows and moves what is made anew", async () => {
   await page.mouse.move(edge.x + edge.width / 2 + 1000, edge.y, { steps: 4 });
   await page.mouse.up();
   expect(Number(await by(page, "repainting_end").inputValue())).toBeGreaterThan(9.9); // beyond the end: the song goes on
+  await accessible();
   await by(page, "timeline_whole").click();
   expect(await by(page, "repainting_start").inputValue()).toBe("0");
   expect(await by(page, "repainting_end").inputValue()).toBe("-1");
@@ -227,6 +241,8 @@ test("paths of the training are chosen from folders of the server", async () => 
   await by(page, "tab_training").click();
   await by(page, "load_json_path_pick").click();
   await by(page, "picker_list").getByText("my songs").click();
+  await by(page, "picker_file").waitFor();
+  await accessible();
   await by(page, "picker_file").click();
   await expect.poll(() => by(page, "load_json_path").inputValue()).toContain("/data/my songs/set.json");
   await page.locator("#load_json_path-problem").waitFor(); // it was loaded, and is no dataset
