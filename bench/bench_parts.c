@@ -224,7 +224,16 @@ static vae_snake snake_weights(store *s, int64_t n) {
 static void make_vae(bench *b) {
   store *s = &b->s;
   vae_config *cfg = &b->vae.cfg;
-  *cfg = (vae_config){2, 48000, 128, 128, 64, 5, {2, 4, 4, 6, 10}, {1, 2, 4, 8, 16}, 1920};
+  *cfg = (vae_config){.audio_channels = 2,
+                      .sampling_rate = 48000,
+                      .encoder_hidden = 128,
+                      .encoder_channels = 128,
+                      .decoder_channels = 128,
+                      .decoder_input = 64,
+                      .stages = 5,
+                      .strides = {2, 4, 4, 6, 10},
+                      .multiples = {1, 2, 4, 8, 16},
+                      .hop = 1920};
   vae_half *h = &b->vae.decoder;
   h->first = conv_weights(s, 2048, 7, 64);
   for (int i = 0; i < cfg->stages; i++) {

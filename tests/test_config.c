@@ -265,12 +265,23 @@ static void test_vae_published_values(void **state) {
   assert_int_equal(c.audio_channels, 2);
   assert_int_equal(c.sampling_rate, 48000);
   assert_int_equal(c.encoder_hidden, 128);
+  assert_int_equal(c.encoder_channels, 128);
   assert_int_equal(c.decoder_channels, 128);
   assert_int_equal(c.decoder_input, 64);
   assert_int_equal(c.stages, 5);
   assert_memory_equal(c.strides, ((int[]){2, 4, 4, 6, 10}), 5 * sizeof(int));
   assert_memory_equal(c.multiples, ((int[]){1, 2, 4, 8, 16}), 5 * sizeof(int));
   assert_int_equal(c.hop, 1920);
+}
+
+/* An encoder that is narrower at 48 kHz than its latents are wide. */
+static void test_vae_of_few_channels(void **state) {
+  vae_config c;
+  ace_error err = {0};
+  if (read_vae("{\"encoder_channels\": 8}", &c, &err) != ACE_OK) fail_msg("%s", err.message);
+  assert_int_equal(c.encoder_hidden, 128);
+  assert_int_equal(c.encoder_channels, 8);
+  refused_vae(ACE_EFORMAT, "{\"encoder_channels\":0}", "encoder_channels: 0 is outside");
 }
 
 static void test_vae_refuses(void **state) {
@@ -351,6 +362,7 @@ int main(void) {
       cmocka_unit_test(test_qwen3_finds_the_rotary_base),
       cmocka_unit_test(test_qwen3_refuses),
       cmocka_unit_test(test_vae_published_values),
+      cmocka_unit_test(test_vae_of_few_channels),
       cmocka_unit_test(test_vae_refuses),
       cmocka_unit_test(test_golden_configs),
   };

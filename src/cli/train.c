@@ -1,13 +1,17 @@
-/* acestep train - an adapter from prepared samples: the table of settings as flags, progress with the course of the loss,
- * and a Ctrl-C that stops and saves. */
+/* acestep train - an adapter from prepared samples, or all of a model: the table of settings as flags, progress with the
+ * course of the loss, and a Ctrl-C that stops and saves. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
+#include "cli/folders.h"
 #include "cli/opening.h"
 #include "cli/signals.h"
 #include "engine/train.h"
+#include "engine/train_autoencoder.h"
+#include "train/autoencoder_task.h"
 #include "train/settings.h"
 
 /* clang-format off */
@@ -23,7 +27,9 @@ static const cli_flag flags[] = {
     TRAIN_SETTINGS(TRAIN_FLAG)
 #define TRAIN_ALIAS_FLAG(theirs, ours) {theirs, 0, "VALUE", "The same as --" ours},
     TRAIN_ALIASES(TRAIN_ALIAS_FLAG)
-    {"full", 0, "PART", "Train all weights of a part instead of an adapter: dit, tokenizer, lm (--adapter full --part)"},
+    {"full", 0, "PART", "Train all weights of dit, tokenizer, lm or autoencoder instead of an adapter (--adapter full --part)"},
+    {"init-config", 0, "FILE", "With --full autoencoder: a new model with this config.json (see docs/TRAINING.md)"},
+    {"crop-frames", 0, "N", "With --full autoencoder: latent frames in a crop, of which 25 are a second (default: 25)"},
     {"model", 'm', "NAME", "Diffusion model to train for (default: the first usable one)"},
     {"lm", 0, "NAME", "Language model to train, with --full lm"},
     {"estimate", 0, NULL, "Tell memory and time, and stop there"},
@@ -118,7 +124,7 @@ static bool on_cancelled(void *user) {
   return notify.cancelled(notify.user);
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------- */
+/* ---- with an engine ---------------------------------------------------------------------------------------------- */
 
 static int finished(const train_outcome *out, bool is_adapter, report *r, const ace_error *err, ace_status status) {
   if (status != ACE_OK) return report_failure(r, err);
@@ -154,6 +160,60 @@ static int train(ace_engine *e, const args *a, const train_settings *s, const tr
   return code;
 }
 
+/* ---- the autoencoder, which needs no other model ----------------------------------------------------------------- */
+
+/* The folder of the model to begin with, free() it. */
+static char *autoencoder_folder(const args *a, ace_error *err) {
+  const char *name = args_value(a, "vae");
+  char *models = folder_models(args_value(a, "models"), err),
+       *folder = models ? file_join(models, name ? name : "vae") : NULL;
+  if (models && !folder) ace_fail(err, ACE_ENOMEM, "train: out of memory");
+  free(models);
+  return folder;
+}
+
+static ace_status read_autoencoder(const args *a, autoencoder_training *t, ace_error *err) {
+  enum { THREADS_MOST = 1024 };
+  const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory"),
+             *crop = args_value(a, "crop-frames");
+  if (args_on(a, "estimate")) return ace_fail(err, ACE_EINVAL, "--estimate: not with --part autoencoder");
+  ace_status status = ACE_OK;
+  if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &t->threads, err);
+  if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &t->memory, err);
+  if (status == ACE_OK && crop)
+    status = args_int(crop, "--crop-frames", 1, AUTOENCODER_CROP_MOST, &t->crop_frames, err);
+  return status;
+}
+
+static int run_autoencoder(const args *a, const train_settings *s, report *r) {
+  enum { CROP_FRAMES = 25 };
+  ace_error err = {0};
+  watching w = {.r = r};
+  train_events events = {.log = on_log, .step = on_step, .cancelled = on_cancelled, .user = &w};
+  train_group group = {.size = 1};
+  train_outcome out = {0};
+  autoencoder_training t = {.settings = s,
+                            .config = args_value(a, "init-config"),
+                            .crop_frames = CROP_FRAMES,
+                            .group = &group,
+                            .events = &events};
+  ace_status status = read_autoencoder(a, &t, &err);
+  char *folder = status == ACE_OK && !t.config ? autoencoder_folder(a, &err) : NULL;
+  if (status == ACE_OK && !t.config && !folder) status = err.status;
+  t.model = folder;
+  if (status == ACE_OK) status = group_open(&group, &err);
+  bool open = status == ACE_OK;
+  if (open && group.rank > 0) report_open(r, false, true);
+  if (open) status = train_autoencoder(&t, &out, &err);
+  int code = finished(&out, false, r, &err, status);
+  if (open) group_close(&group);
+  train_outcome_free(&out);
+  free(folder);
+  return code;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
 static int run(const args *a, report *r) {
   ace_error err = {0};
   train_settings s = {0};
@@ -162,6 +222,12 @@ static int run(const args *a, report *r) {
   const char *model = args_value(a, "model");
   train_group group = {.size = 1};
   ace_status status = request ? read_settings(a, &s, &err) : ace_fail(&err, ACE_ENOMEM, "train: out of memory");
+  if (status == ACE_OK && s.adapter == TRAIN_FULL && s.part == TRAIN_PART_AUTOENCODER) {
+    int code = run_autoencoder(a, &s, r);
+    ace_request_free(request);
+    train_settings_free(&s);
+    return code;
+  }
   if (status == ACE_OK && model) status = ace_request_set(request, "model", model, &err);
   if (status == ACE_OK) status = opening_plan(&o, a, request, false, r, &err);
   if (status == ACE_OK) status = group_open(&group, &err);

@@ -292,7 +292,7 @@ static void add_latent_conv(weight_list *l, int64_t width, int64_t in, const cha
 }
 
 static void add_vae_encoder(weight_list *l, const vae_config *cfg) {
-  int64_t width = cfg->encoder_hidden, deepest = width * multiple(cfg, cfg->stages);
+  int64_t width = cfg->encoder_channels, deepest = width * multiple(cfg, cfg->stages);
   add_conv(l, LISTEN_GAIN, width, cfg->audio_channels, 7, true, "encoder.conv1");
   for (int i = 0; i < cfg->stages; i++) {
     int64_t in = width * multiple(cfg, i), out = width * multiple(cfg, i + 1);
@@ -305,7 +305,7 @@ static void add_vae_encoder(weight_list *l, const vae_config *cfg) {
     add_conv(l, STRIDE_GAIN, out, in, 2 * cfg->strides[i], true, name);
   }
   add_snake(l, deepest, "encoder.snake1");
-  add_latent_conv(l, width, deepest, "encoder.conv2");
+  add_latent_conv(l, cfg->encoder_hidden, deepest, "encoder.conv2");
 }
 
 static void add_vae_decoder(weight_list *l, const vae_config *cfg) {

@@ -295,7 +295,7 @@ static void check_vae_widths(reader *r, const vae_config *out) {
   for (int i = 0; i < out->stages && r->status == ACE_OK; i++) {
     if ((hop *= out->strides[i]) > MAX_HOP)
       fail(r, ACE_EFORMAT, "downsampling_ratios", "the product of the strides exceeds 1048576 samples");
-    if ((int64_t)out->multiples[i] * out->encoder_hidden > MAX_WIDTH)
+    if ((int64_t)out->multiples[i] * out->encoder_channels > MAX_WIDTH)
       fail(r, ACE_EFORMAT, "channel_multiples", "a stage of the encoder is wider than 32768 channels");
     if ((int64_t)out->multiples[i] * out->decoder_channels > MAX_WIDTH)
       fail(r, ACE_EFORMAT, "channel_multiples", "a stage of the decoder is wider than 32768 channels");
@@ -317,6 +317,7 @@ ace_status cfg_read_vae(const json_t *json, const char *where, vae_config *out, 
   out->encoder_hidden = (int)read_int(&r, "encoder_hidden_size", 128, 2, 4096);
   if (out->encoder_hidden % 2 != 0)
     fail(&r, ACE_EFORMAT, "encoder_hidden_size", "odd, but it splits in mean and deviation");
+  out->encoder_channels = (int)read_int(&r, "encoder_channels", out->encoder_hidden, 1, 4096);
   out->decoder_channels = (int)read_int(&r, "decoder_channels", 128, 1, 4096);
   out->decoder_input = (int)read_int(&r, "decoder_input_channels", 64, 1, 4096);
   out->stages = read_list(&r, "downsampling_ratios", strides, 5, 1, 1024, CFG_MAX_STAGES, out->strides);

@@ -53,7 +53,9 @@ typedef struct dit_config {
 typedef struct vae_config {
   int audio_channels, sampling_rate;
   int encoder_hidden, decoder_channels,
-      decoder_input; /* encoder_hidden_size, decoder_channels, decoder_input_channels */
+      decoder_input;    /* encoder_hidden_size, decoder_channels, decoder_input_channels */
+  int encoder_channels; /* of the encoder before its first stage. In published models that is encoder_hidden_size, which
+                           is twice the latent channels; a small model says encoder_channels beside it */
   int stages, strides[CFG_MAX_STAGES], multiples[CFG_MAX_STAGES]; /* downsampling_ratios, channel_multiples */
   int hop;                                                        /* samples per latent frame: product of strides */
 } vae_config;

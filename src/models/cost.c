@@ -97,5 +97,5 @@ double cost_vae_decode(const vae_config *cfg) {
 }
 
 double cost_vae_encode(const vae_config *cfg) {
-  return half_cost(cfg, cfg->encoder_hidden);
+  return half_cost(cfg, cfg->encoder_channels);
 }

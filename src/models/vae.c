@@ -45,7 +45,7 @@ static int multiple(const vae_config *cfg, int i) {
 }
 
 static void load_encoder(ckpt_reader *r, vae_half *h, const vae_config *cfg) {
-  int64_t width = cfg->encoder_hidden;
+  int64_t width = cfg->encoder_channels;
   load_conv(r, &h->first, width, cfg->audio_channels, EDGE_TAPS, true, "encoder.conv1");
   for (int i = 0; i < cfg->stages && !r->failed; i++) {
     vae_block *b = &h->blocks[i];
@@ -61,7 +61,7 @@ static void load_encoder(ckpt_reader *r, vae_half *h, const vae_config *cfg) {
   }
   int64_t deepest = width * multiple(cfg, cfg->stages);
   load_snake(r, &h->snake, deepest, "encoder.snake1");
-  load_conv(r, &h->last, width, deepest, LATENT_TAPS, true, "encoder.conv2");
+  load_conv(r, &h->last, cfg->encoder_hidden, deepest, LATENT_TAPS, true, "encoder.conv2");
 }
 
 static void load_decoder(ckpt_reader *r, vae_half *h, const vae_config *cfg) {

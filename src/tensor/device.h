@@ -29,7 +29,13 @@ typedef struct tens_attention_grads {
 
 typedef struct tens_snake_grads {
   tens *dx, *dalpha, *dinv_beta; /* each NULL if not wanted */
+  double *sums;                  /* [blocks, 2, C]: room for shares of the last two, of blocks of rows */
 } tens_snake_grads;
+/* Rows of a block. */
+static inline int64_t tens_snake_block(int64_t channels) {
+  enum { VALUES = 1 << 14, LEAST = 64 };
+  return VALUES / channels > LEAST ? VALUES / channels : LEAST;
+}
 
 struct tens_device {
   const char *name;

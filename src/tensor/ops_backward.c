@@ -91,6 +91,10 @@ bool op_snake_backward(tens_ctx *c, tens *dx, tens *dalpha, tens *dinv_beta, con
       !op_shaped(c, op, "inv_beta", inv_beta, OP_F32, 1, alpha->dim) || !like(c, op, "dx", dx, x) ||
       !like(c, op, "dalpha", dalpha, alpha) || !like(c, op, "dinv_beta", dinv_beta, alpha))
     return false;
-  if (!c->plan) c->device->snake_backward(c, &(tens_snake_grads){dx, dalpha, dinv_beta}, dy, x, alpha, inv_beta);
+  int64_t C = op_last(x), blocks = (tens_count(x) / C - 1) / tens_snake_block(C) + 1;
+  tens_mark mark = tens_here(c);
+  tens_snake_grads g = {dx, dalpha, dinv_beta, tens_scratch(c, (size_t)(blocks * 2 * C) * sizeof *g.sums)};
+  if (!c->plan && g.sums) c->device->snake_backward(c, &g, dy, x, alpha, inv_beta);
+  tens_release(c, mark);
   return c->error.status == ACE_OK;
 }

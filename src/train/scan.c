@@ -17,11 +17,6 @@
 
 enum { DEEPEST = 32 /* folders */, CSV_LIMIT = 16 << 20, LINE_SIZE = 1200 };
 
-typedef struct paths {
-  char **at; /* owned */
-  int n;
-} paths;
-
 static void say(const ace_callbacks *notify, const char *line) {
   if (notify && notify->log) notify->log(notify->user, line);
 }
@@ -45,7 +40,7 @@ static bool is_sound(const char *name) {
 }
 
 /* Takes `path` over. */
-static ace_status add_path(paths *p, char *path, ace_error *err) {
+static ace_status add_path(scan_paths *p, char *path, ace_error *err) {
   if (path && p->n >= DATASET_MOST) {
     free(path);
     return ace_fail(err, ACE_EINVAL, "scan: more than %d sound files; scan a smaller folder", DATASET_MOST);
@@ -60,14 +55,15 @@ static ace_status add_path(paths *p, char *path, ace_error *err) {
   return ACE_OK;
 }
 
-static void free_paths(paths *p) {
+void scan_paths_free(scan_paths *p) {
   for (int i = 0; i < p->n; i++) free(p->at[i]);
   free(p->at);
+  *p = (scan_paths){0};
 }
 
 /* Files of a folder and of those in it. A folder that cannot be opened is told, unless it is the first. */
-static ace_status walk(const char *folder, int depth, paths *sounds, paths *tables, const ace_callbacks *notify,
-                       ace_error *err) {
+static ace_status walk(const char *folder, int depth, scan_paths *sounds, scan_paths *tables,
+                       const ace_callbacks *notify, ace_error *err) {
   DIR *dir = opendir(folder);
   if (!dir) {
     ace_error cause;
@@ -102,8 +98,27 @@ static int by_bytes(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void sort_paths(scan_paths *p) {
+  if (p->n > 1) qsort(p->at, (size_t)p->n, sizeof *p->at, by_bytes);
+}
+
+static ace_status no_sounds(const char *folder, ace_error *err) {
+  return ace_fail(err, ACE_ENOTFOUND, "No audio files found in %s (supported formats: %s)", folder, SCAN_FORMATS);
+}
+
+ace_status scan_sounds(const char *folder, scan_paths *sounds, const ace_callbacks *notify, ace_error *err) {
+  scan_paths tables = {0};
+  *sounds = (scan_paths){0};
+  ace_status status = walk(folder, 0, sounds, &tables, notify, err);
+  if (status == ACE_OK && !sounds->n) status = no_sounds(folder, err);
+  if (status != ACE_OK) scan_paths_free(sounds);
+  sort_paths(sounds);
+  scan_paths_free(&tables);
+  return status;
+}
+
 /* The rows of all tables of the folder, {} when there are none. */
-static json_t *read_tables(const paths *tables, const ace_callbacks *notify) {
+static json_t *read_tables(const scan_paths *tables, const ace_callbacks *notify) {
   json_t *rows = json_object();
   for (int i = 0; i < tables->n; i++) {
     size_t length;
@@ -155,7 +170,7 @@ static void report(const ace_callbacks *notify, int done, int all) {
   notify->progress(notify->user, &p);
 }
 
-static ace_status read_songs(dataset *d, const paths *sounds, size_t root, const json_t *csv,
+static ace_status read_songs(dataset *d, const scan_paths *sounds, size_t root, const json_t *csv,
                              const ace_callbacks *notify, scan_report *found, ace_error *err) {
   ace_status status = ACE_OK;
   for (int i = 0; i < sounds->n && status == ACE_OK; i++) {
@@ -198,20 +213,18 @@ ace_status dataset_scan(dataset *d, const char *folder, const char *name, const 
   if (!file_is_directory(folder)) return ace_fail(err, ACE_EINVAL, "Not a directory: %s", folder);
   char *root = realpath(folder, NULL);
   if (!root) return ace_fail_errno(err, "%s: cannot open the folder", folder);
-  paths sounds = {0}, tables = {0};
+  scan_paths sounds = {0}, tables = {0};
   ace_status status = dataset_new(d, name, err);
   if (status == ACE_OK) status = walk(root, 0, &sounds, &tables, notify, err);
-  if (sounds.n > 1) qsort(sounds.at, (size_t)sounds.n, sizeof *sounds.at, by_bytes);
-  if (tables.n > 1) qsort(tables.at, (size_t)tables.n, sizeof *tables.at, by_bytes);
+  sort_paths(&sounds), sort_paths(&tables);
   json_t *csv = status == ACE_OK ? read_tables(&tables, notify) : NULL;
   size_t above = strlen(root) + (strcmp(root, "/") != 0);
   if (status == ACE_OK) status = read_songs(d, &sounds, above, csv, notify, found, err);
-  if (status == ACE_OK && d->n == 0)
-    status = ace_fail(err, ACE_ENOTFOUND, "No audio files found in %s (supported formats: %s)", folder, SCAN_FORMATS);
+  if (status == ACE_OK && d->n == 0) status = no_sounds(folder, err);
   if (status == ACE_OK) status = dataset_set_instrumental(d, true, err);
   if (status == ACE_OK) same_names(d, say_same, (void *)notify), same_content(d, say_same, (void *)notify);
   json_decref(csv);
-  free_paths(&sounds), free_paths(&tables);
+  scan_paths_free(&sounds), scan_paths_free(&tables);
   free(root);
   if (status != ACE_OK) dataset_free(d);
   return status;

@@ -19,6 +19,16 @@ typedef struct scan_report {
   int failed;                      /* files that were left out */
 } scan_report;
 
+/* Paths, sorted bytewise; free with scan_paths_free. */
+typedef struct scan_paths {
+  char **at; /* owned */
+  int n;
+} scan_paths;
+
+/* The sound files alone, by their names; none is ACE_ENOTFOUND. `folder` may be relative, then so are the paths. */
+ace_status scan_sounds(const char *folder, scan_paths *sounds, const ace_callbacks *notify, ace_error *err);
+void scan_paths_free(scan_paths *p);
+
 /* A file that cannot be used is told to notify->log and left out, two of the same name or with the same content are told.
  * Progress has the stage "scan". A folder without songs is ACE_ENOTFOUND. On failure `d` is empty. */
 ace_status dataset_scan(dataset *d, const char *folder, const char *name, const ace_callbacks *notify,

@@ -23,7 +23,8 @@ typedef enum stream_purpose {
   STREAM_SPLIT,      /* which samples are kept for validation */
   STREAM_CHECK_TIME, /* as STREAM_TIME and STREAM_NOISE, for validation: epoch 0 always */
   STREAM_CHECK_NOISE,
-  STREAM_LOOK /* index: of the decision. What a look at a piece asks for: which task, which track, which words */
+  STREAM_LOOK, /* index: of the decision. What a look at a piece asks for: which task, which track, which words */
+  STREAM_CROP  /* where in a sound its crop begins */
 } stream_purpose;
 
 typedef struct stream {

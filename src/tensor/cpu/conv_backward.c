@@ -34,6 +34,18 @@ static conv_job job_of(const tens *dy, const tens *x, const tens *w, const op_co
 
 /* ---- input -------------------------------------------------------------------------------------------------------- */
 
+/* Rows are often of a few channels: no call for each. */
+static inline void copy_row(float *to, const float *from, int64_t n) {
+  enum { STEP = 8 };
+  int64_t i = 0;
+  for (; i + STEP <= n; i += STEP) memcpy(to + i, from + i, STEP * sizeof *to);
+  for (; i < n; i++) to[i] = from[i];
+}
+
+static inline void clear_row(float *to, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = 0;
+}
+
 static void pack_rows(const panel_product *p, const panel_block *out, int64_t item, int64_t row, int64_t rows,
                       int64_t at, int64_t depth) {
   const conv_job *j = p->arg;
@@ -43,8 +55,8 @@ static void pack_rows(const panel_product *p, const panel_block *out, int64_t it
       int64_t t = (row + r) * j->step + j->first + tap * j->tap_step;
       float *to = out->x + r * out->row + k;
       n = cpu_min(j->O - o, depth - k);
-      if (t < 0 || t >= j->Ty) memset(to, 0, (size_t)n * sizeof *to);
-      else memcpy(to, j->dy + (item * j->Ty + t) * j->O + o, (size_t)n * sizeof *to);
+      if (t < 0 || t >= j->Ty) clear_row(to, n);
+      else copy_row(to, j->dy + (item * j->Ty + t) * j->O + o, n);
     }
 }
 
@@ -80,8 +92,7 @@ static void add_inputs(const cpu_micro *m, tens_ctx *c, tens *dx, const conv_job
 static void pack_outputs(const panel_product *p, const panel_block *out, int64_t item, int64_t row, int64_t rows,
                          int64_t at, int64_t depth) {
   const conv_job *j = p->arg;
-  for (int64_t k = 0; k < depth; k++)
-    memcpy(out->x + k * out->step, j->dy + (at + k) * j->O + row, (size_t)rows * sizeof(float));
+  for (int64_t k = 0; k < depth; k++) copy_row(out->x + k * out->step, j->dy + (at + k) * j->O + row, rows);
 }
 
 static void shifted_inputs(const panel_product *p, const void **row, int64_t item, int64_t tap, int64_t at,
@@ -150,8 +161,8 @@ static void pack_shifted_outputs(const panel_product *p, const panel_block *out,
   for (int64_t k = 0; k < depth; k++) {
     int64_t b = (at + k) / j->T, t = (at + k) % j->T * j->v->stride + item - j->v->pad;
     float *to = out->x + k * out->step;
-    if (t < 0 || t >= j->Ty) memset(to, 0, (size_t)rows * sizeof *to);
-    else memcpy(to, j->dy + (b * j->Ty + t) * j->O + row, (size_t)rows * sizeof *to);
+    if (t < 0 || t >= j->Ty) clear_row(to, rows);
+    else copy_row(to, j->dy + (b * j->Ty + t) * j->O + row, rows);
   }
 }
 
@@ -187,56 +198,73 @@ void cpu_conv1d_transposed_backward(const cpu_micro *m, tens_ctx *c, tens *dx, t
   panel_product_run(m, c, &p);
 }
 
-/* ---- snake -------------------------------------------------------------------------------------------------------- */
+/* ---- snake: rows in blocks, whose shares of the sums over all rows are put side by side and then added up ------------ */
 
 enum {
-  SNAKE_CHANNELS = 256, /* that one worker takes at once */
-  SNAKE_ROWS = 64       /* whose shares of a sum are added up in F32 */
+  SNAKE_WIDTH = 256, /* values that the sums run beside each other for */
+  SNAKE_ROWS = 64    /* of them are added up in F32 */
 };
 
 typedef struct snake_job {
   const cpu_micro *m;
   const tens_snake_grads *g;
   const float *dy, *x, *alpha, *inv_beta;
-  int64_t rows, C;
+  int64_t rows, C, block; /* block: rows of one */
 } snake_job;
 
-typedef struct snake_sums {
-  double alpha[SNAKE_CHANNELS], inv_beta[SNAKE_CHANNELS];
-} snake_sums;
-
-/* `rows` rows of some channels. */
-static void add_snake_rows(const snake_job *j, int64_t row, int64_t rows, int64_t channel, int64_t n,
-                           snake_sums *sums) {
-  float dalpha[SNAKE_CHANNELS] = {0}, dinv_beta[SNAKE_CHANNELS] = {0};
-  cpu_snake_row t = {
-      .alpha = j->alpha + channel, .inv_beta = j->inv_beta + channel, .dalpha = dalpha, .dinv_beta = dinv_beta};
-  for (int64_t r = row; r < row + rows; r++) {
-    t.dy = j->dy + r * j->C + channel;
-    t.x = j->x + r * j->C + channel;
-    if (j->g->dx) t.dx = tens_f32(j->g->dx) + r * j->C + channel;
-    j->m->snake_backward(&t, n);
+/* `rows` rows of n values of which `apart` are between rows, n a multiple of the channels at alpha or part of them. The
+ * sums of value i go to channel i % channels. */
+static void add_snake_rows(const snake_job *j, int64_t at, int64_t rows, int64_t apart, const float *alpha,
+                           const float *inv_beta, int64_t n, int64_t channels, double *dalpha, double *dinv_beta) {
+  for (int64_t r = 0; r < rows; r += SNAKE_ROWS) {
+    float sum[SNAKE_WIDTH] = {0}, sum2[SNAKE_WIDTH] = {0};
+    cpu_snake_row t = {.alpha = alpha, .inv_beta = inv_beta, .dalpha = sum, .dinv_beta = sum2};
+    for (int64_t i = r; i < cpu_min(rows, r + SNAKE_ROWS); i++) {
+      t.dy = j->dy + at + i * apart;
+      t.x = j->x + at + i * apart;
+      if (j->g->dx) t.dx = tens_f32(j->g->dx) + at + i * apart;
+      j->m->snake_backward(&t, n);
+    }
+    for (int64_t i = 0; i < n; i++) dalpha[i % channels] += (double)sum[i], dinv_beta[i % channels] += (double)sum2[i];
   }
-  for (int64_t i = 0; i < n; i++) sums->alpha[i] += dalpha[i], sums->inv_beta[i] += dinv_beta[i];
 }
 
-static void add_snake_channels(void *arg, int64_t first, int64_t count, int worker) {
+/* Few channels: several rows are one, with the channels' factors repeated. */
+static void add_narrow_block(const snake_job *j, int64_t row, int64_t rows, double *sums) {
+  float alpha[SNAKE_WIDTH], inv_beta[SNAKE_WIDTH];
+  int64_t together = SNAKE_WIDTH / 4 / j->C, n = together * j->C, whole = rows / together;
+  for (int64_t i = 0; i < n; i++) alpha[i] = j->alpha[i % j->C], inv_beta[i] = j->inv_beta[i % j->C];
+  add_snake_rows(j, row * j->C, whole, n, alpha, inv_beta, n, j->C, sums, sums + j->C);
+  int64_t rest = rows - whole * together;
+  add_snake_rows(j, (row + whole * together) * j->C, rest, j->C, alpha, inv_beta, j->C, j->C, sums, sums + j->C);
+}
+
+static void add_snake_block(void *arg, int number, int worker) {
   const snake_job *j = arg;
-  for (int64_t channel = first, n; channel < first + count; channel += n) {
-    snake_sums sums = {{0}, {0}};
-    n = cpu_min(SNAKE_CHANNELS, first + count - channel);
-    for (int64_t r = 0; r < j->rows; r += SNAKE_ROWS)
-      add_snake_rows(j, r, cpu_min(SNAKE_ROWS, j->rows - r), channel, n, &sums);
-    for (int64_t i = 0; i < n; i++) {
-      if (j->g->dalpha) tens_f32(j->g->dalpha)[channel + i] += (float)sums.alpha[i];
-      if (j->g->dinv_beta) tens_f32(j->g->dinv_beta)[channel + i] += (float)sums.inv_beta[i];
-    }
+  int64_t row = number * j->block, rows = cpu_min(j->block, j->rows - row);
+  double *sums = j->g->sums + number * 2 * j->C;
+  memset(sums, 0, (size_t)(2 * j->C) * sizeof *sums);
+  if (j->C <= SNAKE_WIDTH / 8) {
+    add_narrow_block(j, row, rows, sums);
+    return;
+  }
+  for (int64_t c = 0; c < j->C; c += SNAKE_WIDTH) {
+    int64_t n = cpu_min(SNAKE_WIDTH, j->C - c);
+    add_snake_rows(j, row * j->C + c, rows, j->C, j->alpha + c, j->inv_beta + c, n, n, sums + c, sums + j->C + c);
   }
 }
 
 void cpu_snake_backward(const cpu_micro *m, tens_ctx *c, const tens_snake_grads *g, const tens *dy, const tens *x,
                         const tens *alpha, const tens *inv_beta) {
-  snake_job j = {m, g, tens_f32(dy), tens_f32(x), tens_f32(alpha), tens_f32(inv_beta), 0, alpha->dim[0]};
+  snake_job j = {m, g, tens_f32(dy), tens_f32(x), tens_f32(alpha), tens_f32(inv_beta), 0, alpha->dim[0], 0};
   j.rows = tens_count(x) / j.C;
-  cpu_for(c, j.C, 4 * j.rows, add_snake_channels, &j);
+  j.block = tens_snake_block(j.C);
+  int64_t blocks = cpu_ceil(j.rows, j.block);
+  tens_parallel(c, (int)blocks, add_snake_block, &j);
+  for (int64_t i = 0; i < j.C; i++) {
+    double sum = 0, sum2 = 0;
+    for (int64_t b = 0; b < blocks; b++) sum += g->sums[b * 2 * j.C + i], sum2 += g->sums[(b * 2 + 1) * j.C + i];
+    if (g->dalpha) tens_f32(g->dalpha)[i] += (float)sum;
+    if (g->dinv_beta) tens_f32(g->dinv_beta)[i] += (float)sum2;
+  }
 }

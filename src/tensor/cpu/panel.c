@@ -56,15 +56,16 @@ static int64_t strip_columns(const plan *a, int64_t strip) {
   return cpu_min(a->m->block_columns, a->p->columns - strip_column(a, strip));
 }
 
-/* All rows of the chunk meet some packed strips, of which the first is strip number `strip`. */
-static void run_strips(const chunk *k, const panel_block *x, int64_t strip, int64_t strips, int64_t depth, bool add) {
+/* All rows of the chunk meet some packed strips, of which the first is strip number `strip`. Of the last one only whole
+ * vectors that hold some of the `columns` are computed. */
+static void run_strips(const chunk *k, const panel_block *x, int64_t strip, int64_t columns, int64_t depth, bool add) {
   const cpu_micro *m = k->a->m;
   panel_multiply(m, &(panel_matrix){.x = x->x,
                                     .x_row = x->row,
                                     .x_step = x->step,
                                     .w = k->panel,
                                     .rows = k->rows,
-                                    .columns = strips * m->block_columns,
+                                    .columns = cpu_ceil(columns, m->lanes) * m->lanes,
                                     .depth = depth,
                                     .c = k->c + (strip - k->strip) * m->block_columns,
                                     .c_row = k->a->strips * m->block_columns,
@@ -86,7 +87,7 @@ static void run_part(const chunk *k, int64_t at) {
     s.column = strip_column(a, i);
     s.columns = cpu_min(n * a->m->block_columns, p->columns - s.column);
     a->m->pack_strips(k->panel, &s);
-    run_strips(k, &x, i, n, s.depth, at > 0);
+    run_strips(k, &x, i, s.columns, s.depth, at > 0);
   }
 }
 

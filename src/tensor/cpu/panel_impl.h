@@ -15,21 +15,34 @@ static void add_few_columns(const cpu_panel *t, int rows, const float *few) {
   }
 }
 
-VEC_INLINE void panel(const cpu_panel *t, int rows) {
+/* The sums of the first `vectors` vectors of the strip; those of the others are left as they are. */
+VEC_INLINE void panel_sums(const cpu_panel *t, int rows, int vectors, block_sums sum) {
   int64_t x_row = t->x_row, x_step = t->x_step;
   const float *x = t->x, *w = t->w, *end = w + t->depth * BLOCK_COLUMNS;
-  block_sums sum;
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) sum[i][j] = (vf){0};
   VEC_UNROLL_4
   for (; w < end; x += x_step, w += BLOCK_COLUMNS) {
     vf weight[MICRO_BLOCK_VECTORS];
-    for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) weight[j] = vec_load(w + j * LANES);
+    for (int j = 0; j < vectors; j++) weight[j] = vec_load(w + j * LANES);
     for (int i = 0; i < rows; i++) {
       vf value = vec_all(x[i * x_row]);
-      for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) sum[i][j] = vec_fma(value, weight[j], sum[i][j]);
+      for (int j = 0; j < vectors; j++) sum[i][j] = vec_fma(value, weight[j], sum[i][j]);
     }
   }
+}
+
+VEC_INLINE void panel(const cpu_panel *t, int rows) {
+  block_sums sum;
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < MICRO_BLOCK_VECTORS; j++) sum[i][j] = (vf){0};
+  if (t->columns == LANES) {
+    panel_sums(t, rows, 1, sum);
+    for (int i = 0; i < rows; i++) {
+      float *to = t->c + i * t->c_row;
+      vec_store(to, t->add ? vec_load(to) + sum[i][0] : sum[i][0]);
+    }
+    return;
+  }
+  panel_sums(t, rows, MICRO_BLOCK_VECTORS, sum);
   if (t->columns < BLOCK_COLUMNS) {
     float few[MICRO_BLOCK_ROWS * BLOCK_COLUMNS];
     add_sums(few, BLOCK_COLUMNS, rows, sum, false);
@@ -60,10 +73,9 @@ PANEL_ROWS(12)
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 VEC_INLINE void copy_floats(float *out, const float *x, int64_t n) {
-  if (n == BLOCK_COLUMNS) memcpy(out, x, BLOCK_COLUMNS * sizeof *out);
-  else {
-    memcpy(out, x, (size_t)n * sizeof *out);
-    memset(out + n, 0, (size_t)(BLOCK_COLUMNS - n) * sizeof *out);
+  for (int j = 0; j < BLOCK_COLUMNS; j += LANES) {
+    int64_t left = n - j;
+    vec_store(out + j, left >= LANES ? vec_load(x + j) : left > 0 ? vec_load_part(x + j, left) : (vf){0});
   }
 }
 
