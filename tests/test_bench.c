@@ -284,13 +284,14 @@ static void test_train_step_has_its_keys(void **state) {
   double planned = number(memory, "planned_bytes");
   assert_true(planned > 0);
   json_decref(found);
-  o.memory = (uint64_t)planned - (4 << 20);
-  o.repeat = 1;
-  found = measure(o);
-  step = json_object_get(json_object_get(found, "stages"), "train_step");
-  assert_true(json_is_true(json_object_get(step, "recompute")));
-  assert_true(number(step, "flops") > 1.2 * flops); /* every layer is run forward once more */
-  json_decref(found);
+  if (!SANITIZED) { /* whose own memory no limit should know */
+    o.memory = (uint64_t)planned - (4 << 20);
+    found = measure(o);
+    step = json_object_get(json_object_get(found, "stages"), "train_step");
+    assert_true(json_is_true(json_object_get(step, "recompute")));
+    assert_true(number(step, "flops") > 1.2 * flops); /* every layer is run forward once more */
+    json_decref(found);
+  }
   o.memory = 1 << 20;
   ace_error err = {0};
   assert_null(bench_run(&o, NULL, &err));
