@@ -342,10 +342,11 @@ static void test_presets(void **state) {
 
 static void test_signing_in(void **state) {
   site w = open_site_with(state, (service_options){.init_lm = 0},
-                          (server_options){.user = "anna", .password = "geheim", .api_key = "K"});
+                          (server_options){.user = "anna", .password = "geheim", .api_key = "K", .language = "ja"});
   browser b = open_browser(&w);
   json_t *all = good(fetch(&b, "/v1/studio"));
   assert_true(json_is_false(json_object_get(all, "signed_in")));
+  assert_string_equal(text_of(all, "language"), "ja");
   assert_string_equal(text_of(all, "login"), "password");
   assert_null(json_object_get(all, "service"));
   json_decref(all);

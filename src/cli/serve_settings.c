@@ -62,6 +62,8 @@ const cli_flag serve_flags[] = {
     OPENING_MACHINE,
     {"quantization", 0, "KIND", "int8_weight_only, w8a8_dynamic or fp8_weight_only: as --int8; none: without"},
     {"batch-size", 0, "N", "Songs that the page makes at a time at first, 1..8 (default: what suits this machine)"},
+    {"language", 0, "CODE",
+     "Language of the page for those who chose none: en, zh or ja (default: what browsers ask for)"},
     {"device", 0, "NAME", "Accepted for older command lines: this program computes on the processor"},
     {"use-flash-attention", 0, "[BOOL]", "Accepted for older command lines: attention never keeps a whole matrix"},
     {"offload-to-cpu", 0, "[BOOL]",
@@ -235,6 +237,10 @@ static ace_status read_accepted(const args *a, report *r, ace_error *err) {
   if (status == ACE_OK) status = toggle(a, "offload-dit-to-cpu", NULL, &idle, err);
   if (status == ACE_OK && device && strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
     report_warning(r, "--device: this program computes on the processor, not on \"%.40s\"", device);
+  for (const char *const *name = (const char *const[]){"ACESTEP_QUEUE_WORKERS", "ACESTEP_TMPDIR", NULL}; *name; name++)
+    if (cli_variable(*name))
+      report_warning(r, "$%s has no effect: songs are made one after the other, and files lie in the data folder",
+                     *name);
   if (status == ACE_OK && share)
     report_warning(
         r,
@@ -297,13 +303,18 @@ static ace_status read_models(const args *a, serving *s, ace_error *err) {
 /* How the server is seen from outside: the path it lies under, the form of its log. */
 static ace_status read_outside(const args *a, serving *s, ace_error *err) {
   const char *base = args_value(a, "base-path"), *format = args_value(a, "log-format");
+  const char *language = args_value(a, "language");
   size_t n = base ? strlen(base) : 0;
   if (n == 1 && *base == '/') base = NULL, n = 0;
   if (base && (*base != '/' || base[n - 1] == '/' || n > 200 || strpbrk(base, "?#; \"")))
     return ace_fail(err, ACE_EINVAL, "--base-path: \"%.200s\" is no path such as /music", base);
   if (format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0)
     return ace_fail(err, ACE_EINVAL, "--log-format: \"%.40s\" is neither text nor json", format);
+  if (language && (strlen(language) > 16 ||
+                   strspn(language, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") < strlen(language)))
+    return ace_fail(err, ACE_EINVAL, "--language: \"%.40s\" is no code of a language such as en or zh", language);
   s->server.base = base;
+  s->server.language = language;
   s->server.log_json = s->log_json = format && strcmp(format, "json") == 0;
   return ACE_OK;
 }

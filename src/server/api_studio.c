@@ -98,6 +98,8 @@ static void get_studio(call *c) {
   json_object_set_new(all, "version", json_string(ACE_VERSION));
   json_object_set_new(all, "login", login_of(c));
   json_object_set_new(all, "signed_in", json_boolean(inside));
+  const char *language = server_settings(c->server)->language;
+  if (language) json_object_set_new(all, "language", json_string(language));
   if (inside) {
     service_state now;
     service_look(c->service, &now);
@@ -206,7 +208,8 @@ static void get_examples(call *c) {
 const route routes_studio[] = {
     {"GET", "/v1/studio", AUTH_NONE, BODY_NONE, false, get_studio, "All that a page needs to begin", NULL,
      "version signed_in:bool login:any service:object limits:object machine:object tiers:[object] defaults:object "
-     "settings:object inventory:object families:object formats:[text] service_mode:bool may_change:bool"},
+     "settings:object inventory:object families:object formats:[text] language? service_mode:bool "
+     "may_change:bool"},
     {"POST", "/v1/studio/login", AUTH_NONE, BODY_TYPED, false, post_login, "Sign in", "user? password? key?",
      "signed_in:bool"},
     {"POST", "/v1/studio/logout", AUTH_NONE, BODY_ANY, false, post_logout, "Sign out", NULL, "signed_in:bool"},

@@ -21,6 +21,7 @@ typedef struct server_options {
   const char *api_key;         /* NULL or "": no key is asked for */
   const char *user, *password; /* for signing in, both or neither */
   int batch;                   /* songs that the page makes at a time at first; 0: what suits the machine */
+  const char *language;        /* of the page for those who chose none: "en", "zh", ...; NULL: what browsers ask for */
   bool service_mode;           /* models and settings stay as they are */
   const char *const
       *origins;             /* web origins that may read answers, besides this machine's; ends with NULL; may be NULL */

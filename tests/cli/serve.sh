@@ -54,8 +54,13 @@ for wrong in name :word name: ; do
 done
 expect 2 serve --models tiny --auth a:b --auth-username a
 says 'no other --auth flag'
-started --config_path acestep-v15-base --backend mlx --quantization int8_weight_only --auth me:secret --api --device cuda \
+expect 2 serve --models tiny --language 'e;n'
+says 'no code of a language'
+export ACESTEP_QUEUE_WORKERS=2
+started --config_path acestep-v15-base --backend mlx --language ja --quantization int8_weight_only --auth me:secret --api --device cuda \
   --use_flash_attention true --offload_to_cpu=false --batch_size 3 --share
 stopped
+unset ACESTEP_QUEUE_WORKERS
+grep -q 'ACESTEP_QUEUE_WORKERS has no effect' served-log || fail "a variable without effect is taken without a word"
 grep -q '"cuda"' served-log || fail "--device cuda is taken without a word"
 grep -q 'proxy or a tunnel' served-log || fail "--share does not say how others reach the server"

@@ -3,12 +3,13 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
 import { useLocale } from "./state/i18n.svelte";
-import { refresh } from "./state/studio.svelte";
+import { refresh, server } from "./state/studio.svelte";
 
 const PATIENCE = 1000; // milliseconds, then the page says that it waits
 
 const target = document.getElementById("app")!;
 const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
 await Promise.all([useLocale(), Promise.race([refresh(), late])]);
+if (server.info?.language) await useLocale(server.info.language);
 target.replaceChildren();
 mount(App, { target });

@@ -102,6 +102,7 @@ export interface Studio {
   inventory: { folder: string; diffusion: Model[]; language: Model[]; autoencoders: Model[] };
   families?: Record<Family, { steps: number; most_steps: number; dcw: boolean; modes: string[] }>;
   formats: string[];
+  language?: string;
   service_mode: boolean;
   may_change: boolean;
 }

@@ -36,8 +36,8 @@ export function t(key: string, values?: Record<string, string | number>): string
   return values ? text.replace(/\{(\w+)\}/g, (all, name: string) => (name in values ? String(values[name]) : all)) : text;
 }
 
-function wanted(): string {
-  const asked = [prefs.locale, ...navigator.languages];
+function wanted(first: string | null): string {
+  const asked = [prefs.locale, first, ...navigator.languages];
   for (const a of asked) {
     const code = a && LOCALES.find((l) => l.code === a || l.code === a.split("-")[0]);
     if (code) return code.code;
@@ -45,8 +45,9 @@ function wanted(): string {
   return "en";
 }
 
-export async function useLocale(): Promise<void> {
-  const code = wanted();
+/** The language that was chosen here, else the server's, else the browser's. */
+export async function useLocale(servers: string | null = null): Promise<void> {
+  const code = wanted(servers);
   const load = files[`../locales/${code}.json`];
   const words = load ? flatten((await load()).default) : english;
   state.code = code;
