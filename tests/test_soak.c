@@ -155,9 +155,11 @@ static void test_nothing_grows(void **state) {
       "(%+.2f %%); descriptors %d, then %d; threads %d, then %d\n",
       made, round, first.resident / 1e6, last.resident / 1e6, change(first.resident, last.resident), first.own / 1e6,
       last.own / 1e6, change(first.own, last.own), first.descriptors, last.descriptors, first.threads, last.threads);
-  assert_true(last.descriptors <= first.descriptors);
-  assert_true(last.threads <= first.threads);
-  double room = seconds_wanted < 300 ? 16e6 : 0.02 * first.resident;
+  /* In seconds the threads that serve connections may not have met yet: one or two more, against hundreds of jobs. */
+  bool brief = seconds_wanted < 300;
+  assert_true(last.descriptors <= first.descriptors + (brief ? 3 : 0));
+  assert_true(last.threads <= first.threads + (brief ? 3 : 0));
+  double room = brief ? 16e6 : 0.02 * first.resident;
   assert_true(SANITIZED || last.resident <= first.resident + room);
   assert_int_equal(program_end(&p, SIGTERM), 0);
   char command[600];

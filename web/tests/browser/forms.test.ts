@@ -261,6 +261,7 @@ test("Create Sample writes a song's words; Format betters them, can be undone, a
   const created = sentTo(page, "/v1/create");
   await mode(page, "simple");
   await by(page, "simple_query").fill("a waltz about rain");
+  await by(page, "simple_instrumental").setChecked(false); // the dice may have fallen on a song without words
   await by(page, "simple_vocal_language").selectOption("fr");
   await by(page, "create_sample_btn").click();
   await by(page, "captions").waitFor({ timeout: 90_000 });
