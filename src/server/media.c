@@ -66,7 +66,7 @@ void media_send(call *c, const char *path, const char *name, const char *title) 
   char base[MEDIA_NAME], whole[MEDIA_NAME + 32];
   if (title) {
     media_file_name(title, base);
-    snprintf(whole, sizeof whole, "%s%.16s", base, dot ? dot : "");
+    snprintf(whole, sizeof whole, "%s%.16s", base, dot && !string_ends(base, dot) ? dot : "");
     media_set_name(c, whole);
   }
   http_set(c->http, "Cache-Control", "private, no-cache");

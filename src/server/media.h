@@ -8,7 +8,7 @@
 const char *media_type(const char *name);
 /* Letters, digits, dots, dashes; begins with a letter or digit. */
 bool media_plain_name(const char *name);
-/* Answers with the file. `title` (NULL: none) makes it a download of that name, with the ending of `name`. */
+/* Answers with the file. `title` (NULL: none) makes it a download of that name; it ends as `name` does, once. */
 void media_send(call *c, const char *path, const char *name, const char *title);
 /* A download of that name, whatever is in it: the header of the answer that follows. */
 void media_set_name(call *c, const char *name);
