@@ -365,6 +365,7 @@ static void test_a_newer_database_is_left_alone_an_older_one_upgraded(void **sta
   expect_error(&err, ACE_EUNSUPPORTED, "acestep.db", "newer program");
   /* a database as the first version wrote it */
   assert_int_equal(sqlite3_exec(raw,
+                                "DROP INDEX jobs_by_share; ALTER TABLE jobs DROP COLUMN share;"
                                 "DROP INDEX jobs_by_removal; DROP TABLE kept; ALTER TABLE jobs DROP COLUMN removed;"
                                 "PRAGMA user_version = 1",
                                 NULL, NULL, NULL),
@@ -372,7 +373,56 @@ static void test_a_newer_database_is_left_alone_an_older_one_upgraded(void **sta
   sqlite3_close(raw);
   open_queue(b);
   expect_state(b, id, "succeeded");
+  char token[JOBS_SHARE];
+  assert_int_equal(jobs_share(b->q, id, token, &err), ACE_OK);
   assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
+  bench_close(b);
+}
+
+static void test_a_link_finds_one_ended_batch_until_it_ends(void **state) {
+  bench *b = bench_open();
+  char id[JOBS_ID], helper[JOBS_ID], token[JOBS_SHARE], other[JOBS_SHARE];
+  ace_error err;
+  submit(b, "anna", JOB_FOREGROUND, "{\"name\": \"a\", \"wait\": true}", id);
+  assert_int_equal(jobs_share(b->q, id, token, &err), ACE_EINVAL);
+  expect_error(&err, ACE_EINVAL, "job ", "not ended");
+  open_gate(b, true);
+  json_decref(await_end(b, id));
+  json_t *request = json_pack("{s:s}", "name", "b");
+  job_new j = {.session = "anna", .kind = "score", .request = request};
+  assert_int_equal(jobs_submit(b->q, &j, helper, NULL, &err), ACE_OK);
+  json_decref(request);
+  json_decref(await_end(b, helper));
+  assert_int_equal(jobs_share(b->q, helper, token, &err), ACE_EINVAL);
+  assert_int_equal(jobs_share(b->q, "no-such-job", token, &err), ACE_ENOTFOUND);
+  assert_int_equal(jobs_unshare(b->q, id, &err), ACE_OK);
+  assert_int_equal(jobs_share(b->q, id, token, &err), ACE_OK);
+  assert_int_equal(jobs_share(b->q, id, other, &err), ACE_OK);
+  assert_string_equal(token, other);
+  /* it outlives the program */
+  jobs_close(b->q, 5);
+  open_queue(b);
+  json_t *job = jobs_shared(b->q, token, &err);
+  assert_string_equal(text_of(job, "id"), id);
+  assert_string_equal(text_of(job, "share"), token);
+  json_decref(job);
+  static const char *const none[] = {"", "x", "%", "00000000000000000000000000000000"};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+    assert_null(jobs_shared(b->q, none[i], &err));
+    assert_int_equal(err.status, ACE_ENOTFOUND);
+  }
+  assert_int_equal(jobs_unshare(b->q, id, &err), ACE_OK);
+  assert_null(jobs_shared(b->q, token, &err));
+  assert_int_equal(jobs_share(b->q, id, other, &err), ACE_OK);
+  assert_string_not_equal(token, other);
+  assert_int_equal(jobs_hide(b->q, id, &err), ACE_OK);
+  assert_null(jobs_shared(b->q, other, &err));
+  assert_int_equal(jobs_unhide(b->q, "anna", id, &err), ACE_OK);
+  assert_null(jobs_shared(b->q, other, &err));
+  assert_int_equal(jobs_share(b->q, id, token, &err), ACE_OK);
+  assert_int_equal(jobs_delete(b->q, id, &err), ACE_OK);
+  assert_null(jobs_shared(b->q, token, &err));
+  assert_int_equal(err.status, ACE_ENOTFOUND);
   bench_close(b);
 }
 
@@ -634,6 +684,7 @@ int main(void) {
       cmocka_unit_test(test_a_newer_database_is_left_alone_an_older_one_upgraded),
       cmocka_unit_test(test_a_file_that_is_no_database_is_left_alone),
       cmocka_unit_test(test_an_upgrade_is_whole_or_nothing),
+      cmocka_unit_test(test_a_link_finds_one_ended_batch_until_it_ends),
       cmocka_unit_test(test_history_of_a_session),
       cmocka_unit_test(test_old_jobs_go_favourites_stay),
       cmocka_unit_test(test_notes_on_a_sample),

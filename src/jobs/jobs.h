@@ -23,6 +23,7 @@
 
 enum {
   JOBS_ID = 37,     /* characters of an id, its NUL included: a random UUID */
+  JOBS_SHARE = 33,  /* of a share link's token, its NUL included: 32 hexadecimal digits, 128 random bits */
   JOBS_ATTEMPTS = 2 /* starts of one job before it counts as the cause of the program's death */
 };
 
@@ -83,7 +84,8 @@ ace_status jobs_submit(jobs *q, const job_new *j, char id[JOBS_ID], int *positio
  *    1970 or null), "attempts", "batch" (number in the history or null), "estimate" (seconds or null),
  *    "position" (when queued), "seconds_left" (until it is done, or null),
  *    "progress": {"stage", "fraction", "step", "steps"}, "error": {"status", "message"} or null,
- *    "request", "note", "result", "samples": [{"item", "file", "favourite", "about"}]}
+ *    "share" (the token of its link or null), "request", "note", "result",
+ *    "samples": [{"item", "file", "favourite", "about"}]}
  * `file` is relative to the job's folder. */
 json_t *jobs_get(jobs *q, const char *id, ace_error *err);
 
@@ -123,6 +125,14 @@ ace_status jobs_delete_sample(jobs *q, const char *id, int item, ace_error *err)
 ace_status jobs_favourite(jobs *q, const char *id, int item, bool on, ace_error *err);
 /* What is to be remembered of an ended job's sample: `about` is updated with the keys of the object. */
 ace_status jobs_annotate(jobs *q, const char *id, int item, const json_t *about, ace_error *err);
+
+/* A link by which a batch that has ended is found by whoever has its token; the same one as long as it lasts. It ends with
+ * jobs_unshare and when the batch is hidden or removed, and does not come back. ACE_EINVAL: not ended, or no batch. */
+ace_status jobs_share(jobs *q, const char *id, char token[JOBS_SHARE], ace_error *err);
+/* ACE_OK also when it was not shared. */
+ace_status jobs_unshare(jobs *q, const char *id, ace_error *err);
+/* As jobs_get, by the token; ACE_ENOTFOUND for every text that is no token now. */
+json_t *jobs_shared(jobs *q, const char *token, ace_error *err);
 
 /* {"total", "queued", "running", "succeeded", "failed", "cancelled", "average_seconds", "most_waiting"}, and what waits
  * in "foreground" and "background". A new reference. */

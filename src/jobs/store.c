@@ -28,6 +28,8 @@ static const char *const steps[] = {
     "  session TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, used INTEGER NOT NULL,"
     "  PRIMARY KEY(session, kind, name)) WITHOUT ROWID;"
     "CREATE INDEX kept_by_use ON kept(kind, used);",
+    "ALTER TABLE jobs ADD COLUMN share TEXT;"
+    "CREATE UNIQUE INDEX jobs_by_share ON jobs(share) WHERE share IS NOT NULL;",
 };
 
 /* Waiting jobs in their order. Turns are dealt out at submission, as in start-time fair queueing (Goyal et al. 1996): a
@@ -291,16 +293,16 @@ static json_t *json_or_null(const db_rows *r, int column) {
 
 static json_t *described(const db_rows *r, bool whole) {
   job_class class = (job_class)db_int(r, 3);
-  json_t *job =
-      json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", db_text(r, 0), "session",
-                db_text(r, 1), "kind", db_text(r, 2), "class", class == JOB_BACKGROUND ? "background" : "foreground",
-                "state", job_state_name((job_state)db_int(r, 4)), "batch", number_or_null(r, 5), "attempts",
-                number_or_null(r, 6), "estimate", db_is_null(r, 7) ? json_null() : json_real(db_real(r, 7)),
-                "submitted", number_or_null(r, 8), "started", number_or_null(r, 9), "finished", number_or_null(r, 10),
-                "error", json_or_null(r, 11), "note", json_or_null(r, 12));
+  json_t *job = json_pack(
+      "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}", "id", db_text(r, 0), "session",
+      db_text(r, 1), "kind", db_text(r, 2), "class", class == JOB_BACKGROUND ? "background" : "foreground", "state",
+      job_state_name((job_state)db_int(r, 4)), "batch", number_or_null(r, 5), "attempts", number_or_null(r, 6),
+      "estimate", db_is_null(r, 7) ? json_null() : json_real(db_real(r, 7)), "submitted", number_or_null(r, 8),
+      "started", number_or_null(r, 9), "finished", number_or_null(r, 10), "error", json_or_null(r, 11), "note",
+      json_or_null(r, 12), "share", db_text(r, 13));
   if (job && whole) {
-    json_object_set_new(job, "request", json_or_null(r, 13));
-    json_object_set_new(job, "result", json_or_null(r, 14));
+    json_object_set_new(job, "request", json_or_null(r, 14));
+    json_object_set_new(job, "result", json_or_null(r, 15));
   }
   return job;
 }
@@ -309,7 +311,7 @@ json_t *store_get(db *d, int64_t seq, bool whole, ace_error *err) {
   db_rows r =
       db_query(d, err,
                "SELECT id, session, kind, class, state, batch, attempts, estimate, submitted, started, finished,"
-               " error, note, request, result FROM jobs WHERE seq = ?",
+               " error, note, share, request, result FROM jobs WHERE seq = ?",
                "i", seq);
   bool found = db_next(&r, err);
   json_t *job = found ? described(&r, whole) : NULL;
@@ -386,7 +388,7 @@ ace_status store_remove(db *d, int64_t seq, ace_error *err) {
 }
 
 ace_status store_hide(db *d, int64_t seq, ace_error *err) {
-  return db_run(d, err, "UPDATE jobs SET removed = ? WHERE seq = ?", "ii", store_now(), seq);
+  return db_run(d, err, "UPDATE jobs SET removed = ?, share = NULL WHERE seq = ?", "ii", store_now(), seq);
 }
 
 ace_status store_unhide(db *d, const char *id, ace_error *err) {

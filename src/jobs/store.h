@@ -52,7 +52,7 @@ json_t *store_counts(db *d, ace_error *err);
 /* The oldest ended job without a favourite that ended before `before` (ms; 0: at any time); 0: none. */
 ace_status store_oldest(db *d, int64_t before, int64_t *seq, char id[JOBS_ID], ace_error *err);
 ace_status store_remove(db *d, int64_t seq, ace_error *err);
-/* A job that is hidden is found and listed no more, until it is shown again by its id, or removed. */
+/* A job that is hidden is found and listed no more, until it is shown again by its id, or removed. Its share link ends. */
 ace_status store_hide(db *d, int64_t seq, ace_error *err);
 ace_status store_unhide(db *d, const char *id, ace_error *err);
 ace_status store_session_of_hidden(db *d, const char *id, char *out, size_t size, ace_error *err);

@@ -205,9 +205,10 @@ static const struct {
     {"TaskResult", "task_id result status:int progress_text?"},
     {"Words", "caption lyrics bpm:any duration:any"},
     {"Sample", "item:int file favourite:bool about:object"},
+    {"SharedSample", "item:int file about:object"},
     {"Job",
      "id kind class state batch:any submitted:any started:any finished:any estimate:any position?:int "
-     "seconds_left:any progress?:object error:any note:object samples:[Sample] request?:object result?:any"},
+     "seconds_left:any progress?:object error:any note:object share:any samples:[Sample] request?:object result?:any"},
     {"Upload", "id name seconds:number channels:int sample_rate:int bytes:int"},
     {"Queued", "id position:int"},
 };

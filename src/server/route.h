@@ -48,6 +48,7 @@ typedef struct route {
 extern const route routes_state[], routes_task[], routes_words[], routes_events[], routes_chat[];
 extern const route routes_operations[], routes_studio[], routes_songs[], routes_jobs[], routes_uploads[], routes_page[];
 extern const route routes_dataset[], routes_training[], routes_lora[], routes_catalog[], routes_folders[];
+extern const route routes_shared[];
 
 /* Those of another server's protocol, found and described only where they are asked for. */
 extern const route routes_acecpp[];

@@ -26,10 +26,10 @@ struct server {
   pthread_cond_t news; /* something happened: listeners look */
 };
 
-static const route *const tables[] = {routes_state,    routes_task,       routes_words,   routes_events,
-                                      routes_chat,     routes_operations, routes_studio,  routes_songs,
-                                      routes_jobs,     routes_uploads,    routes_page,    routes_dataset,
-                                      routes_training, routes_lora,       routes_catalog, routes_folders};
+static const route *const tables[] = {routes_state,      routes_task,    routes_words,    routes_events, routes_chat,
+                                      routes_operations, routes_studio,  routes_songs,    routes_jobs,   routes_uploads,
+                                      routes_page,       routes_dataset, routes_training, routes_lora,   routes_catalog,
+                                      routes_folders,    routes_shared};
 
 const route *route_at(int i) {
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)

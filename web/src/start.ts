@@ -2,6 +2,8 @@
 // it is, all at once.
 import { mount } from "svelte";
 import App from "./App.svelte";
+import { sharedToken } from "./lib/share";
+import Shared from "./parts/Shared.svelte";
 import { useLocale } from "./state/i18n.svelte";
 import { refresh, server } from "./state/studio.svelte";
 
@@ -12,4 +14,7 @@ const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
 await Promise.all([useLocale(), Promise.race([refresh(), late])]);
 if (server.info?.language) await useLocale(server.info.language);
 target.replaceChildren();
-mount(App, { target });
+mount(sharedToken(location.hash) === undefined ? App : Shared, { target });
+// A link that is opened in a page that stands: the other view.
+const shown = sharedToken(location.hash);
+addEventListener("hashchange", () => sharedToken(location.hash) !== shown && location.reload());

@@ -86,6 +86,11 @@ export const editSample = (id: string, item: number, change: T.SampleChange) =>
 
 export const fileUrl = (id: string, name: string, download?: string) =>
   `v1/jobs/${id}/files/${enc(name)}${download ? `?download=${enc(download)}` : ""}`;
+export const share = (id: string) => call<{ token: string }>("POST", `v1/jobs/${id}/share`, {});
+export const unshare = (id: string) => call("DELETE", `v1/jobs/${id}/share`);
+export const shared = (token: string) => call<T.Shared>("GET", `v1/shared/${enc(token)}`);
+export const sharedUrl = (token: string, name: string, download?: string) =>
+  `v1/shared/${enc(token)}/files/${enc(name)}${download ? `?download=${enc(download)}` : ""}`;
 export const zipUrl = (id?: string) => (id ? `v1/jobs/${id}/zip` : "v1/zip");
 export const uploadUrl = (id: string) => `v1/uploads/${id}`;
 export const uploadPeaksUrl = (id: string) => `v1/uploads/${id}/peaks`;

@@ -1,4 +1,5 @@
-// A song's parameters as a link: JSON, deflated, in the part of the address that no server is told.
+// Links. A song's parameters: JSON, deflated, in the part of the address that no server is told. A batch that is shared: the
+// token under which the server shows it.
 import type { Schema, Values } from "./types";
 
 const MARK = "#song=";
@@ -51,3 +52,8 @@ export async function decode(hash: string): Promise<Values | undefined> {
   if (typeof found !== "object" || found === null || Array.isArray(found)) throw new Error("no object");
   return found as Values;
 }
+
+const SHARED = "#shared=";
+export const sharedMark = (token: string) => SHARED + token;
+/** The token that an address holds; undefined: it holds none. */
+export const sharedToken = (hash: string) => (hash.startsWith(SHARED) ? hash.slice(SHARED.length) : undefined);

@@ -178,6 +178,8 @@ export interface Job {
   progress?: Progress;
   error: { status: string; message: string } | null;
   note: Record<string, unknown> | null;
+  share: string | null; // the token of its link
+  visited?: boolean; // somebody else's, seen through its link
   samples: Sample[];
   request?: { request: Values; [key: string]: unknown };
   result?: {
@@ -188,6 +190,14 @@ export interface Job {
     seconds?: Record<string, number>;
     [key: string]: unknown;
   } | null;
+}
+
+/** A batch as its link shows it. */
+export interface Shared {
+  title: string;
+  finished: number;
+  parameters: Values;
+  samples: { item: number; file: string; about: About }[];
 }
 
 /** What the language model found: create, format, understand. */

@@ -1,13 +1,14 @@
 // What comes from outside into the form: a saved song's JSON, a link, a file that is dropped on the page.
 import { tick } from "svelte";
-import { decode, encode, portable } from "../lib/share";
+import * as api from "../lib/api";
+import { decode, encode, portable, sharedMark } from "../lib/share";
 import { usesSource } from "../lib/modes";
 import type { Job, Sample, Values } from "../lib/types";
 import { fillSaved, form, setMode, undoable } from "./form.svelte";
 import { t } from "./i18n.svelte";
 import { parameters, titleOf } from "./results.svelte";
 import { server } from "./studio.svelte";
-import { toast } from "./toasts.svelte";
+import { complain, toast } from "./toasts.svelte";
 
 const MOST = 5 << 20; // bytes of a JSON file
 
@@ -24,6 +25,12 @@ export async function loadSettings(file: File): Promise<void> {
 
 /* ---- links ---- */
 
+/** Into the clipboard, or before the user's eyes. */
+async function handOver(link: string, told: string, values?: Record<string, string>): Promise<void> {
+  if (await copied(link)) toast("info", told, values);
+  else prompt(t("messages.link_copy"), link);
+}
+
 async function copied(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -36,9 +43,27 @@ async function copied(text: string): Promise<boolean> {
 export async function copyLink(j: Job, s: Sample): Promise<void> {
   const title = titleOf(j, s);
   const part = await encode(portable(parameters(j), server.schema!, s.about.seed, s.about.title ?? ""));
-  const link = location.href.split("#")[0] + part;
-  if (await copied(link)) toast("info", "messages.link_copied", { title });
-  else prompt(t("messages.link_copy"), link);
+  await handOver(location.href.split("#")[0] + part, "messages.link_copied", { title });
+}
+
+/** Makes the link by which others hear a batch, or takes the one that is there. */
+export async function shareBatch(j: Job): Promise<void> {
+  try {
+    j.share = (await api.share(j.id)).token;
+    await handOver(location.href.split("#")[0] + sharedMark(j.share), "messages.share_copied");
+  } catch (e) {
+    complain(e);
+  }
+}
+
+export async function stopSharing(j: Job): Promise<void> {
+  try {
+    await api.unshare(j.id);
+    j.share = null;
+    toast("info", "messages.share_ended");
+  } catch (e) {
+    complain(e);
+  }
 }
 
 /** Takes what the page's own address holds, once, and takes it out of the address. */

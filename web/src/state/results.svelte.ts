@@ -13,8 +13,13 @@ import { complain, toast } from "./toasts.svelte";
 export const usualSize = (j: Job) =>
   Math.min(8, Math.max(Number(j.request?.request?.batch_size ?? 1), ...j.samples.map((s) => s.item + 1)));
 
-export const soundUrl = (j: Job, s: Sample) => api.fileUrl(j.id, s.file);
-export const peaksUrl = (j: Job, s: Sample) => api.fileUrl(j.id, `${s.item + 1}.peaks`);
+/** A file of a batch: one's own, or one that is seen through its link. */
+const fileOf = (j: Job, name: string, download?: string) =>
+  j.visited && j.share ? api.sharedUrl(j.share, name, download) : api.fileUrl(j.id, name, download);
+export const soundUrl = (j: Job, s: Sample) => fileOf(j, s.file);
+export const peaksUrl = (j: Job, s: Sample) => fileOf(j, `${s.item + 1}.peaks`);
+export const downloadUrl = (j: Job, s: Sample) =>
+  fileOf(j, s.file, `${fileName(titleOf(j, s))}-${s.item + 1}.${s.file.split(".").pop()}`);
 
 export function titleOf(j: Job, s: Sample): string {
   const caption = String(parameters(j).caption ?? "");

@@ -206,6 +206,7 @@ export function removeBatch(j: Job): void {
   const at = songs.batches.findIndex((b) => b.id === j.id);
   if (at < 0) return;
   songs.batches.splice(at, 1);
+  j.share = null; // a link does not come back
   songs.viewed = Math.max(0, Math.min(songs.viewed, songs.batches.length - 1));
   api.remove(j.id).catch(complain);
   const back = () =>

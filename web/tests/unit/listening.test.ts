@@ -25,6 +25,7 @@ const job = (id: string, batch: number, samples: Sample[], more: Partial<Job> = 
   finished: 0,
   error: null,
   note: null,
+  share: null,
   samples,
   ...more,
 });
