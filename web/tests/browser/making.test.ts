@@ -367,7 +367,7 @@ test("a reload in the middle of a run shows the same run, which finishes; anothe
   await other.goto(page.url());
   await page.reload();
   await by(page, "generation_mode").waitFor();
-  expect(await where(page)).toBe(before);
+  await expect.poll(() => where(page)).toBe(before);
   await finished(page, 3);
   await finished(other, 3);
   // What is done in one tab is seen in the other.
