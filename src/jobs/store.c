@@ -28,8 +28,8 @@ static const char *const steps[] = {
     "  session TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, used INTEGER NOT NULL,"
     "  PRIMARY KEY(session, kind, name)) WITHOUT ROWID;"
     "CREATE INDEX kept_by_use ON kept(kind, used);",
-    "ALTER TABLE jobs ADD COLUMN share TEXT;"
-    "CREATE UNIQUE INDEX jobs_by_share ON jobs(share) WHERE share IS NOT NULL;",
+    ("ALTER TABLE jobs ADD COLUMN share TEXT;"
+     "CREATE UNIQUE INDEX jobs_by_share ON jobs(share) WHERE share IS NOT NULL;"),
 };
 
 /* Waiting jobs in their order. Turns are dealt out at submission, as in start-time fair queueing (Goyal et al. 1996): a
