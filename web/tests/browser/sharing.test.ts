@@ -25,10 +25,13 @@ test("a shared batch is heard by a visitor with its link and no account, until i
   await hers.reload();
   await by(hers, "shared_badge").waitFor();
 
-  // Another browser, which has never been here.
-  const { page: his, trouble } = await visit({ closed: true });
-  await his.context().clearCookies();
-  await his.goto("about:blank");
+  // Another browser, which nobody has signed in.
+  const context = (await visit({ closed: true })).page.context();
+  await context.clearCookies();
+  const his = await context.newPage();
+  const trouble: string[] = [];
+  his.on("console", (m) => m.type() === "error" && trouble.push(m.text()));
+  his.on("pageerror", (e) => trouble.push(e.message));
   await his.goto(link);
   await by(his, "player_2").waitFor();
   expect(await by(his, "shared_view").textContent()).toContain("a lullaby for lighthouses");
@@ -56,5 +59,5 @@ test("a shared batch is heard by a visitor with its link and no account, until i
   await his.reload();
   await by(his, "shared_gone").waitFor();
   expect(await his.locator("audio").count()).toBe(0);
-  await Promise.all([hers.context().close(), his.context().close()]);
+  await Promise.all([hers.context().close(), context.close()]);
 });
