@@ -3,6 +3,7 @@
 #include "engine/tiny_parts.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* lyric_alignment_layers_config: heads whose attention serves for lyric timestamps, by layer. */
 void tiny_dit_text(char out[TINY_CONFIG_SIZE], bool turbo) {
@@ -60,13 +61,12 @@ void tiny_dit_text(char out[TINY_CONFIG_SIZE], bool turbo) {
       kind, turbo ? "true" : "false", kind);
 }
 
-typedef struct qwen3_sizes {
-  const char *architecture;
-  int hidden, intermediate, head_dim, vocabulary, beginning, end;
-} qwen3_sizes;
-
-static void qwen3_text(char out[TINY_CONFIG_SIZE], const qwen3_sizes *s) {
-  snprintf(out, TINY_CONFIG_SIZE,
+void tiny_qwen3_text(char *out, size_t size, const tiny_qwen3_sizes *s) {
+  enum { MOST_LAYERS = 8 };
+  char types[MOST_LAYERS * 20] = "";
+  for (int i = 0; i < s->layers && i < MOST_LAYERS; i++)
+    strcat(types, i ? ", \"full_attention\"" : "\"full_attention\"");
+  snprintf(out, size,
            "{\n"
            "  \"architectures\": [\"%s\"],\n"
            "  \"attention_bias\": false,\n"
@@ -78,13 +78,13 @@ static void qwen3_text(char out[TINY_CONFIG_SIZE], const qwen3_sizes *s) {
            "  \"hidden_size\": %d,\n"
            "  \"initializer_range\": 0.02,\n"
            "  \"intermediate_size\": %d,\n"
-           "  \"layer_types\": [\"full_attention\", \"full_attention\", \"full_attention\"],\n"
+           "  \"layer_types\": [%s],\n"
            "  \"max_position_embeddings\": 32768,\n"
-           "  \"max_window_layers\": 3,\n"
+           "  \"max_window_layers\": %d,\n"
            "  \"model_type\": \"qwen3\",\n"
-           "  \"num_attention_heads\": 4,\n"
-           "  \"num_hidden_layers\": 3,\n"
-           "  \"num_key_value_heads\": 2,\n"
+           "  \"num_attention_heads\": %d,\n"
+           "  \"num_hidden_layers\": %d,\n"
+           "  \"num_key_value_heads\": %d,\n"
            "  \"rms_norm_eps\": 1e-06,\n"
            "  \"rope_scaling\": null,\n"
            "  \"rope_theta\": 1000000,\n"
@@ -95,27 +95,36 @@ static void qwen3_text(char out[TINY_CONFIG_SIZE], const qwen3_sizes *s) {
            "  \"use_sliding_window\": false,\n"
            "  \"vocab_size\": %d\n"
            "}\n",
-           s->architecture, s->beginning, s->end, s->head_dim, s->hidden, s->intermediate, s->vocabulary);
+           s->architecture, s->beginning, s->end, s->head_dim, s->hidden, s->intermediate, types, s->layers, s->heads,
+           s->layers, s->kv_heads, s->vocabulary);
 }
 
 void tiny_text_encoder_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text) {
-  qwen3_text(out, &(qwen3_sizes){.architecture = "Qwen3ForCausalLM",
-                                 .hidden = 48,
-                                 .intermediate = 96,
-                                 .head_dim = 16,
-                                 .vocabulary = vocabulary,
-                                 .beginning = end_of_text,
-                                 .end = end_of_text});
+  tiny_qwen3_text(out, TINY_CONFIG_SIZE,
+                  &(tiny_qwen3_sizes){.architecture = "Qwen3ForCausalLM",
+                                      .hidden = 48,
+                                      .intermediate = 96,
+                                      .head_dim = 16,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .layers = 3,
+                                      .vocabulary = vocabulary,
+                                      .beginning = end_of_text,
+                                      .end = end_of_text});
 }
 
 void tiny_lm_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text, int end_of_turn) {
-  qwen3_text(out, &(qwen3_sizes){.architecture = "Qwen3Model",
-                                 .hidden = 64,
-                                 .intermediate = 160,
-                                 .head_dim = 32,
-                                 .vocabulary = vocabulary,
-                                 .beginning = end_of_text,
-                                 .end = end_of_turn});
+  tiny_qwen3_text(out, TINY_CONFIG_SIZE,
+                  &(tiny_qwen3_sizes){.architecture = "Qwen3Model",
+                                      .hidden = 64,
+                                      .intermediate = 160,
+                                      .head_dim = 32,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .layers = 3,
+                                      .vocabulary = vocabulary,
+                                      .beginning = end_of_text,
+                                      .end = end_of_turn});
 }
 
 /* encoder_hidden_size is the encoder's width and twice the latent channels at once: by far the largest part of the set,

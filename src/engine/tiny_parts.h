@@ -26,6 +26,13 @@ enum { TINY_CONFIG_SIZE = 2048, TINY_CODES = 5 * 5 * 4 * 4 /* audio codes: the p
 
 /* The text of each config.json. */
 void tiny_dit_text(char out[TINY_CONFIG_SIZE], bool turbo);
+typedef struct tiny_qwen3_sizes {
+  const char *architecture;
+  int hidden, intermediate, head_dim, heads, kv_heads, layers /* 1..8 */, vocabulary, beginning, end;
+} tiny_qwen3_sizes;
+
+/* The config.json of a language model or text encoder of these sizes, as the published ones are. */
+void tiny_qwen3_text(char *out, size_t size, const tiny_qwen3_sizes *s);
 void tiny_text_encoder_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text);
 void tiny_lm_text(char out[TINY_CONFIG_SIZE], int vocabulary, int end_of_text, int end_of_turn);
 extern const char tiny_vae_text[];

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "engine/tiny_parts.h"
+
 /* The encoders are narrower than the transformer, as in XL models. */
 void miniature_dit_text(char out[MINIATURE_CONFIG_SIZE], bool turbo) {
   const char *kind = turbo ? "turbo" : "base";
@@ -62,66 +64,30 @@ void miniature_dit_text(char out[MINIATURE_CONFIG_SIZE], bool turbo) {
            kind, turbo ? "true" : "false", kind);
 }
 
-typedef struct sizes {
-  const char *architecture;
-  int hidden, intermediate, head_dim, heads, kv_heads, layers, vocabulary, beginning, end;
-} sizes;
-
-static void qwen3_text(char out[MINIATURE_CONFIG_SIZE], const sizes *s) {
-  snprintf(out, MINIATURE_CONFIG_SIZE,
-           "{\n"
-           "  \"architectures\": [\"%s\"],\n"
-           "  \"attention_bias\": false,\n"
-           "  \"attention_dropout\": 0.0,\n"
-           "  \"bos_token_id\": %d,\n"
-           "  \"eos_token_id\": %d,\n"
-           "  \"head_dim\": %d,\n"
-           "  \"hidden_act\": \"silu\",\n"
-           "  \"hidden_size\": %d,\n"
-           "  \"initializer_range\": 0.02,\n"
-           "  \"intermediate_size\": %d,\n"
-           "  \"max_position_embeddings\": 32768,\n"
-           "  \"max_window_layers\": %d,\n"
-           "  \"model_type\": \"qwen3\",\n"
-           "  \"num_attention_heads\": %d,\n"
-           "  \"num_hidden_layers\": %d,\n"
-           "  \"num_key_value_heads\": %d,\n"
-           "  \"rms_norm_eps\": 1e-06,\n"
-           "  \"rope_scaling\": null,\n"
-           "  \"rope_theta\": 1000000,\n"
-           "  \"sliding_window\": null,\n"
-           "  \"tie_word_embeddings\": true,\n"
-           "  \"torch_dtype\": \"bfloat16\",\n"
-           "  \"use_cache\": true,\n"
-           "  \"use_sliding_window\": false,\n"
-           "  \"vocab_size\": %d\n"
-           "}\n",
-           s->architecture, s->beginning, s->end, s->head_dim, s->hidden, s->intermediate, s->layers, s->heads,
-           s->layers, s->kv_heads, s->vocabulary);
-}
-
 void miniature_text_text(char out[MINIATURE_CONFIG_SIZE], int vocabulary, int end_of_text) {
-  qwen3_text(out, &(sizes){.architecture = "Qwen3ForCausalLM",
-                           .hidden = 128,
-                           .intermediate = 320,
-                           .head_dim = 32,
-                           .heads = 4,
-                           .kv_heads = 2,
-                           .layers = 3,
-                           .vocabulary = vocabulary,
-                           .beginning = end_of_text,
-                           .end = end_of_text});
+  tiny_qwen3_text(out, MINIATURE_CONFIG_SIZE,
+                  &(tiny_qwen3_sizes){.architecture = "Qwen3ForCausalLM",
+                                      .hidden = 128,
+                                      .intermediate = 320,
+                                      .head_dim = 32,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .layers = 3,
+                                      .vocabulary = vocabulary,
+                                      .beginning = end_of_text,
+                                      .end = end_of_text});
 }
 
 void miniature_lm_text(char out[MINIATURE_CONFIG_SIZE], int vocabulary, int end_of_text, int end_of_turn) {
-  qwen3_text(out, &(sizes){.architecture = "Qwen3Model",
-                           .hidden = 192,
-                           .intermediate = 512,
-                           .head_dim = 64,
-                           .heads = 3,
-                           .kv_heads = 1,
-                           .layers = 4,
-                           .vocabulary = vocabulary,
-                           .beginning = end_of_text,
-                           .end = end_of_turn});
+  tiny_qwen3_text(out, MINIATURE_CONFIG_SIZE,
+                  &(tiny_qwen3_sizes){.architecture = "Qwen3Model",
+                                      .hidden = 192,
+                                      .intermediate = 512,
+                                      .head_dim = 64,
+                                      .heads = 3,
+                                      .kv_heads = 1,
+                                      .layers = 4,
+                                      .vocabulary = vocabulary,
+                                      .beginning = end_of_text,
+                                      .end = end_of_turn});
 }
