@@ -3,7 +3,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Hub, openHub } from "./hub";
-import { begin, by, close, finished, folder, initialise, mode, models, openWith, press, quick, section, serve, stop, tone, url, visit } from "./studio";
+import { begin, by, close, finished, folder, initialise, lengthy, mode, models, openWith, press, quick, section, serve, stop, tone, url, visit } from "./studio";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -104,6 +104,8 @@ test("two visitors take turns; each finds his own songs alone", async () => {
   const song = (await a.locator("[data-testid=player_1] audio").getAttribute("src"))!;
   expect(await a.evaluate(async (s) => (await fetch(s)).status, song)).toBe(200);
   expect(await b.evaluate(async (s) => (await fetch(s)).status, song)).toBe(404);
+  await by(b, "codes_text").fill(""); // which would say how long it is
+  await lengthy(b, 240);
   await press(b, "generate_btn");
   await by(b, "cancel_btn").waitFor();
   expect(await by(a, "cancel_btn").count()).toBe(0);

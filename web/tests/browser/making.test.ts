@@ -3,7 +3,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { begin, by, close, fill, finished, folder, initialise, mode, openWith, press, quick, section, sentTo, serve, serverPort, settings, stop, told, tone, type View, visit } from "./studio";
+import { begin, by, close, fill, finished, folder, initialise, lengthy, mode, openWith, press, quick, section, sentTo, serve, serverPort, settings, stop, told, tone, type View, visit } from "./studio";
 
 const CARD = { MAX_CUDA_VRAM: "80" }; // a batch may have eight songs
 let v: View;
@@ -346,7 +346,7 @@ test("A and B play together, at one loudness, one of them heard", async () => {
 
 test("Cancel keeps what is ready, and Generate is there again", async () => {
   const { page } = v;
-  await quick(page, 8);
+  await lengthy(page, 60);
   await begin(page);
   await by(page, "player_1").waitFor({ timeout: 60_000 });
   expect(await page.locator("article[data-testid^=card_]").count()).toBe(8);
@@ -360,7 +360,7 @@ test("Cancel keeps what is ready, and Generate is there again", async () => {
 
 test("a reload in the middle of a run shows the same run, which finishes; another tab sees it too", async () => {
   const { page } = v;
-  await fill(page, "batch_size", "3");
+  await lengthy(page, 30);
   await begin(page);
   const before = await where(page);
   const other = await page.context().newPage();
@@ -368,9 +368,11 @@ test("a reload in the middle of a run shows the same run, which finishes; anothe
   await page.reload();
   await by(page, "generation_mode").waitFor();
   await expect.poll(() => where(page)).toBe(before);
-  await finished(page, 3);
-  await finished(other, 3);
+  await by(page, "cancel_btn").waitFor();
+  await finished(page, 8);
+  await finished(other, 8);
   // What is done in one tab is seen in the other.
+  await lengthy(page, 240);
   await begin(page);
   await expect.poll(() => by(other, "queue_badge").count()).toBe(1);
   await by(page, "cancel_btn").click();
@@ -380,14 +382,14 @@ test("a reload in the middle of a run shows the same run, which finishes; anothe
 
 test("a server that dies in the middle goes on with the job when it comes back", async () => {
   const { page } = v;
-  await fill(page, "batch_size", "2");
+  await lengthy(page, 30);
   await begin(page);
   const port = serverPort();
   await stop("SIGKILL");
   await page.getByText("Connection lost", { exact: false }).first().waitFor({ timeout: 30_000 });
   await by(page, "captions").fill("written while nobody answers");
   await serve([], port, CARD);
-  await finished(page, 2);
+  await finished(page, 8);
   expect(await by(page, "captions").inputValue()).toBe("written while nobody answers");
 });
 
@@ -420,6 +422,8 @@ test("a background batch that fails leaves the shown one as it is, and can be tr
   const { page } = v;
   const outputs = join(folder, "data", "outputs");
   const here = Number(/\/ (\d+)/.exec((await where(page))!)![1]) + 1;
+  await by(page, "codes_text").fill("");
+  await lengthy(page, 20);
   await by(page, "autogen").click();
   await by(page, "generate_btn").click();
   await expect.poll(() => where(page), { timeout: 60_000, interval: 20 }).toBe(`Batch ${here} / ${here + 1}`);
@@ -430,11 +434,12 @@ test("a background batch that fails leaves the shown one as it is, and can be tr
   rmSync(outputs), renameSync(`${outputs}.away`, outputs);
   expect(existsSync(outputs)).toBe(true);
   expect(await where(page)).toBe(`Batch ${here} / ${here + 1}`);
-  expect(await by(page, "player_1").count()).toBe(1);
+  expect(await by(page, "player_8").count()).toBe(1);
   expect(await told(page)).toContain("failed");
   await by(page, "retry_batch").click();
   await expect.poll(() => where(page)).toBe(`Batch ${here + 2} / ${here + 2}`);
-  await finished(page, 1);
+  await finished(page, 8);
+  await quick(page, 1);
 });
 
 test("offline, the page stays, says so, and comes back", async () => {

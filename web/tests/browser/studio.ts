@@ -159,6 +159,12 @@ export async function quick(p: Page, batch = 1): Promise<void> {
   await settings(p, false);
 }
 
+/** Eight songs of `seconds` each, so that a page meets them on their way on the fastest machine too. */
+export async function lengthy(p: Page, seconds: number): Promise<void> {
+  await quick(p, 8);
+  await fill(p, "audio_duration", String(seconds));
+}
+
 /** What is sent to `path` from now on, as JSON. */
 export function sentTo(p: Page, path: string): Record<string, any>[] {
   const bodies: Record<string, any>[] = [];
@@ -185,12 +191,12 @@ export function tone(path: string, seconds: number, hertz = 220): string {
   return path;
 }
 
-/** Presses Generate and waits for the new batch to be shown. */
+/** Presses Generate and waits for the new batch to be shown; a short one may be finished by then. */
 export async function begin(p: Page): Promise<void> {
   const total = await p.evaluate(async () => Number((await (await fetch("/v1/batches?limit=1")).json()).data.total));
   await by(p, "generate_btn").click();
   await p.waitForFunction(
-    (n) => document.querySelector("[data-testid=batch_indicator]")?.textContent?.includes(`${n} / ${n}`) && document.querySelector("[data-testid=cancel_btn]"),
+    (n) => document.querySelector("[data-testid=batch_indicator]")?.textContent?.includes(`${n} / ${n}`),
     total + 1,
   );
 }
