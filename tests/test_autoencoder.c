@@ -205,6 +205,42 @@ static void the_gradient_is_that_of_the_loss(void **state) {
   file_remove_tree(t.folder, NULL);
 }
 
+/* The same loss and the same gradients, but none of the encoder; what is written has all tensors. */
+static void a_decoder_learns_alone(void **state) {
+  temp t = temp_open();
+  ace_error err;
+  make_sounds(&t);
+  sound_set s = read_sounds(&t);
+  make_model(&t, &s);
+  train_settings settings = settings_of(&t, "out");
+  autoencoder_task *whole = open_task(&t, &settings, &s);
+  assert_int_equal(train_settings_set(&settings, "part", "decoder", &err), ACE_OK);
+  autoencoder_task *alone = open_task(&t, &settings, &s);
+  train_task *k = autoencoder_task_of(whole), *d = autoencoder_task_of(alone);
+  assert_true(loss_of(k) == loss_of(d));
+  int shared = 0;
+  for (int i = 0; i < k->tensors; i++) {
+    const train_tensor *w = &k->tensor[i], *v = NULL;
+    for (int j = 0; j < d->tensors; j++)
+      if (strcmp(d->tensor[j].name, w->name) == 0) v = &d->tensor[j];
+    assert_int_equal(v != NULL, strncmp(w->name, "decoder.", 8) == 0);
+    if (!v) continue;
+    assert_memory_equal(d->grads + v->first, k->grads + w->first, (size_t)(w->rows * w->columns) * sizeof *k->grads);
+    shared++;
+  }
+  assert_true(shared > 20 && shared == d->tensors);
+  for (int64_t i = 0; i < d->count; i++) d->values[i] *= 1.5f;
+  assert_int_equal(file_make_directory(temp_path(&t, "made"), &err), ACE_OK);
+  assert_int_equal(d->write(d->user, temp_path(&t, "made"), &err), ACE_OK);
+  vae *m = vae_open(temp_path(&t, "made/vae"), VAE_ENCODER | VAE_DECODER, &err);
+  if (!m) fail_msg("%s", err.message);
+  vae_close(m);
+  autoencoder_task_close(whole), autoencoder_task_close(alone);
+  train_settings_free(&settings);
+  sound_set_free(&s);
+  file_remove_tree(t.folder, NULL);
+}
+
 static void validation_is_the_same_every_time(void **state) {
   temp t = temp_open();
   make_sounds(&t);
@@ -325,9 +361,13 @@ static void what_cannot_be_trained_says_why(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_lapped_basis_is_orthonormal),   cmocka_unit_test(components_are_found_by_power),
-      cmocka_unit_test(first_weights_give_sounds_back),    cmocka_unit_test(the_gradient_is_that_of_the_loss),
-      cmocka_unit_test(validation_is_the_same_every_time), cmocka_unit_test(a_training_learns_and_goes_on_to_the_bit),
+      cmocka_unit_test(the_lapped_basis_is_orthonormal),
+      cmocka_unit_test(components_are_found_by_power),
+      cmocka_unit_test(first_weights_give_sounds_back),
+      cmocka_unit_test(the_gradient_is_that_of_the_loss),
+      cmocka_unit_test(a_decoder_learns_alone),
+      cmocka_unit_test(validation_is_the_same_every_time),
+      cmocka_unit_test(a_training_learns_and_goes_on_to_the_bit),
       cmocka_unit_test(what_cannot_be_trained_says_why),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

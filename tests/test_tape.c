@@ -157,7 +157,7 @@ static tens *mean_absolute(tens_ctx *c, tens *const *in) {
   return op_mean_absolute(c, in[0], random_tensor(c, 5, TENS_DIMS(2, 7, 2)));
 }
 static tens *spectral_distance(tens_ctx *c, tens *const *in) {
-  op_spectrum s = {.windows = 2, .length = {32, 16}, .floor = 0.05f, .linear = 2, .corner = 0.01f};
+  op_spectrum s = {.windows = 2, .length = {32, 16}, .floor = 0.05f, .linear = 2, .corner = 0.01f, .banded = 1.5f};
   return op_spectral_distance(c, in[0], random_tensor(c, 6, TENS_DIMS(2, 75, 2)), &s);
 }
 static tens *posterior_sample(tens_ctx *c, tens *const *in) {

@@ -27,7 +27,7 @@ static const cli_flag flags[] = {
     TRAIN_SETTINGS(TRAIN_FLAG)
 #define TRAIN_ALIAS_FLAG(theirs, ours) {theirs, 0, "VALUE", "The same as --" ours},
     TRAIN_ALIASES(TRAIN_ALIAS_FLAG)
-    {"full", 0, "PART", "Train all weights of dit, tokenizer, lm or autoencoder instead of an adapter (--adapter full --part)"},
+    {"full", 0, "PART", "Train all weights of dit, tokenizer, lm, autoencoder or decoder instead of an adapter (--adapter full --part)"},
     {"init-config", 0, "FILE", "With --full autoencoder: a new model with this config.json (see docs/TRAINING.md)"},
     {"crop-frames", 0, "N", "With --full autoencoder: latent frames in a crop, of which 25 are a second (default: 25)"},
     {"model", 'm', "NAME", "Diffusion model to train for (default: the first usable one)"},
@@ -176,7 +176,7 @@ static ace_status read_autoencoder(const args *a, autoencoder_training *t, ace_e
   enum { THREADS_MOST = 1024 };
   const char *threads = args_value(a, "threads"), *memory = args_value(a, "memory"),
              *crop = args_value(a, "crop-frames");
-  if (args_on(a, "estimate")) return ace_fail(err, ACE_EINVAL, "--estimate: not with --part autoencoder");
+  if (args_on(a, "estimate")) return ace_fail(err, ACE_EINVAL, "--estimate: not with --part autoencoder or decoder");
   ace_status status = ACE_OK;
   if (threads) status = args_int(threads, "--threads", 1, THREADS_MOST, &t->threads, err);
   if (status == ACE_OK && memory) status = args_bytes(memory, "--memory", &t->memory, err);
@@ -222,7 +222,7 @@ static int run(const args *a, report *r) {
   const char *model = args_value(a, "model");
   train_group group = {.size = 1};
   ace_status status = request ? read_settings(a, &s, &err) : ace_fail(&err, ACE_ENOMEM, "train: out of memory");
-  if (status == ACE_OK && s.adapter == TRAIN_FULL && s.part == TRAIN_PART_AUTOENCODER) {
+  if (status == ACE_OK && s.adapter == TRAIN_FULL && s.part >= TRAIN_PART_AUTOENCODER) {
     int code = run_autoencoder(a, &s, r);
     ace_request_free(request);
     train_settings_free(&s);

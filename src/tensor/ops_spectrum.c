@@ -27,7 +27,8 @@ static void grad_spectral_distance(tens_ctx *c, const tape_node *n, const tens *
 }
 
 static bool usable(tens_ctx *c, const char *op, const op_spectrum *s, int64_t samples) {
-  bool fits = s->windows >= 1 && s->windows <= OP_SPECTRUM_WINDOWS && s->floor > 0 && s->corner > 0 && s->linear >= 0;
+  bool fits = s->windows >= 1 && s->windows <= OP_SPECTRUM_WINDOWS && s->floor > 0 && s->corner > 0 && s->linear >= 0 &&
+              s->banded >= 0;
   for (int i = 0; fits && i < s->windows; i++) {
     int n = s->length[i];
     fits = n >= OP_SPECTRUM_LEAST && n <= OP_SPECTRUM_MOST && (n & (n - 1)) == 0;

@@ -47,10 +47,16 @@ enum { OP_SPECTRUM_WINDOWS = 8, OP_SPECTRUM_LEAST = 16, OP_SPECTRUM_MOST = 2048 
  *
  *   Σ_k u[k] (|log a - log a'| + linear |a - a'|),   u[k] in proportion to 1 / (k/n + corner), of sum 1
  *
- * so that a low octave counts as much as a high one, down to `corner`. */
+ * so that a low octave counts as much as a high one, down to `corner`; and, for bands K of a third of an octave,
+ *
+ *   banded Σ_K (Σ_k u[k]) |log b - log b'|,   b² = floor² + the mean of |X[k]|², k in K
+ *
+ * which noise can have right though no bin of it is. The first band is bin 0; each next one ends before the first bin that
+ * is no less than 2^(1/3) times its own first. */
 typedef struct op_spectrum {
   int windows, length[OP_SPECTRUM_WINDOWS]; /* n of each, a power of two, OP_SPECTRUM_LEAST..OP_SPECTRUM_MOST */
   float floor, linear, corner;              /* floor and corner > 0; corner in turns a sample */
+  float banded;                             /* 0 and more */
 } op_spectrum;
 
 /* The mean over windows, frames and signals: [B]. T is no less than the longest window. y has no gradient. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/notify.h"
+#include "base/strings.h"
 #include "models/vae.h"
 #include "tensor/ops_train.h"
 #include "train/parameters.h"
@@ -11,12 +12,12 @@
 
 enum { CHANNELS = 2, COPIES = 4 /* values, gradients, two moments */ };
 
-const double autoencoder_wave = 2, autoencoder_information = 5e-4;
+const double autoencoder_wave = 2, autoencoder_information = 0.12;
 
 /* From half a second's tenth, where pitches are told apart, to transients. Distances below -66 dB of a loud bin do not
  * count; corner: 240 Hz at 48 kHz. */
 static const op_spectrum spectra = {
-    .windows = 5, .length = {2048, 1024, 512, 256, 128}, .floor = 5e-4f, .linear = 4, .corner = 0.005f};
+    .windows = 5, .length = {2048, 1024, 512, 256, 128}, .floor = 5e-4f, .linear = 4, .corner = 0.005f, .banded = 1};
 
 struct autoencoder_task {
   train_task task;
@@ -30,6 +31,11 @@ struct autoencoder_task {
   double part[AUTOENCODER_PARTS]; /* smoothed */
   bool smoothing;
 };
+
+/* Whether the decoder learns alone. */
+static bool is_alone(const autoencoder_task *a) {
+  return a->options.settings->part == TRAIN_PART_DECODER;
+}
 
 /* ---- a pass ------------------------------------------------------------------------------------------------------- */
 
@@ -49,7 +55,8 @@ static bool pass_back(autoencoder_task *a, tens_ctx *c, int n, double weight, co
   float share = (float)(weight / n);
   const float seed[] = {share, share * (float)a->options.wave, share * (float)a->options.information};
   tape_begin(c, a->p->tape);
-  bool good = pass(a, c, n, loss) && tape_backward_all(c, AUTOENCODER_PARTS, loss, seed);
+  int learned = is_alone(a) ? AUTOENCODER_PARTS - 1 : AUTOENCODER_PARTS; /* what latents tell is the encoder's */
+  bool good = pass(a, c, n, loss) && tape_backward_all(c, learned, loss, seed);
   tape_end(c);
   return good;
 }
@@ -162,8 +169,12 @@ static ace_status take_memory(autoencoder_task *a, int batch, ace_error *err) {
   return a->c ? ACE_OK : err->status;
 }
 
+static bool is_of_decoder(const char *name) {
+  return string_begins(name, "decoder.");
+}
+
 static ace_status open_all(autoencoder_task *a, const char *folder, const char *name, ace_error *err) {
-  a->p = parameters_open(&(parameters_part){.folder = folder, .name = name}, 1, err);
+  a->p = parameters_open(&(parameters_part){folder, name, is_alone(a) ? is_of_decoder : NULL}, 1, err);
   if (!a->p) return err->status;
   a->m = vae_from(parameters_checkpoint(a->p, 0, err), VAE_ENCODER | VAE_DECODER, err);
   if (!a->m) return err->status;

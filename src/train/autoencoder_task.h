@@ -1,4 +1,5 @@
-/* autoencoder_task.h - training all of an autoencoder on crops of sounds, as a task of the trainer.
+/* autoencoder_task.h - training all of an autoencoder, or its decoder alone, which leaves its latents as they are, on crops
+ * of sounds, as a task of the trainer.
  *
  *   autoencoder_task *a = autoencoder_task_open("models/vae", "vae", &(autoencoder_options){.settings = &s, ...}, &err);
  *   train_run(&(train_job){.settings = &s, .task = autoencoder_task_of(a), ...}, &out, &err);

@@ -8,7 +8,7 @@
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const char *const train_adapters[] = {"lora", "lokr", "full", NULL};
-static const char *const train_parts[] = {"dit", "tokenizer", "lm", "autoencoder", NULL};
+static const char *const train_parts[] = {"dit", "tokenizer", "lm", "autoencoder", "decoder", NULL};
 static const char *const train_attentions[] = {"both", "self", "cross", NULL};
 static const char *const train_biases[] = {"none", NULL};
 static const char *const train_optimizers[] = {"adamw", "adamw8bit", "adafactor", "prodigy", NULL};

@@ -21,8 +21,9 @@
     "Go on from a checkpoint, or from the newest one of an output folder") \
   X(adapter, "adapter", CHOICE, "KIND", 0, 1, 0, train_adapters, "lora", NULL, NULL, NULL, \
     "Kind of adapter: lora or lokr; full: none, all weights of a part are trained") \
-  X(part, "part", CHOICE, "NAME", 0, 3, 0, train_parts, "dit", NULL, NULL, NULL, \
-    "Of a full training: dit, tokenizer (of audio) or lm, on prepared pieces; autoencoder, on sounds") \
+  X(part, "part", CHOICE, "NAME", 0, 4, 0, train_parts, "dit", NULL, NULL, NULL, \
+    "Of a full training: dit, tokenizer (of audio) or lm, on prepared pieces; autoencoder, or its decoder " \
+    "alone, on sounds") \
   X(train_text_encoder, "train-text-encoder", BOOL, NULL, 0, 1, 0, NULL, "false", NULL, NULL, NULL, \
     "Full training of dit: the text encoder learns with it") \
   X(rank, "rank", INT, "N", 1, 256, 4, NULL, "64", NULL, NULL, NULL, \

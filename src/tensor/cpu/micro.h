@@ -124,16 +124,18 @@ typedef struct cpu_attend {
 
 /* Frames of two sounds, both left and right, and what their spectra are compared with (spectrum.c). */
 typedef struct cpu_spectrum {
-  int n, frames;               /* a power of two; up to `lanes`, */
-  int64_t hop;                 /* so many samples apart */
-  const float *x, *y;          /* [..][2], of the first frame */
-  const float *window;         /* [n] */
-  const float *cosine, *sine;  /* [n/2]: of one turn in n steps */
-  const uint16_t *mirror;      /* [n]: numbers with their bits in reverse order */
-  const float *weight;         /* [n/2 + 1]: of a bin's distance */
-  float floor2, linear, share; /* share: of a frame's distance in the mean */
-  float *work;                 /* [4][n][lanes] */
-  float *dx;                   /* like x, added to; or NULL */
+  int n, frames;              /* a power of two; up to `lanes`, */
+  int64_t hop;                /* so many samples apart */
+  const float *x, *y;         /* [..][2], of the first frame */
+  const float *window;        /* [n] */
+  const float *cosine, *sine; /* [n/2]: of one turn in n steps */
+  const uint16_t *mirror;     /* [n]: numbers with their bits in reverse order */
+  const float *weight;        /* [n/2 + 1]: of a bin's distance */
+  const uint16_t *band;       /* [bands + 1]: their first bins, and n/2 + 1 */
+  int bands;
+  float floor2, linear, banded, share; /* share: of a frame's distance in the mean */
+  float *work;                         /* [4][n][lanes] */
+  float *dx;                           /* like x, added to; or NULL */
 } cpu_spectrum;
 
 struct product; /* product.h */

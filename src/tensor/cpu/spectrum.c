@@ -4,17 +4,25 @@
 
 #include "tensor/cpu/backward.h"
 
-enum { MOST = OP_SPECTRUM_MOST, SIGNALS = 4 };
+enum { MOST = OP_SPECTRUM_MOST, SIGNALS = 4, BANDS_MOST = 40 };
 
 static const double turn = 6.283185307179586;
 
 /* What is the same for all frames of one length. */
 typedef struct tables {
   float window[MOST], cosine[MOST / 2], sine[MOST / 2], weight[MOST / 2 + 1];
-  uint16_t mirror[MOST];
+  uint16_t mirror[MOST], band[BANDS_MOST + 1];
+  int bands;
   float work[4 * MOST * CPU_MAX_LANES];
 } tables;
 _Static_assert(sizeof(tables) <= TENS_WORKER_SCRATCH, "scratch");
+
+static void find_bands(tables *t, int n) {
+  const double third = 1.2599210498948732; /* of an octave */
+  t->bands = 0;
+  for (int k = 0; k <= n / 2; k = k ? (int)ceil(k * third) : 1) t->band[t->bands++] = (uint16_t)k;
+  t->band[t->bands] = (uint16_t)(n / 2 + 1);
+}
 
 static void fill(tables *t, const op_spectrum *s, int n) {
   int bits = __builtin_ctz((unsigned)n);
@@ -49,6 +57,7 @@ static void run_item(void *arg, int item, int worker) {
     int n = j->s->length[w], hop = n / 4;
     int64_t frames = (j->T - n) / hop + 1;
     fill(t, j->s, n);
+    find_bands(t, n);
     cpu_spectrum u = {.n = n,
                       .hop = hop,
                       .window = t->window,
@@ -56,9 +65,12 @@ static void run_item(void *arg, int item, int worker) {
                       .sine = t->sine,
                       .weight = t->weight,
                       .mirror = t->mirror,
+                      .band = t->band,
+                      .bands = t->bands,
                       .work = t->work,
                       .floor2 = j->s->floor * j->s->floor,
                       .linear = j->s->linear,
+                      .banded = j->s->banded,
                       .share = (float)(1 / ((double)j->s->windows * (double)frames * SIGNALS))};
     for (int64_t f = 0; f < frames; f += j->m->lanes) {
       u.frames = (int)cpu_min(j->m->lanes, frames - f);

@@ -109,40 +109,84 @@ VEC_INLINE spectrum_sides spectrum_bin(spectrum_rows z, int64_t k, int64_t minus
   return (spectrum_sides){0.5f * (a + c), 0.5f * (b - d), 0.5f * (b + d), 0.5f * (c - a)};
 }
 
+/* The four signals of a bin. */
+typedef struct spectrum_four {
+  vf re[4], im[4];
+} spectrum_four;
+
+VEC_INLINE spectrum_four spectrum_signals(spectrum_rows z, int64_t k, int64_t minus_k) {
+  const float both = 0.70710678f;
+  spectrum_sides u = spectrum_bin(z, k, minus_k);
+  return (spectrum_four){{u.lr, u.rr, both * (u.lr + u.rr), both * (u.lr - u.rr)},
+                         {u.li, u.ri, both * (u.li + u.ri), both * (u.li - u.ri)}};
+}
+
+VEC_INLINE vf spectrum_power(vf re, vf im, vf more) {
+  return vec_fma(re, re, vec_fma(im, im, more));
+}
+
+VEC_INLINE vf spectrum_sign(vf p, vf q) {
+  return vec_select(p > q, vec_all(1), vec_select(p < q, vec_all(-1), (vf){0}));
+}
+
+/* Distances of the bands that bins first..last-1 make, added to *sum; slope[i] makes the gradient of signal i's bins of
+ * their spectrum. */
+VEC_INLINE void spectrum_band(const cpu_spectrum *t, spectrum_rows x, spectrum_rows y, int first, int last, vf slope[4],
+                              vf *sum) {
+  vf p[4] = {{0}}, q[4] = {{0}};
+  float weight = 0, share = 1 / (float)(last - first);
+  for (int k = first; k < last; k++) {
+    spectrum_four u = spectrum_signals(x, k, k ? t->n - k : 0), v = spectrum_signals(y, k, k ? t->n - k : 0);
+    for (int i = 0; i < 4; i++)
+      p[i] = spectrum_power(u.re[i], u.im[i], p[i]), q[i] = spectrum_power(v.re[i], v.im[i], q[i]);
+    weight += t->weight[k];
+  }
+  for (int i = 0; i < 4; i++) {
+    vf a = vec_fma(p[i], vec_all(share), vec_all(t->floor2)), b = vec_fma(q[i], vec_all(share), vec_all(t->floor2));
+    vf far = spectrum_sign(a, b) * (weight * t->banded);
+    *sum += far * (0.5f * vec_log(a / b));
+    slope[i] = far * share / a;
+  }
+}
+
 /* Distance of one signal, added to *sum; returns the factor that makes its gradient of its spectrum. */
 VEC_INLINE vf spectrum_signal(const cpu_spectrum *t, vf re, vf im, vf re2, vf im2, vf *sum) {
-  vf p = vec_fma(re, re, vec_fma(im, im, vec_all(t->floor2))),
-     q = vec_fma(re2, re2, vec_fma(im2, im2, vec_all(t->floor2)));
-  vf a = vec_sqrt(p), b = vec_sqrt(q), far = a - b, ratio = 0.5f * vec_log(p / q);
-  vi up = p > q, down = p < q;
-  vf sign = vec_select(up, vec_all(1), vec_select(down, vec_all(-1), (vf){0}));
+  vf p = spectrum_power(re, im, vec_all(t->floor2)), q = spectrum_power(re2, im2, vec_all(t->floor2));
+  vf a = vec_sqrt(p), b = vec_sqrt(q), far = a - b, ratio = 0.5f * vec_log(p / q), sign = spectrum_sign(p, q);
   *sum += sign * vec_fma(far, vec_all(t->linear), ratio);
   return sign * vec_fma(a, vec_all(t->linear), vec_all(1)) / p;
 }
 
-/* Distances of bin k; its place and that of -k get the gradient, such that the transform back gives left and right. */
-VEC_INLINE vf spectrum_distance(const cpu_spectrum *t, spectrum_rows x, spectrum_rows y, int64_t k) {
+/* Distances of bin k; its place and that of -k get the gradient, to which `slope` adds its band's, such that the transform
+ * back gives left and right. */
+VEC_INLINE vf spectrum_distance(const cpu_spectrum *t, spectrum_rows x, spectrum_rows y, int64_t k, const vf slope[4]) {
   const float both = 0.70710678f;
   int64_t minus_k = k ? t->n - k : 0;
-  spectrum_sides u = spectrum_bin(x, k, minus_k), v = spectrum_bin(y, k, minus_k), g;
-  vf sum = {0};
-  vf f = spectrum_signal(t, u.lr, u.li, v.lr, v.li, &sum);
-  g.lr = f * u.lr, g.li = f * u.li;
-  f = spectrum_signal(t, u.rr, u.ri, v.rr, v.ri, &sum);
-  g.rr = f * u.rr, g.ri = f * u.ri;
-  vf mr = both * (u.lr + u.rr), mi = both * (u.li + u.ri), sr = both * (u.lr - u.rr), si = both * (u.li - u.ri);
-  f = spectrum_signal(t, mr, mi, both * (v.lr + v.rr), both * (v.li + v.ri), &sum);
-  mr *= both * f, mi *= both * f;
-  f = spectrum_signal(t, sr, si, both * (v.lr - v.rr), both * (v.li - v.ri), &sum);
-  sr *= both * f, si *= both * f;
-  vf w = vec_all(t->weight[k]);
+  spectrum_four u = spectrum_signals(x, k, minus_k), v = spectrum_signals(y, k, minus_k);
+  vf sum = {0}, w = vec_all(t->weight[k]);
+  for (int i = 0; i < 4; i++) {
+    vf f = vec_fma(w, spectrum_signal(t, u.re[i], u.im[i], v.re[i], v.im[i], &sum), slope[i]);
+    u.re[i] *= f, u.im[i] *= f;
+  }
   bool alone = k == minus_k;
-  vf half = alone ? w : 0.5f * w;
-  g.lr = half * (g.lr + mr + sr), g.li = alone ? (vf){0} : half * (g.li + mi + si);
-  g.rr = half * (g.rr + mr - sr), g.ri = alone ? (vf){0} : half * (g.ri + mi - si);
-  vec_store(x.re + minus_k * LANES, g.lr + g.ri), vec_store(x.im + minus_k * LANES, g.rr - g.li);
-  vec_store(x.re + k * LANES, g.lr - g.ri), vec_store(x.im + k * LANES, g.li + g.rr);
+  vf half = vec_all(alone ? 1 : 0.5f);
+  vf lr = half * (u.re[0] + both * (u.re[2] + u.re[3])), rr = half * (u.re[1] + both * (u.re[2] - u.re[3]));
+  vf li = alone ? (vf){0} : half * (u.im[0] + both * (u.im[2] + u.im[3]));
+  vf ri = alone ? (vf){0} : half * (u.im[1] + both * (u.im[2] - u.im[3]));
+  vec_store(x.re + minus_k * LANES, lr + ri), vec_store(x.im + minus_k * LANES, rr - li);
+  vec_store(x.re + k * LANES, lr - ri), vec_store(x.im + k * LANES, li + rr);
   return w * sum;
+}
+
+/* All of a frame; the places of x get the gradient. */
+static vf spectrum_bins(const cpu_spectrum *t, spectrum_rows x, spectrum_rows y) {
+  vf sum = {0};
+  for (int b = 0; b < t->bands; b++) {
+    vf slope[4] = {{0}};
+    if (t->banded > 0) spectrum_band(t, x, y, t->band[b], t->band[b + 1], slope, &sum);
+    for (int64_t k = t->band[b]; k < t->band[b + 1]; k++) sum += spectrum_distance(t, x, y, k, slope);
+  }
+  return sum;
 }
 
 static double spectrum(const cpu_spectrum *t) {
@@ -150,8 +194,7 @@ static double spectrum(const cpu_spectrum *t) {
   spectrum_rows x = {t->work, t->work + rows}, y = {t->work + 2 * rows, t->work + 3 * rows};
   spectrum_load(x, t, t->x), spectrum_load(y, t, t->y);
   spectrum_transform(x, t), spectrum_transform(y, t);
-  vf sum = {0};
-  for (int64_t k = 0; k <= t->n / 2; k++) sum += spectrum_distance(t, x, y, k);
+  vf sum = spectrum_bins(t, x, y);
   if (t->dx) {
     spectrum_rows back = {x.im, x.re}; /* the other way round, the transform turns the other way */
     spectrum_mirror(x, t);

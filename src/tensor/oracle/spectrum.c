@@ -34,6 +34,14 @@ static double sign_of(double x) {
   return (x > 0) - (x < 0);
 }
 
+/* dx, the frame's, += slope * the gradient of half the power of bin k, which is re, im. */
+static void add_power(float *dx, const double *m, int n, int k, double re, double im, double slope) {
+  for (int i = 0; dx && i < n; i++) {
+    double by = slope * window_at(n, i) * (re * cos(turn * k * i / n) - im * sin(turn * k * i / n));
+    for (int side = 0; side < 2; side++) dx[2 * i + side] += (float)(by * m[side]);
+  }
+}
+
 /* The distance of one bin of one signal of one frame; dx, the frame's, += `share` of its gradient. */
 static double bin_distance(const float *x, const float *y, float *dx, const double *m, const op_spectrum *s, int n,
                            int k, double share) {
@@ -42,11 +50,38 @@ static double bin_distance(const float *x, const float *y, float *dx, const doub
   bin_of(y, m, n, k, &re2, &im2);
   double a = sqrt(re * re + im * im + floor * floor), b = sqrt(re2 * re2 + im2 * im2 + floor * floor);
   double da = u * (sign_of(a - b) / a + linear * sign_of(a - b)); /* the logarithm rises as a does */
-  for (int i = 0; dx && i < n; i++) {
-    double slope = share * window_at(n, i) * da / a * (re * cos(turn * k * i / n) - im * sin(turn * k * i / n));
-    for (int side = 0; side < 2; side++) dx[2 * i + side] += (float)(slope * m[side]);
-  }
+  add_power(dx, m, n, k, re, im, share * da / a);
   return u * (fabs(log(a / b)) + linear * fabs(a - b));
+}
+
+/* The same of the band that bins first..last-1 make. */
+static double band_distance(const float *x, const float *y, float *dx, const double *m, const op_spectrum *s, int n,
+                            int first, int last, double share) {
+  double floor2 = (double)s->floor * (double)s->floor, p = floor2, q = floor2, u = 0, re, im, width = last - first;
+  for (int k = first; k < last; k++) {
+    bin_of(x, m, n, k, &re, &im);
+    p += (re * re + im * im) / width;
+    bin_of(y, m, n, k, &re, &im);
+    q += (re * re + im * im) / width;
+    u += weight_of(s, n, k) * (double)s->banded;
+  }
+  for (int k = first; k < last; k++) {
+    bin_of(x, m, n, k, &re, &im);
+    add_power(dx, m, n, k, re, im, share * u * sign_of(p - q) / p / width);
+  }
+  return u * fabs(log(p / q)) / 2;
+}
+
+/* The distance of one signal of one frame. */
+static double signal_distance(const float *x, const float *y, float *dx, const double *m, const op_spectrum *s, int n,
+                              double share) {
+  double sum = 0;
+  for (int k = 0; k <= n / 2; k++) sum += bin_distance(x, y, dx, m, s, n, k, share);
+  for (int k = 0, next; k <= n / 2; k = next) {
+    next = k ? (int)ceil(k * pow(2, 1 / 3.0)) : 1;
+    sum += band_distance(x, y, dx, m, s, n, k, next <= n / 2 ? next : n / 2 + 1, share);
+  }
+  return sum;
 }
 
 void oracle_spectral_distance(tens_ctx *c, tens *distance, tens *slope, const tens *x, const tens *y,
@@ -62,9 +97,8 @@ void oracle_spectral_distance(tens_ctx *c, tens *distance, tens *slope, const te
       for (int64_t f = 0; f < frames; f++) {
         int64_t at = (b * T + f * (n / 4)) * 2;
         for (int signal = 0; signal < SIGNALS; signal++)
-          for (int k = 0; k <= n / 2; k++)
-            sum += share * bin_distance(tens_f32(x) + at, tens_f32(y) + at, slope ? tens_f32(slope) + at : NULL,
-                                        mix[signal], s, n, k, share);
+          sum += share * signal_distance(tens_f32(x) + at, tens_f32(y) + at, slope ? tens_f32(slope) + at : NULL,
+                                         mix[signal], s, n, share);
       }
     }
     tens_f32(distance)[b] = (float)sum;
