@@ -13,7 +13,7 @@
 #include "base/pool.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/int8.h"
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 enum { CAPACITY = 1 << 26, MAX_DEVICES = 16 };
 
@@ -356,6 +356,26 @@ static void rows_of_a_table_are_widened(void **state) {
   }
 }
 
+/* Rows of such a weight, with a product added to them, have the lengths of the rows that the model runs. */
+static void lengths_of_rows_are_theirs(void **state) {
+  device_list *d = *state;
+  for (int kind = 0; kind < 2; kind++) {
+    const tens *y[2];
+    tens_ctx *contexts[2] = {d->oracle, d->c[0]};
+    for (int i = 0; i < 2; i++) {
+      seed s = 7;
+      tens_ctx *c = contexts[i];
+      tens_reset(c);
+      tens *w = small(c, matrix(c, &s, 6, 96), kind ? TENS_Q8_0 : TENS_I8);
+      tens *m = tens_view(c, matrix(c, &s, 1, 6), TENS_DIMS(6));
+      y[i] = op_kron_lengths(c, w, matrix(c, &s, 2, 4), matrix(c, &s, 3, 24), m, 0);
+      assert_non_null(y[i]);
+    }
+    for (int i = 0; i < 6; i++)
+      assert_true(fabsf(tens_f32(y[0])[i] - tens_f32(y[1])[i]) <= 1e-6f * fabsf(tens_f32(y[0])[i]));
+  }
+}
+
 /* Logits over a range of tokens are the same as among all of them. */
 static void some_rows_of_a_weight_are_a_weight(void **state) {
   tens_ctx *c = ((device_list *)*state)->c[0];
@@ -415,6 +435,7 @@ int main(void) {
       cmocka_unit_test(q8_0_equals_its_widened_weights),
       cmocka_unit_test(int8_is_close_to_what_it_replaces),
       cmocka_unit_test(rows_of_a_table_are_widened),
+      cmocka_unit_test(lengths_of_rows_are_theirs),
       cmocka_unit_test(some_rows_of_a_weight_are_a_weight),
       cmocka_unit_test(weights_that_are_none_are_refused),
   };

@@ -136,23 +136,72 @@ static void lora_equals_finite_differences(void **state) {
   close_site(&s);
 }
 
+#define WHOLE .kind = TRAINEE_LOKR, .rank = 64, .alpha = 32, .factor = -1, .self = true, .cross = true
+#define PARTS \
+  .kind = TRAINEE_LOKR, .rank = 2, .alpha = 4, .factor = -1, .decompose_both = true, .self = true, .mlp = true
+static const trainee_options lokr[] = {{WHOLE},
+                                       {PARTS},
+                                       {WHOLE, .scalar = true},
+                                       {WHOLE, .magnitude = true},
+                                       {PARTS, .scalar = true},
+                                       {PARTS, .magnitude = true},
+                                       {PARTS, .scalar = true, .magnitude = true}};
+enum { LOKR = sizeof lokr / sizeof *lokr };
+
 static void lokr_equals_finite_differences(void **state) {
-  const trainee_options kinds[] = {
-      {.kind = TRAINEE_LOKR, .rank = 64, .alpha = 32, .factor = -1, .self = true, .cross = true},
-      {.kind = TRAINEE_LOKR, .rank = 2, .alpha = 4, .factor = -1, .decompose_both = true, .self = true, .mlp = true},
-  };
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < LOKR; i++) {
     static site s;
-    open_site(&s, &kinds[i], 1);
+    open_site(&s, &lokr[i], 1);
     shake(s.t);
     expect_differences(&s);
     close_site(&s);
   }
 }
 
-static void threads_and_running_again_change_no_bit(void **state) {
+/* Moves all tensors called `part` along their gradient g, away from x; the length of that gradient. */
+static double move_part(trainee *t, const char *part, const float *g, const float *x, double way) {
+  double size = 0;
+  for (int i = 0; i < t->n; i++)
+    for (int64_t j = 0; j < t->tensor[i].rows * t->tensor[i].columns && !strcmp(t->tensor[i].part, part); j++)
+      size += pow((double)g[t->tensor[i].first + j], 2);
+  for (int i = 0; i < t->n && size > 0; i++)
+    for (int64_t j = t->tensor[i].first; j < t->tensor[i].first + t->tensor[i].rows * t->tensor[i].columns; j++)
+      if (!strcmp(t->tensor[i].part, part)) t->values[j] = (float)((double)x[j] + way * (double)g[j] / sqrt(size));
+  return sqrt(size);
+}
+
+/* Each kind of tensor alone: beside the others a wrong gradient of a few scalars or lengths would not be seen. */
+static void check_parts(const trainee_options *kind, const char *const *part) {
+  const double h = 2e-2;
+  static site s;
+  open_site(&s, kind, 1);
+  shake(s.t);
+  loss_of(&s, 0, ITEMS, &everything);
+  float *g = copy(s.t->grads, s.t->count), *x = copy(s.t->values, s.t->count);
+  train_options o = everything;
+  o.gradient = false;
+  for (; *part; part++) {
+    double size = move_part(s.t, *part, g, x, h), up = loss_of(&s, 0, ITEMS, &o);
+    move_part(s.t, *part, g, x, -h);
+    double found = (up - loss_of(&s, 0, ITEMS, &o)) / (2 * h);
+    if (!(size > 0 && fabs(found - size) <= 1e-2 * size)) fail_msg("%s: %g instead of %g", *part, size, found);
+    move_part(s.t, *part, g, x, 0);
+  }
+  free(g), free(x);
+  close_site(&s);
+}
+
+static void every_kind_of_tensor_has_its_gradient(void **state) {
+  static const char *const of_parts[] = {"lokr_w1_a", "lokr_w1_b",  "lokr_w2_a", "lokr_w2_b",
+                                         "scalar",    "dora_scale", NULL},
+                           *const of_whole[] = {"lokr_w1", "lokr_w2", "dora_scale", NULL};
+  check_parts(&lokr[LOKR - 1], of_parts);
+  check_parts(&lokr[3], of_whole);
+}
+
+static void threads_and_running_again_change_no_bit(const trainee_options *kind) {
   static site one, three;
-  open_site(&one, &lora, 1), open_site(&three, &lora, 3);
+  open_site(&one, kind, 1), open_site(&three, kind, 3);
   shake(one.t), shake(three.t);
   train_options again = everything;
   again.recompute = true;
@@ -160,6 +209,11 @@ static void threads_and_running_again_change_no_bit(void **state) {
   assert_memory_equal(&a, &b, sizeof a);
   assert_memory_equal(one.t->grads, three.t->grads, (size_t)one.t->count * sizeof(float));
   close_site(&one), close_site(&three);
+}
+
+static void threads_change_no_bit(void **state) {
+  threads_and_running_again_change_no_bit(&lora);
+  threads_and_running_again_change_no_bit(&lokr[LOKR - 1]);
 }
 
 static void padding_has_no_influence(void **state) {
@@ -223,6 +277,31 @@ static void a_new_adapter_starts_from_the_model(void **state) {
   close_site(&s);
 }
 
+/* The same of LoKr with scalars, which are zero at first, and with lengths of rows, which are those of the weights. Settled
+ * factors are the same adapter; what was learned is no longer idle. */
+static void a_new_lokr_starts_from_the_model(void **state) {
+  static site s;
+  open_site(&s, &lora, 1);
+  memset(s.t->values, 0, (size_t)s.t->count * sizeof(float));
+  double plain = loss_of(&s, 0, ITEMS, &everything);
+  close_site(&s);
+  for (int i = 0; i < LOKR; i++) {
+    open_site(&s, &lokr[i], 1);
+    assert_true(trainee_idle(s.t));
+    double loss = loss_of(&s, 0, ITEMS, &everything);
+    if (!(fabs(loss - plain) <= 1e-6 * plain)) fail_msg("kind %d: %g instead of %g", i, loss, plain);
+    shake(s.t);
+    assert_false(trainee_idle(s.t));
+    double before = loss_of(&s, 0, ITEMS, &everything);
+    trainee_settle(s.t);
+    for (int j = 0; j < s.t->n; j++)
+      if (strcmp(s.t->tensor[j].part, "scalar") == 0) assert_true(s.t->values[s.t->tensor[j].first] == 1);
+    double after = loss_of(&s, 0, ITEMS, &everything);
+    if (!(fabs(after - before) <= 1e-5 * before)) fail_msg("kind %d: %g instead of %g", i, after, before);
+    close_site(&s);
+  }
+}
+
 static void memory_is_what_was_planned(void **state) {
   for (int recompute = 0; recompute < 2; recompute++) {
     static site s;
@@ -255,10 +334,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lora_equals_finite_differences),
       cmocka_unit_test(lokr_equals_finite_differences),
-      cmocka_unit_test(threads_and_running_again_change_no_bit),
+      cmocka_unit_test(every_kind_of_tensor_has_its_gradient),
+      cmocka_unit_test(threads_change_no_bit),
       cmocka_unit_test(padding_has_no_influence),
       cmocka_unit_test(padding_as_the_reference),
       cmocka_unit_test(a_new_adapter_starts_from_the_model),
+      cmocka_unit_test(a_new_lokr_starts_from_the_model),
       cmocka_unit_test(memory_is_what_was_planned),
       cmocka_unit_test(wrong_samples_are_refused),
   };

@@ -14,7 +14,7 @@
 #include "base/pool.h"
 #include "sanitized.h"
 #include "tensor/cpu/isa.h"
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 enum { CAPACITY = 1 << 26 };
 
@@ -248,6 +248,20 @@ static tens *mix_blocks_case(tens_ctx *c, int variant) {
 /* Sums of at most 32 products. */
 static void mixed_blocks_equal_the_oracle(void **state) {
   compare(mix_blocks_case, 7 * 3 * 3 * 4, 1e-6);
+}
+
+static tens *kron_lengths_case(tens_ctx *c, int variant) {
+  seed s = (seed)variant;
+  int64_t P = (const int64_t[]){1, 3, 32}[choose(&variant, 3)], Q = (const int64_t[]){1, 5}[choose(&variant, 2)];
+  int64_t C = 7, D = (const int64_t[]){1, 8, 13, 64}[choose(&variant, 4)];
+  tens *w = weight(c, &s, choose(&variant, 2), TENS_DIMS(P * C, Q * D));
+  tens *w1 = noise(c, &s, -1, 1, TENS_DIMS(P, Q)), *w2 = noise(c, &s, -1, 1, TENS_DIMS(C, D));
+  return op_kron_lengths(c, w, w1, w2, noise(c, &s, 0, 3, TENS_DIMS(P * C)), 0.01f);
+}
+
+/* Sums of at most 320 squares, of values that were rounded once. */
+static void lengths_equal_the_oracle(void **state) {
+  compare(kron_lengths_case, 3 * 2 * 4 * 2, 1e-6);
 }
 
 static tens *embedding_case(tens_ctx *c, int variant) {
@@ -753,6 +767,7 @@ int main(void) {
       cmocka_unit_test(linear_equals_the_oracle),
       cmocka_unit_test(swiglu_equals_the_oracle),
       cmocka_unit_test(mixed_blocks_equal_the_oracle),
+      cmocka_unit_test(lengths_equal_the_oracle),
       cmocka_unit_test(embedding_equals_the_oracle),
       cmocka_unit_test(rms_norm_equals_the_oracle),
       cmocka_unit_test(head_norm_equals_the_oracle),

@@ -2,7 +2,7 @@
  * wrong, every other test of numbers would agree on a mistake. */
 #include "base/half.h"
 #include "golden.h"
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 #include <string.h>
 
@@ -232,6 +232,11 @@ static void small_operations(void **state) {
   /* Two blocks of two channels: each new block is a sum of the old ones. */
   EXPECT(op_mix_blocks(c, OF(c, TENS_DIMS(1, 1, 4), 1, 2, 10, 20), OF(c, TENS_DIMS(3, 2), 1, 0, 0, 1, 2, 1), NULL), 1,
          2, 10, 20, 12, 24);
+  /* Rows (3, 4), (0, 0), (6, 8), (0, 0) onto (0, 0), (0, 2), (-3, 0), (0, 0). */
+  tens *under = OF(c, TENS_DIMS(4, 2), 0, 0, 0, 2, -3, 0, 0, 0), *left = OF(c, TENS_DIMS(2, 1), 1, 2);
+  tens *right = OF(c, TENS_DIMS(2, 2), 3, 4, 0, 0), *length = OF(c, TENS_DIMS(4), 10, 20, 30, 40);
+  EXPECT(op_kron_lengths(c, under, left, right, length, 0), 2, 10, 30 / sqrt(73), 1);
+  EXPECT(op_kron_lengths(c, under, left, right, length, 3), 10 / 8., 20 / 5., 30 / (sqrt(73) + 3), 40 / 3.);
   EXPECT(op_silu(c, OF(c, TENS_DIMS(3), 0, 1, -1)), 0, 0.7310585786300049, -0.2689414213699951);
   tens *m = op_modulation(c, a, OF(c, TENS_DIMS(3, 4), 0, 0, 0, 0, 10, 20, 30, 40, 100, 200, 300, 400));
   assert_int_equal(m->dim[0], 2);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tensor/ops.h"
+#include "tensor/ops_train.h"
 
 static float numbers[1 << 16];
 static int32_t integers[1 << 12];
@@ -170,6 +170,13 @@ static void small_ones(tens_ctx *c) {
   REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.act = OP_ACT_SILU}));
   REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.gate = F(2, 8)}));
   REFUSED("mix_blocks", op_mix_blocks(c, F(2, 3, 8), F(5, 4), &(op_epilogue){.residual = F(2, 3, 8)}));
+  ACCEPTED(op_kron_lengths(c, H(6, 8), F(2, 4), F(3, 2), F(6), 0));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(6, 8), F(3, 4), F(3, 2), F(6), 0));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(6, 8), F(2, 4), F(3, 3), F(6), 0));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(6, 8), F(2, 4), F(3, 2), F(8), 0));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(6, 8), H(2, 4), F(3, 2), F(6), 0));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(6, 8), F(2, 4), F(3, 2), F(6), -1));
+  REFUSED("kron_lengths", op_kron_lengths(c, H(1, 40000), F(1, 1), F(1, 40000), F(1), 0));
   ACCEPTED(op_modulation(c, F(6, 4), F(2, 24)));
   REFUSED("modulation", op_modulation(c, F(6, 4), F(2, 23)));
   REFUSED("modulation", op_modulation(c, F(1, 6, 4), F(2, 24)));

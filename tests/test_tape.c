@@ -66,6 +66,16 @@ static tens *swiglu(tens_ctx *c, tens *const *in) {
 static tens *mix_blocks(tens_ctx *c, tens *const *in) {
   return op_mix_blocks(c, in[0], in[1], &(op_epilogue){.gate = in[2], .residual = in[3]});
 }
+static tens *kron_lengths(tens_ctx *c, tens *const *in) {
+  return op_kron_lengths(c, random_tensor(c, 8, TENS_DIMS(15, 33)), in[0], in[1], in[2], 0.5f);
+}
+/* Nothing is added to a row that is zero itself: its length is no number to divide by. */
+static tens *kron_lengths_of_zero(tens_ctx *c, tens *const *in) {
+  tens *w = random_tensor(c, 8, TENS_DIMS(2, 6)), *none = random_tensor(c, 9, TENS_DIMS(2, 2));
+  if (w) memset(w->data, 0, 6 * sizeof(float));
+  if (none) memset(none->data, 0, 2 * sizeof(float));
+  return op_kron_lengths(c, w, none, in[0], in[1], 0);
+}
 static tens *embedding(tens_ctx *c, tens *const *in) {
   return op_embedding(c, in[0], ints(c, TENS_DIMS(2, 3), (int32_t[]){3, 0, 3, 1, 3, 4}));
 }
@@ -179,6 +189,8 @@ static const op_case cases[] = {
     {"linear of one row", linear_plain, 2, {{1, {13}}, {2, {3, 13}}}, true},
     {"swiglu", swiglu, 3, {{3, {2, 3, 17}}, {2, {9, 17}}, {2, {9, 17}}}, true},
     {"mix_blocks", mix_blocks, 4, {{3, {2, 3, 21}}, {2, {5, 3}}, {2, {2, 35}}, {3, {2, 3, 35}}}, false},
+    {"kron_lengths", kron_lengths, 3, {{2, {5, 3}}, {2, {3, 11}}, {1, {15}}}, false},
+    {"kron_lengths of nothing", kron_lengths_of_zero, 2, {{2, {1, 3}}, {1, {2}}}, false},
     {"embedding", embedding, 1, {{2, {5, 7}}}, false},
     {"rms_norm", rms_norm, 2, {{3, {2, 3, 33}}, {1, {33}}}, false},
     {"rms_norm_modulated", modulated, 4, {{3, {2, 3, 33}}, {1, {33}}, {2, {2, 33}}, {2, {2, 33}}}, false},

@@ -274,9 +274,28 @@ static void test_export_lokr(void **state) {
   check_export(f, "style");
 }
 
-/* Four ways through six steps: at once; stopped in the middle of an epoch and resumed. */
-static void test_resume(void **state) {
+/* With lengths of rows and a scalar, the factors whole and in parts. Their files have no scalar, as those of LyCORIS. */
+static void test_export_dora(void **state) {
   fixture *f = *state;
+  char path[400];
+  f->s.adapter = TRAIN_LOKR, f->s.lokr_weight_decompose = f->s.lokr_use_scalar = true;
+  check_export(f, "style");
+  f->s.lokr_dim = 2, f->s.lokr_decompose_both = true;
+  check_export(f, "parts");
+  snprintf(path, sizeof path, "%s/parts/lokr_weights.safetensors", f->t.folder);
+  st_file *file = st_open(path, NULL);
+  assert_non_null(file);
+  const st_tensor *length = st_find(file, "lycoris_layers_0_self_attn_k_proj.dora_scale");
+  assert_non_null(length);
+  assert_int_equal(length->dim[0], f->m->decoder.layers[0].self.k.w.dim[0]); /* of rows, as LyCORIS since 3.2 */
+  assert_int_equal(length->dim[1], 1);
+  for (int i = 0; i < st_count(file); i++) assert_null(strstr(st_at(file, i)->name, "scalar"));
+  assert_non_null(strstr(st_metadata(file, "lokr_config"), "\"weight_decompose\":true"));
+  st_close(file);
+}
+
+/* Four ways through six steps: at once; stopped in the middle of an epoch and resumed. */
+static void check_resume(fixture *f) {
   ace_error err;
   watch *w = calloc(1, sizeof *w);
   flow_task *task = open_task(f, 0);
@@ -296,17 +315,37 @@ static void test_resume(void **state) {
   run(f, task, w);
   assert_memory_equal(whole, flow_task_of(task)->values, (size_t)count * sizeof *whole);
   flow_task_close(task);
-  /* another rank is another adapter */
-  f->s.rank = 8;
+  free(whole), free(w);
+}
+
+static void refuse_to_resume(fixture *f, const char *why) {
+  ace_error err = {0};
   train_outcome out;
-  task = open_task(f, 0);
+  flow_task *task = open_task(f, 0);
   f->s.epochs = 9;
   train_job job = {.settings = &f->s, .task = flow_task_of(task)};
   assert_int_equal(train_run(&job, &out, &err), ACE_EINVAL);
-  assert_non_null(strstr(err.message, "[4, "));
+  if (!strstr(err.message, why)) fail_msg("%s", err.message);
   train_outcome_free(&out);
   flow_task_close(task);
-  free(whole), free(w);
+}
+
+static void test_resume(void **state) {
+  fixture *f = *state;
+  check_resume(f);
+  f->s.rank = 8; /* another rank is another adapter */
+  refuse_to_resume(f, "[4, ");
+}
+
+/* Values that the adapter's file does not hold as they are. */
+static void test_resume_scalar(void **state) {
+  fixture *f = *state;
+  f->s.adapter = TRAIN_LOKR, f->s.lokr_weight_decompose = f->s.lokr_use_scalar = true;
+  check_resume(f);
+  f->s.lokr_use_scalar = false;
+  refuse_to_resume(f, "with a scalar");
+  f->s.lokr_use_scalar = true, f->s.lokr_weight_decompose = false;
+  refuse_to_resume(f, "in the same way");
 }
 
 /* Two songs of unlike length at once, or one after the other: the same adapter but for the rounding of sums, dropout
@@ -391,10 +430,12 @@ static void test_refusals(void **state) {
 
 int main(int argc, char **argv) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(test_learns),  TEST(test_export_folder), TEST(test_export_file), TEST(test_export_lokr),
-      TEST(test_resume),  TEST(test_batches),       TEST(test_parity),      TEST(test_a_sample_that_changes),
-      TEST(test_refusals)};
+  const struct CMUnitTest tests[] = {TEST(test_learns),        TEST(test_export_folder),
+                                     TEST(test_export_file),   TEST(test_export_lokr),
+                                     TEST(test_export_dora),   TEST(test_resume),
+                                     TEST(test_resume_scalar), TEST(test_batches),
+                                     TEST(test_parity),        TEST(test_a_sample_that_changes),
+                                     TEST(test_refusals)};
   const struct CMUnitTest longer[] = {TEST(test_learns_all)};
   return argc > 1 ? cmocka_run_group_tests(longer, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static int run(const args *a, report *r) {
   ace_status status = read_options(a, &o, &err);
   if (status == ACE_OK) status = export_adapter(a->operand[0], a->operand[1], &o, &made, &err);
   if (status == ACE_OK) {
-    if (made.idle) report_warning(r, "%s changes nothing: all of its last factors are zero", made.source);
+    if (made.idle) report_warning(r, "%s changes nothing: of every layer one factor is zero", made.source);
     report_note(r, "%s: %d layers, %.1f MB, from %s", o.single_file ? "one file" : "adapter", made.layers,
                 (double)made.bytes / 1e6, made.source);
     report_path(r, made.path);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "models/adapters.h"
 #include "tensor/ops.h"
 
 /* ---- Kronecker products ------------------------------------------------------------------------------------------ */
@@ -126,9 +127,8 @@ static ace_status norms(const adapter_module *m, const tens *w, pool *threads, d
   return ACE_OK;
 }
 
-/* LyCORIS adds the spacing of numbers of the weight's type, PEFT nothing. */
-static double padding(const adapter_module *m, const tens *w) {
-  return !m->padded_norm ? 0 : w->dtype == TENS_F32 ? 0x1p-23 : 0x1p-7;
+double adapter_norm_padding(const tens *w) {
+  return w->dtype == TENS_F32 ? 0x1p-23 : 0x1p-7;
 }
 
 ace_status adapter_norm_factors(const adapter_module *m, const tens *w, pool *threads, float **out, ace_error *err) {
@@ -140,8 +140,8 @@ ace_status adapter_norm_factors(const adapter_module *m, const tens *w, pool *th
   ace_status status =
       sums && *out ? norms(m, w, threads, sums, err) : ace_fail(err, ACE_ENOMEM, "adapters: out of memory");
   for (int64_t i = 0; i < n && status == ACE_OK; i++) {
-    double norm = sqrt(sums[i]) + padding(m, w);
-    (*out)[i] = norm > 0 ? (float)(value(m->magnitude, i) / norm) : 1; /* what is zero stays zero */
+    double norm = sqrt(sums[i]) + (m->padded_norm ? adapter_norm_padding(w) : 0); /* PEFT adds nothing */
+    (*out)[i] = norm > 0 ? (float)(value(m->magnitude, i) / norm) : 1;            /* what is zero stays zero */
   }
   free(sums);
   if (status != ACE_OK) free(*out), *out = NULL;

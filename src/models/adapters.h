@@ -40,6 +40,10 @@ ace_status adapter_fit_make(const adapter_file *f, const adapter_layer *layers, 
                             ace_error *err);
 void adapter_fit_free(adapter_fit *fit);
 
+/* What LyCORIS adds to the norms of a weight's rows: the spacing of numbers at 1 of the type that it computes in, which is
+ * F32 for such weights and else BF16. */
+double adapter_norm_padding(const tens *w);
+
 /* The layers of a model; free() them. linears[i] (room for ADAPTER_MOST_LAYERS, or NULL) receives where layer i is. */
 adapter_layer *adapter_layers_of(acestep_dit *m, int *n, linear **linears);
 

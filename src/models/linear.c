@@ -42,6 +42,19 @@ static tens *base(tens_ctx *c, const tens *x, const linear *l, const op_epilogue
   return op_linear(c, x, &l->w, &own);
 }
 
+/* factor * w, both watched or not, in the shape of w. */
+static const tens *times(tens_ctx *c, const tens *w, const tens *factor) {
+  if (!factor->rank) return w;
+  const tens *one = tens_view(c, factor, TENS_DIMS(1)), *each = tens_view(c, w, TENS_DIMS(tens_count(w), 1));
+  each = one && each ? op_scale(c, each, one) : NULL;
+  return each ? tens_view(c, each, w->rank, w->dim) : NULL;
+}
+
+/* What the blocks are mixed with last: it carries the scalar. */
+static const tens *last_mixed(tens_ctx *c, const linear_kron *k) {
+  return times(c, k->w1_left.rank ? &k->w1_left : &k->w1, &k->scalar);
+}
+
 /* y + gate * rows * (columns * x) (w1 kron w2)ᵀ: w2 on every block of x, then sums of blocks. */
 static tens *add_kron(tens_ctx *c, const tens *x, const linear_kron *k, const tens *gate, const tens *y) {
   if (k->columns.rank) x = op_scale(c, x, &k->columns);
@@ -57,12 +70,37 @@ static tens *add_kron(tens_ctx *c, const tens *x, const linear_kron *k, const te
   turned = tens_view(c, turned, x->rank, dim);
   if (k->w1_left.rank) turned = op_mix_blocks(c, turned, &k->w1, NULL);
   op_epilogue e = {.gate = gate_with(c, gate, &k->rows, x->dim[0]), .residual = y};
-  return op_mix_blocks(c, turned, k->w1_left.rank ? &k->w1_left : &k->w1, &e);
+  return op_mix_blocks(c, turned, last_mixed(c, k), &e);
+}
+
+/* left right, [a, r] and [r, b]; right alone where left has rank 0. */
+static const tens *product(tens_ctx *c, const tens *left, const tens *right) {
+  if (!left || !left->rank) return right;
+  int64_t r = right->dim[0], b = right->dim[1];
+  tens *y = op_mix_blocks(c, tens_view(c, right, TENS_DIMS(1, r * b)), left, NULL);
+  return y ? tens_view(c, y, TENS_DIMS(left->dim[0], b)) : NULL;
+}
+
+/* m / (norm(V) + eps) for each row. */
+static tens *lengths(tens_ctx *c, const linear *l, const linear_kron *k) {
+  const tens *left = last_mixed(c, k), *w1 = k->w1_left.rank && left ? product(c, left, &k->w1) : left;
+  const tens *w2 = product(c, &k->w2_left, &k->w2);
+  if (k->middle.rank && w2) w2 = times(c, w2, tens_rows(c, &k->middle, 0, 1));
+  return op_kron_lengths(c, &l->w, w1, w2, &k->magnitude, k->eps);
+}
+
+/* The layer under a magnitude that is trained. */
+static tens *decomposed(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e) {
+  const linear_kron *k = l->delta->kron;
+  tens *y = add_kron(c, x, k, NULL, op_linear(c, x, &l->w, NULL));
+  y = op_scale(c, y, lengths(c, l, k));
+  return e->bias || e->gate || e->residual ? op_finish(c, y, NULL, e) : y;
 }
 
 /* Gate and residual distribute over the sum of base and deltas, so no part of it needs a kernel of its own. */
 static tens *adapted(tens_ctx *c, const tens *x, const linear *l, const op_epilogue *e) {
   const linear_delta *d = l->delta;
+  if (d->n_kron == 1 && d->kron->magnitude.rank) return decomposed(c, x, l, e);
   tens *y = base(c, x, l, e);
   if (d->a.rank) {
     const tens *kept = d->drop.p > 0 ? op_dropout_apply(c, x, &d->drop) : x;

@@ -8,7 +8,11 @@
  * Scales are part of B, w1 and the factors. Without a delta this is op_linear, with its cost and its bits.
  *
  * While an adapter is trained its scale stands apart from its parameters, LoRA drops some of what goes into A, and a
- * factor of LoKr may be a product of two.
+ * factor of LoKr may be a product of two. Under a magnitude m, whose norms change with every step, the layer as a whole is
+ *
+ *   V = W + w1 kron w2,   x (m V / (norm(V) + eps))ᵀ = m / (norm(V) + eps) * x Vᵀ,   norms of the rows of V
+ *
+ * which stands alone: there is no other adapter on the layer.
  */
 #ifndef ACE_LINEAR_H
 #define ACE_LINEAR_H
@@ -19,9 +23,12 @@
 typedef struct linear_kron {
   tens w1, w2;
   tens w1_left, w2_left; /* [P, r], [C, r]: then w1 [r, Q], w2 [r, D] are what follows them in a product */
-  tens middle;           /* F32: factors of what comes out of w2 */
-  tens rows;             /* F32 [N]: factors of its output */
-  tens columns;          /* F32 [K]: factors of its input */
+  tens middle;           /* F32: factors of what comes out of w2, all the same */
+  tens scalar;           /* F32 [1]: one more factor, in training */
+  tens magnitude;        /* F32 [N]: m, in training */
+  float eps;
+  tens rows;    /* F32 [N]: factors of its output */
+  tens columns; /* F32 [K]: factors of its input */
 } linear_kron;
 
 typedef struct linear_delta {

@@ -47,6 +47,7 @@ struct tens_device {
   void (*swiglu)(tens_ctx *c, tens *y, const tens *x, const tens *w_gate, const tens *w_up);
   void (*finish)(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e); /* ops_train.h */
   void (*mix_blocks)(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
+  void (*kron_lengths)(tens_ctx *c, tens *y, const tens *w, const tens *w1, const tens *w2, const tens *m, float eps);
   void (*embedding)(tens_ctx *c, tens *y, const tens *table, const tens *ids);
   void (*rms_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const tens *scale, const tens *shift);
   void (*head_norm)(tens_ctx *c, tens *y, const tens *x, const tens *w, float eps, const op_rope *rope);

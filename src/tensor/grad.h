@@ -13,6 +13,8 @@
 
 /* Inputs: x, w, bias, gate, residual. */
 tape_fn grad_linear, grad_mix_blocks;
+/* w, w1, w2, m; saved: eps. */
+tape_fn grad_kron_lengths;
 /* x, bias, gate, residual, up; saved: op_epilogue. */
 tape_fn grad_finish;
 /* table, ids */

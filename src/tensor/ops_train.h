@@ -24,6 +24,11 @@ tens *op_dropout_apply(tens_ctx *c, const tens *x, const op_dropout *d);
  * with `up` like x and an empty epilogue, what op_swiglu does: silu(x) * up. `e` may be NULL. */
 tens *op_finish(tens_ctx *c, const tens *x, const tens *up, const op_epilogue *e);
 
+/* The factors that bring the rows of V = w + w1 kron w2 to the lengths m (weight decomposition; Liu et al. 2024):
+ * m / (|V| + eps) for each row, 1 where that has no value. w** [N, K], w1 [P, Q], w2 [C, D] with P C = N and Q D = K,
+ * m [N], eps >= 0 -> [N]. The gradient is that of the whole, norms included; w has none. */
+tens *op_kron_lengths(tens_ctx *c, const tens *w, const tens *w1, const tens *w2, const tens *m, float eps);
+
 /* x, y [B, T, C], mask I32 [B, T] or NULL -> [B]: for each item the mean of (x - y)² over its rows with a mask other
  * than 0; such an item must have one. Sums in double. */
 tens *op_mean_square(tens_ctx *c, const tens *x, const tens *y, const tens *mask);

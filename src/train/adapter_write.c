@@ -66,11 +66,11 @@ static ace_status write_json(const char *folder, const char *name, const json_t 
 static char *lokr_config(const trainee *t, const train_settings *s) {
   const char *targets[16];
   targets_of(t, targets);
-  json_t *o =
-      json_pack("{s:i, s:o, s:i, s:b, s:b, s:b, s:b, s:o, s:b, s:b, s:b, s:b}", "linear_dim", s->lokr_dim,
-                "linear_alpha", peft_number(s->lokr_alpha), "factor", s->lokr_factor, "decompose_both",
-                s->lokr_decompose_both, "use_tucker", 0, "use_scalar", 0, "weight_decompose", 0, "target_modules",
-                peft_strings(targets), "full_matrix", 0, "bypass_mode", 0, "rs_lora", 0, "unbalanced_factorization", 0);
+  json_t *o = json_pack("{s:i, s:o, s:i, s:b, s:b, s:b, s:b, s:o, s:b, s:b, s:b, s:b}", "linear_dim", s->lokr_dim,
+                        "linear_alpha", peft_number(s->lokr_alpha), "factor", s->lokr_factor, "decompose_both",
+                        s->lokr_decompose_both, "use_tucker", 0, "use_scalar", s->lokr_use_scalar, "weight_decompose",
+                        s->lokr_weight_decompose, "target_modules", peft_strings(targets), "full_matrix", 0,
+                        "bypass_mode", 0, "rs_lora", 0, "unbalanced_factorization", 0);
   char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
   json_decref(o);
   return text;
@@ -87,6 +87,11 @@ typedef struct listing {
 
 static void listing_free(listing *l) {
   free(l->at), free(l->name), free(l->alpha);
+}
+
+/* Files have no scalars: they are part of the first factor (trainee_settle). */
+static bool is_scalar(const trainee_tensor *of) {
+  return strcmp(of->part, "scalar") == 0;
 }
 
 /* The library writes the rank as alpha of whole factors, for which its own scale is 1. */
@@ -110,6 +115,7 @@ static ace_status list(listing *l, const trainee *t, const train_settings *s, ac
   if (!l->at || !l->name || !l->alpha) return ace_fail(err, ACE_ENOMEM, "train: out of memory");
   for (int i = 0; i < t->n; i++) {
     const trainee_tensor *of = &t->tensor[i];
+    if (is_scalar(of)) continue;
     if (t->options.kind == TRAINEE_LOKR && first_of_module(t, i)) add_alpha(l, t, of, s);
     adapter_tensor_name(of, l->name[l->n]);
     int64_t count = of->rows * of->columns;
@@ -173,6 +179,10 @@ static ace_status conflict(const char *path, const trainee_tensor *of, const st_
 
 static ace_status read_tensor(trainee *t, const trainee_tensor *of, const st_file *f, ace_error *err) {
   char name[TRAIN_NAME_SIZE];
+  if (is_scalar(of)) {
+    t->values[of->first] = 1;
+    return ACE_OK;
+  }
   adapter_tensor_name(of, name);
   const st_tensor *s = st_find(f, name);
   if (!s)
@@ -192,11 +202,13 @@ static ace_status read_tensor(trainee *t, const trainee_tensor *of, const st_fil
 
 /* Does the file train more than the settings ask for? */
 static ace_status check_rest(const trainee *t, const st_file *f, ace_error *err) {
-  int n = 0;
+  int n = 0, wanted = 0;
   for (int i = 0; i < st_count(f); i++) n += st_at(f, i)->rank == 2;
-  if (n == t->n) return ACE_OK;
-  return ace_fail(err, ACE_EINVAL, "resume: %s: it has %d factors, but the settings ask for %d; adapt the same layers",
-                  st_path(f), n, t->n);
+  for (int i = 0; i < t->n; i++) wanted += !is_scalar(&t->tensor[i]);
+  if (n == wanted) return ACE_OK;
+  return ace_fail(err, ACE_EINVAL,
+                  "resume: %s: it has %d factors, but the settings ask for %d; adapt the same layers in the same way",
+                  st_path(f), n, wanted);
 }
 
 ace_status adapter_read(trainee *t, const char *folder, ace_error *err) {

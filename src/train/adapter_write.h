@@ -16,10 +16,11 @@
  * "lycoris_layers_0_self_attn_q_proj.lokr_w1". */
 void adapter_tensor_name(const trainee_tensor *t, char out[TRAIN_NAME_SIZE]);
 
-/* Writes the values in F32. base: name of the model's folder, or NULL. */
+/* Writes the values in F32, settled ones (trainee.h): there are no scalars in files. base: name of the model's folder, or
+ * NULL. */
 ace_status adapter_write(const trainee *t, const train_settings *s, const char *base, const char *folder,
                          ace_error *err);
-/* Reads values back into the trainee: the same layers, shapes and kind. The message lists what differs. */
+/* Reads values back into the trainee: the same layers, shapes and kind; scalars are 1. The message lists what differs. */
 ace_status adapter_read(trainee *t, const char *folder, ace_error *err);
 
 #endif

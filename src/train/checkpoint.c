@@ -92,15 +92,17 @@ ace_status checkpoint_write(const char *output, const char *name, const train_ta
 /* A fault of the disk or of memory shows here, while the checkpoints are still there. */
 static ace_status check_final(const train_task *task, const char *folder, ace_error *err) {
   size_t bytes = (size_t)task->count * sizeof *task->values;
-  float *kept = malloc(bytes);
+  float *kept = malloc(2 * bytes), *written = kept ? kept + task->count : NULL;
   if (!kept) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
   memcpy(kept, task->values, bytes);
+  if (task->settle) task->settle(task->user);
+  memcpy(written, task->values, bytes);
   ace_status status = task->read(task->user, folder, err);
   for (int64_t i = 0; i < task->count && status == ACE_OK; i++) {
-    if (!isfinite(kept[i]))
+    if (!isfinite(written[i]))
       status =
           ace_fail(err, ACE_EFORMAT, "%s: parameter %lld is not finite; the training went wrong", folder, (long long)i);
-    else if (memcmp(&kept[i], &task->values[i], sizeof kept[i]) != 0)
+    else if (memcmp(&written[i], &task->values[i], sizeof *written) != 0)
       status = ace_fail(err, ACE_EIO, "%s: does not read back as it was written", folder);
   }
   memcpy(task->values, kept, bytes);

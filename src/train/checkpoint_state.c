@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "formats/safetensors.h"
 
 /* ---- the state itself -------------------------------------------------------------------------------------------- */
@@ -31,7 +32,7 @@ void train_state_free(train_state *s) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static const char moment1[] = "exp_avg/", moment2[] = "exp_avg_sq/";
+static const char moment1[] = "exp_avg/", moment2[] = "exp_avg_sq/", master[] = "master/";
 static const char key_next[] = "next_sample", key_loss[] = "epoch_loss", key_ema[] = "ema", key_best[] = "best_val",
                   key_samples[] = "samples", key_history[] = "history", key_about[] = "about";
 
@@ -41,7 +42,7 @@ static st_tensor number_tensor(const char *name, const int64_t *value) {
   return (st_tensor){.name = name, .dtype = ST_I64, .rank = 1, .dim = {1}, .count = 1, .data = value, .size = 8};
 }
 
-static st_tensor moment_tensor(const char *name, const train_tensor *t, const float *list) {
+static st_tensor list_tensor(const char *name, const train_tensor *t, const float *list) {
   int64_t n = t->rows * t->columns;
   return (st_tensor){.name = name,
                      .dtype = ST_F32,
@@ -83,27 +84,42 @@ static ace_status write_file(const char *path, const st_tensor *tensors, int n, 
   return status;
 }
 
+/* What the state has for every tensor: its moments and, where files hold the values otherwise, those. */
+typedef struct state_list {
+  const char *prefix;
+  float *values;
+} state_list;
+
+enum { LISTS = 3 };
+
+static int lists_of(const train_task *task, const train_state *s, state_list out[LISTS]) {
+  out[0] = (state_list){moment1, s->m};
+  out[1] = (state_list){moment2, s->v};
+  out[2] = (state_list){master, task->values};
+  return task->settle ? LISTS : LISTS - 1;
+}
+
 ace_status checkpoint_state_write(const char *folder, const train_task *task, const train_state *s, const json_t *about,
                                   ace_error *err) {
   int64_t epoch = s->epoch;
+  state_list list[LISTS];
+  int lists = lists_of(task, s, list), used = NUMBERS;
   char *path = file_join(folder, CHECKPOINT_STATE);
-  size_t n = (size_t)task->tensors;
-  st_tensor *tensors = calloc(2 * n + NUMBERS, sizeof *tensors);
-  char(*names)[NAME_SIZE] = calloc(2 * n + 1, sizeof *names);
+  size_t n = (size_t)task->tensors * LISTS + NUMBERS;
+  st_tensor *tensors = calloc(n, sizeof *tensors);
+  char(*names)[NAME_SIZE] = calloc(n, sizeof *names);
   ace_status status = ACE_OK;
   if (!path || !tensors || !names) status = ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
   if (status == ACE_OK) {
     tensors[0] = number_tensor("epoch", &epoch);
     tensors[1] = number_tensor("global_step", &s->step);
     tensors[2] = number_tensor("adam_step", &s->step);
-    for (size_t i = 0; i < n; i++) {
-      const train_tensor *t = &task->tensor[i];
-      snprintf(names[2 * i], NAME_SIZE, "%s%s", moment1, t->name);
-      snprintf(names[2 * i + 1], NAME_SIZE, "%s%s", moment2, t->name);
-      tensors[NUMBERS + 2 * i] = moment_tensor(names[2 * i], t, s->m);
-      tensors[NUMBERS + 2 * i + 1] = moment_tensor(names[2 * i + 1], t, s->v);
-    }
-    status = write_file(path, tensors, (int)(2 * n) + NUMBERS, s, about, err);
+    for (int i = 0; i < task->tensors; i++)
+      for (int k = 0; k < lists; k++, used++) {
+        snprintf(names[used], NAME_SIZE, "%s%s", list[k].prefix, task->tensor[i].name);
+        tensors[used] = list_tensor(names[used], &task->tensor[i], list[k].values);
+      }
+    status = write_file(path, tensors, used, s, about, err);
   }
   free(path), free(tensors), free(names);
   return status;
@@ -121,8 +137,7 @@ static ace_status read_number(const st_file *f, const char *name, int64_t most, 
                   (long long)most);
 }
 
-static ace_status read_moment(const st_file *f, const char *prefix, const train_tensor *t, float *list,
-                              ace_error *err) {
+static ace_status read_list(const st_file *f, const char *prefix, const train_tensor *t, float *list, ace_error *err) {
   char name[NAME_SIZE];
   snprintf(name, sizeof name, "%s%s", prefix, t->name);
   const st_tensor *s = st_find(f, name);
@@ -133,6 +148,15 @@ static ace_status read_moment(const st_file *f, const char *prefix, const train_
   for (int64_t i = 0; i < s->count; i++)
     if (!isfinite(list[t->first + i])) return ace_fail(err, ACE_EFORMAT, "%s: %s: not finite", st_path(f), name);
   return ACE_OK;
+}
+
+/* A training that puts its files together otherwise cannot go on where this one was. */
+static ace_status check_form(const st_file *f, const train_task *task, ace_error *err) {
+  bool has = false;
+  for (int i = 0; i < st_count(f); i++) has |= string_begins(st_at(f, i)->name, master);
+  if (has == (task->settle != NULL)) return ACE_OK;
+  return ace_fail(err, ACE_EINVAL, "resume: %s: it was trained with%s a scalar for each layer (lokr_use_scalar)",
+                  st_path(f), has ? "" : "out");
 }
 
 /* A double of the header; NAN is one. */
@@ -193,10 +217,12 @@ ace_status checkpoint_state_read(const char *folder, const train_task *task, tra
   if (!f) return err->status;
   ace_status status = read_number(f, "epoch", INT_MAX - 1, &epoch, err);
   if (status == ACE_OK) status = read_number(f, "global_step", INT64_MAX / 2, &s->step, err);
-  for (int i = 0; i < task->tensors && status == ACE_OK; i++) {
-    status = read_moment(f, moment1, &task->tensor[i], s->m, err);
-    if (status == ACE_OK) status = read_moment(f, moment2, &task->tensor[i], s->v, err);
-  }
+  state_list list[LISTS];
+  int lists = lists_of(task, s, list);
+  if (status == ACE_OK) status = check_form(f, task, err);
+  for (int i = 0; i < task->tensors; i++)
+    for (int k = 0; k < lists && status == ACE_OK; k++)
+      status = read_list(f, list[k].prefix, &task->tensor[i], list[k].values, err);
   if (status == ACE_OK) status = read_header(f, s, err);
   s->epoch = (int)epoch;
   st_close(f);

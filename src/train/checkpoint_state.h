@@ -1,5 +1,6 @@
 /* checkpoint_state.h - training_state.safetensors: epoch, global_step and adam_step as I64 [1], moments as exp_avg/NAME and
- * exp_avg_sq/NAME in F32 under the names of the adapter's file; the rest as strings of its header. Inside this room. */
+ * exp_avg_sq/NAME in F32 under the names of the adapter's file, and master/NAME where that does not hold the values as
+ * they are (task.h); the rest as strings of its header. Inside this room. */
 #ifndef ACE_TRAIN_CHECKPOINT_STATE_H
 #define ACE_TRAIN_CHECKPOINT_STATE_H
 

@@ -110,7 +110,8 @@ static void *own(packing *p, size_t bytes) {
 
 /* A float tensor in the wanted type; values must be finite. */
 static ace_status convert(packing *p, const st_tensor *t, bool f32, ace_error *err) {
-  bool matrix = t->rank > 0 && t->count > 1; /* scalars stay F32 */
+  /* Scalars stay F32, and lengths of rows: there are few, and what rounds them makes rows louder or softer. */
+  bool matrix = t->rank > 0 && t->count > 1 && !string_ends(t->name, ".dora_scale");
   float *wide = own(p, (size_t)t->count * sizeof *wide);
   if (!wide) return ace_fail(err, ACE_ENOMEM, "export: out of memory");
   st_widen(t, 0, t->count, wide);
@@ -163,15 +164,21 @@ static ace_status pack(packing *p, const adapter_file *f, bool alphas, bool f32,
   return status;
 }
 
+static bool all_zero(const st_tensor *t) {
+  for (int64_t j = 0; j < t->count; j++) {
+    float x;
+    st_widen(t, j, 1, &x);
+    if (x != 0) return false;
+  }
+  return true;
+}
+
+/* Magnitudes say something of the weights themselves, whatever the factors are. */
 static bool is_idle(const adapter_file *f) {
   for (int i = 0; i < f->n_modules; i++) {
     const adapter_module *m = &f->module[i];
-    const st_tensor *t = m->b ? m->b : m->w2 ? m->w2 : m->w2_b;
-    for (int64_t j = 0; t && j < t->count; j++) {
-      float x;
-      st_widen(t, j, 1, &x);
-      if (x != 0) return false;
-    }
+    const st_tensor *first = m->a ? m->a : m->w1 ? m->w1 : m->w1_a, *last = m->b ? m->b : m->w2 ? m->w2 : m->w2_b;
+    if (m->magnitude || (first && last && !all_zero(first) && !all_zero(last))) return false;
   }
   return true;
 }

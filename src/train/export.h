@@ -23,7 +23,7 @@ typedef struct export_made {
   char *source, *path; /* owned, export_made_free */
   int layers;
   int64_t bytes;
-  bool idle; /* it changes nothing: all of its last factors are zero */
+  bool idle; /* it changes nothing: of every layer one factor is zero */
 } export_made;
 
 ace_status export_adapter(const char *source, const char *destination, const export_options *options, export_made *made,

@@ -57,9 +57,6 @@ static ace_status groups_of(const char *list, bool *attention, bool *mlp, ace_er
 static ace_status open_trainee(flow_task *f, acestep_dit *m, ace_error *err) {
   const train_settings *s = f->s;
   bool attention, mlp, lora = s->adapter == TRAIN_LORA;
-  if (!lora && (s->lokr_use_scalar || s->lokr_weight_decompose))
-    return ace_fail(err, ACE_EUNSUPPORTED, "%s: not supported in training; switch it off",
-                    s->lokr_use_scalar ? "lokr_use_scalar" : "lokr_weight_decompose");
   ace_status status = groups_of(s->target_modules, &attention, &mlp, err);
   if (status != ACE_OK) return status;
   trainee_options o = {.kind = lora ? TRAINEE_LORA : TRAINEE_LOKR,
@@ -70,6 +67,8 @@ static ace_status open_trainee(flow_task *f, acestep_dit *m, ace_error *err) {
                        .dropout = lora ? (float)s->dropout : 0,
                        .factor = s->lokr_factor,
                        .decompose_both = s->lokr_decompose_both,
+                       .scalar = s->lokr_use_scalar,
+                       .magnitude = s->lokr_weight_decompose,
                        .self = attention && s->attention_type != TRAIN_ATTENTION_CROSS,
                        .cross = attention && s->attention_type != TRAIN_ATTENTION_SELF,
                        .mlp = mlp,
@@ -86,25 +85,29 @@ static ace_status open_trainee(flow_task *f, acestep_dit *m, ace_error *err) {
   return ACE_OK;
 }
 
+static void settle(void *user) {
+  trainee_settle(((flow_task *)user)->t);
+}
+
+/* As files have it; the values stay what they are. */
 static ace_status write_adapter(void *user, const char *folder, ace_error *err) {
   const flow_task *f = user;
-  return adapter_write(f->t, f->s, f->options.model, folder, err);
+  size_t bytes = (size_t)f->t->count * sizeof *f->t->values;
+  float *kept = f->t->options.scalar ? malloc(bytes) : NULL;
+  if (f->t->options.scalar && !kept) return ace_fail(err, ACE_ENOMEM, "%s: out of memory", folder);
+  if (kept) memcpy(kept, f->t->values, bytes), trainee_settle(f->t);
+  ace_status status = adapter_write(f->t, f->s, f->options.model, folder, err);
+  if (kept) memcpy(f->t->values, kept, bytes);
+  free(kept);
+  return status;
 }
 
 static ace_status read_adapter(void *user, const char *folder, ace_error *err) {
   return adapter_read(((flow_task *)user)->t, folder, err);
 }
 
-/* The factors that were zero at first. */
 static bool is_idle(void *user) {
-  const trainee *t = ((flow_task *)user)->t;
-  for (int i = 0; i < t->n; i++) {
-    const char *part = t->tensor[i].part;
-    if (strcmp(part, "lora_B") != 0 && strcmp(part, "lokr_w2") != 0 && strcmp(part, "lokr_w2_b") != 0) continue;
-    for (int64_t j = 0; j < t->tensor[i].rows * t->tensor[i].columns; j++)
-      if (t->values[t->tensor[i].first + j] != 0) return false;
-  }
-  return true;
+  return trainee_idle(((flow_task *)user)->t);
 }
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
@@ -323,6 +326,7 @@ flow_task *flow_task_open(acestep_dit *m, const flow_options *options, ace_error
                          .write = write_adapter,
                          .read = read_adapter,
                          .idle = is_idle,
+                         .settle = f->t->options.scalar ? settle : NULL,
                          .user = f};
   return f;
 }

@@ -42,6 +42,9 @@ typedef struct train_task {
   ace_status (*read)(void *user, const char *folder, ace_error *err);
   /* Do the values still change nothing, as at the start? */
   bool (*idle)(void *user);
+  /* Makes the values those that reading their own files gives: the same, but put together otherwise. NULL: they are. With it
+   * the state of a checkpoint holds the values, too. */
+  void (*settle)(void *user);
   void *user;
 } train_task;
 

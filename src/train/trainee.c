@@ -86,8 +86,14 @@ static void factorise(int64_t d, int64_t most, int64_t *small, int64_t *large) {
     if (d % i == 0) *small = i, *large = d / i;
 }
 
+/* `n` values that are no matrix. */
+static void add_vector(trainee *t, const trainee_module *m, const char *part, int64_t n, tens *value) {
+  add_tensor(t, m, part, n, 1, 0, value);
+  if (value->rank) *value = (tens){.dtype = TENS_F32, .rank = 1, .dim = {n}, .data = value->data};
+}
+
 static void add_lokr(trainee *t, trainee_module *m) {
-  int64_t p, c, q, d, r = t->options.rank;
+  int64_t p, c, q, d, r = t->options.rank, rows = m->at->w.dim[0];
   factorise(m->at->w.dim[0], t->options.factor, &p, &c);
   factorise(m->at->w.dim[1], t->options.factor, &q, &d);
   linear_kron *k = &m->kron;
@@ -95,7 +101,10 @@ static void add_lokr(trainee *t, trainee_module *m) {
   if (parts1) add_tensor(t, m, "lokr_w1_a", p, r, 1 / sqrt((double)r), &k->w1_left);
   add_tensor(t, m, parts1 ? "lokr_w1_b" : "lokr_w1", parts1 ? r : p, q, 1 / sqrt((double)q), &k->w1);
   if (parts2) add_tensor(t, m, "lokr_w2_a", c, r, 1 / sqrt((double)r), &k->w2_left);
-  add_tensor(t, m, parts2 ? "lokr_w2_b" : "lokr_w2", parts2 ? r : c, d, 0, &k->w2);
+  double spread = t->options.scalar ? 1 / sqrt((double)d) : 0;
+  add_tensor(t, m, parts2 ? "lokr_w2_b" : "lokr_w2", parts2 ? r : c, d, spread, &k->w2);
+  if (t->options.scalar) add_vector(t, m, "scalar", 1, &k->scalar);
+  if (t->options.magnitude) add_vector(t, m, "dora_scale", rows, &k->magnitude);
   m->scaled = parts1 || parts2;
   if (m->scaled) k->middle = factors(t, parts2 ? r : c);
   m->delta.kron = k;
@@ -135,6 +144,43 @@ static int64_t longest_factors(const trainee *t) {
   return most;
 }
 
+/* The lengths of a weight's rows, with what keeps them from zero: as op_kron_lengths sees them, which is given a product
+ * of zeros. */
+static ace_status find_lengths(const trainee_module *m, tens_ctx *c, float *out) {
+  const tens *w = &m->at->w;
+  int64_t N = w->dim[0], K = w->dim[1];
+  tens_mark mark = tens_here(c);
+  tens *ones = tens_new(c, TENS_F32, TENS_DIMS(N)), *left = tens_new(c, TENS_F32, TENS_DIMS(N, 1)),
+       *right = tens_new(c, TENS_F32, TENS_DIMS(1, K));
+  for (int64_t i = 0; left && ones && i < N && !tens_planning(c); i++) tens_f32(ones)[i] = 1, tens_f32(left)[i] = 0;
+  if (right && !tens_planning(c)) memset(right->data, 0, (size_t)K * sizeof(float));
+  const tens *y = op_kron_lengths(c, w, left, right, ones, m->kron.eps);
+  for (int64_t i = 0; y && i < N && !tens_planning(c); i++) out[i] = (float)(1 / (double)tens_f32(y)[i]);
+  tens_release(c, mark);
+  return tens_status(c);
+}
+
+/* Magnitudes as they are at first. */
+static ace_status start_magnitudes(trainee *t, ace_error *err) {
+  size_t bytes = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    tens_ctx *c = tens_open(&(tens_options){.plan = pass == 0, .capacity = bytes}, err);
+    if (!c) return err->status;
+    for (int i = 0; i < t->inner->modules && tens_status(c) == ACE_OK; i++) {
+      trainee_module *m = &t->inner->module[i];
+      size_t size = (size_t)m->at->w.dim[0] * sizeof *m->lengths;
+      m->kron.eps = (float)adapter_norm_padding(&m->at->w);
+      if (pass && !(m->lengths = malloc(size))) tens_fail(c, ACE_ENOMEM, "training: out of memory");
+      else if (find_lengths(m, c, m->lengths) == ACE_OK && pass) memcpy(m->kron.magnitude.data, m->lengths, size);
+    }
+    bytes = tens_peak(c);
+    ace_status status = tens_error(c, err);
+    tens_close(c);
+    if (status != ACE_OK) return status;
+  }
+  return ACE_OK;
+}
+
 static ace_status make(trainee *t, ace_error *err) {
   trainee_inner *in = t->inner;
   if ((in->modules = find_modules(t, err)) < 0) return ACE_EINVAL;
@@ -152,13 +198,16 @@ static ace_status make(trainee *t, ace_error *err) {
   in->tape = tape_open(err);
   tens all = {.dtype = TENS_F32, .rank = 1, .dim = {t->count}, .data = t->values};
   if (!in->tape || !tape_watch(in->tape, &all, t->grads, err)) return ACE_ENOMEM;
+  if (t->options.magnitude && start_magnitudes(t, err) != ACE_OK) return err->status;
   for (int i = 0; i < in->modules; i++) in->module[i].at->delta = &in->module[i].delta;
   return ACE_OK;
 }
 
 trainee *trainee_open(acestep_dit *m, const trainee_options *options, ace_error *err) {
   trainee_options o = *options;
-  if (o.kind == TRAINEE_LORA) o.factor = -1;
+  ace_error own;
+  if (!err) err = &own;
+  if (o.kind == TRAINEE_LORA) o.factor = -1, o.scalar = o.magnitude = false;
   if (check(&o, err) != ACE_OK) return NULL;
   trainee *t = calloc(1, sizeof *t);
   if (t) {
@@ -177,8 +226,10 @@ trainee *trainee_open(acestep_dit *m, const trainee_options *options, ace_error 
 void trainee_close(trainee *t) {
   if (!t) return;
   trainee_inner *in = t->inner;
-  for (int i = 0; i < in->modules; i++)
+  for (int i = 0; i < in->modules; i++) {
     if (in->module[i].at->delta == &in->module[i].delta) in->module[i].at->delta = NULL;
+    free(in->module[i].lengths);
+  }
   tape_close(in->tape);
   free(in->module);
   free(in->scale);
@@ -195,4 +246,35 @@ double trainee_scale(const trainee *t, const trainee_tensor *of) {
   for (int i = 0; i < t->inner->modules; i++)
     if (!strcmp(t->inner->module[i].name, of->module)) return t->inner->module[i].scaled ? scale : 1;
   return 1;
+}
+
+/* ---- what became of them ------------------------------------------------------------------------------------------- */
+
+static bool all_zero(const tens *x) {
+  for (int64_t i = 0; i < tens_count(x); i++)
+    if (tens_f32(x)[i] != 0) return false;
+  return true;
+}
+
+static bool idle(const trainee_module *m) {
+  const linear_kron *k = &m->kron;
+  if (m->delta.b.rank) return all_zero(&m->delta.b);
+  bool zero = all_zero(&k->w2) || (k->scalar.rank && all_zero(&k->scalar));
+  return zero && (!m->lengths || !memcmp(m->lengths, k->magnitude.data, (size_t)k->magnitude.dim[0] * sizeof(float)));
+}
+
+bool trainee_idle(const trainee *t) {
+  for (int i = 0; i < t->inner->modules; i++)
+    if (!idle(&t->inner->module[i])) return false;
+  return true;
+}
+
+void trainee_settle(trainee *t) {
+  for (int i = 0; i < t->inner->modules; i++) {
+    linear_kron *k = &t->inner->module[i].kron;
+    const tens *first = k->w1_left.rank ? &k->w1_left : &k->w1;
+    if (!k->scalar.rank) continue;
+    for (int64_t j = 0; j < tens_count(first); j++) tens_f32(first)[j] *= tens_f32(&k->scalar)[0];
+    tens_f32(&k->scalar)[0] = 1;
+  }
 }

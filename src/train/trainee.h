@@ -17,7 +17,10 @@
 
 typedef enum trainee_kind {
   TRAINEE_LORA, /* W + (alpha / rank) B A, A [rank, in] at first uniform in +-1/sqrt(in), B [out, rank] zero */
-  TRAINEE_LOKR  /* W + scale w1 kron w2, each whole or a product of two; the last factor of w2 at first zero */
+  TRAINEE_LOKR  /* W + scale w1 kron w2, each whole or a product of two; the last factor of w2 at first zero. With a
+                 * scalar g (at first zero, and then w2 is not): W + g scale w1 kron w2. With a magnitude m a row (DoRA): m V
+                 * / (norm(V) + eps) for V = that; eps of the norms as where the adapter is used (models/adapters.h), m at
+                 * first norm(W) + eps, so that here too nothing changes yet */
 } trainee_kind;
 
 typedef struct trainee_options {
@@ -26,15 +29,17 @@ typedef struct trainee_options {
   double alpha;  /* > 0 */
   float dropout; /* LoRA: of what goes into A, 0 <= p < 1 */
   int factor;    /* LoKr: the most that the smaller factor of a width may be; -1: no limit */
-  bool decompose_both;   /* LoKr: w1 may be a product, too */
-  bool self, cross, mlp; /* which projections: q, k, v, o of self-attention, of cross-attention; gate, up, down */
-  uint64_t seed;         /* of the first values */
+  bool decompose_both;    /* LoKr: w1 may be a product, too */
+  bool scalar, magnitude; /* LoKr: as above */
+  bool self, cross, mlp;  /* which projections: q, k, v, o of self-attention, of cross-attention; gate, up, down */
+  uint64_t seed;          /* of the first values */
 } trainee_options;
 
 /* One tensor of the adapter, row-major. */
 typedef struct trainee_tensor {
   char module[64];  /* its layer in the decoder: "layers.0.self_attn.q_proj" */
-  const char *part; /* "lora_A", "lora_B"; "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", ... */
+  const char *part; /* "lora_A", "lora_B"; "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", ...,
+                     * "scalar" [1, 1], "dora_scale" [out, 1] */
   int64_t rows, columns;
   int64_t first; /* its place in values and grads; tensors lie one behind the other in order */
 } trainee_tensor;
@@ -55,5 +60,9 @@ void trainee_close(trainee *t);
 
 /* alpha / rank, or of LoKr 1 where both factors of a tensor's module are whole. */
 double trainee_scale(const trainee *t, const trainee_tensor *of);
+/* Is the model still what it is without the adapter? */
+bool trainee_idle(const trainee *t);
+/* Multiplies every scalar into the first factor, where files have it, and leaves 1: the same adapter. */
+void trainee_settle(trainee *t);
 
 #endif

@@ -11,7 +11,8 @@ typedef struct trainee_module {
   linear *at;         /* where it sits */
   linear_delta delta; /* in use by it */
   linear_kron kron;
-  bool scaled; /* LoKr: with alpha / rank */
+  bool scaled;    /* LoKr: with alpha / rank */
+  float *lengths; /* [rows] what its magnitudes were at first, owned; NULL: it has none */
 } trainee_module;
 
 typedef struct trainee_inner {

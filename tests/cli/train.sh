@@ -27,6 +27,11 @@ for flag in --adapter --adapter-type; do
   grep -q '"learning_rate": 0.001[,}]*$' "kron$flag/run_config.json" || fail "$flag lokr: not the defaults of LoKr"
   [ -s "kron$flag/final/lokr_weights.safetensors" ] || fail "$flag lokr: no LoKr adapter"
 done
+expect 0 train tensors --models tiny --adapter lokr --lokr-weight-decompose --lokr-use-scalar --epochs 2 --output-dir dora -q
+expect 0 export dora dora.safetensors -q
+expect 0 info dora.safetensors --json
+prints '"dora": true'
+expect 0 generate "a hum" --models tiny --duration 10 --lora dora.safetensors:0.5 -q -o songs/dora.wav
 
 expect 0 train tensors --models tiny --epochs 120 --rank 8 --output-dir whole --sample-every 120 --sample-seconds 10 --json
 prints '"event":"step"'

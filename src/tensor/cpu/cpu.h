@@ -30,6 +30,13 @@ void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids);
 void cpu_add(tens_ctx *c, tens *y, const tens *a, const tens *b);
 void cpu_scale(tens_ctx *c, tens *y, const tens *x, const tens *w);
 void cpu_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
+void cpu_kron_lengths(tens_ctx *c, tens *y, const tens *w, const tens *w1, const tens *w2, const tens *m, float eps);
+/* Row i of w + w1 kron w2 into v [K], and its length. */
+double cpu_kron_row(const tens *w, const tens *w1, const tens *w2, int64_t i, float *v);
+/* Row i of a weight [N, K] of any type into v [K]. */
+void cpu_weight_row(const tens *w, int64_t i, float *v);
+/* The sum of a b over a short row: LANES running sums in F32. */
+double cpu_short_dot(const float *a, const float *b, int64_t n);
 void cpu_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
 void cpu_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
 void cpu_concat(tens_ctx *c, tens *y, int n, const tens *const *parts);

@@ -104,6 +104,7 @@
       .silu = silu_##ISA,                                                                                            \
       .scale = cpu_scale,                                                                                            \
       .mix_blocks = cpu_mix_blocks,                                                                                  \
+      .kron_lengths = cpu_kron_lengths,                                                                              \
       .modulation = cpu_modulation,                                                                                  \
       .sinusoid = cpu_sinusoid,                                                                                      \
       .concat = cpu_concat,                                                                                          \

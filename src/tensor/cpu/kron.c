@@ -1,6 +1,7 @@
 /* kron.c - factors for channels, and the left factor of a Kronecker product. */
 #include "tensor/cpu/cpu.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- scale ------------------------------------------------------------------------------------------------------- */
@@ -79,4 +80,53 @@ void cpu_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const op
                .C = K / Q,
                .rows_an_item = M / x->dim[0]};
   cpu_for(c, M, P * K / 8 + 1, mix_rows, &j);
+}
+
+/* ---- kron_lengths ------------------------------------------------------------------------------------------------ */
+
+enum { LANES = 8 };
+
+double cpu_short_dot(const float *a, const float *b, int64_t n) {
+  float sum[LANES] = {0};
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) sum[l] += a[i + l] * b[i + l];
+  double all = 0;
+  for (; i < n; i++) all += (double)a[i] * (double)b[i];
+  for (int l = 0; l < LANES; l++) all += (double)sum[l];
+  return all;
+}
+
+double cpu_kron_row(const tens *w, const tens *w1, const tens *w2, int64_t i, float *v) {
+  int64_t Q = w1->dim[1], C = w2->dim[0], D = w2->dim[1];
+  const float *left = tens_f32(w1) + i / C * Q, *right = tens_f32(w2) + i % C * D;
+  double square = 0;
+  cpu_weight_row(w, i, v);
+  for (int64_t q = 0; q < Q; q++, v += D) {
+    for (int64_t d = 0; d < D; d++) v[d] += left[q] * right[d];
+    square += cpu_short_dot(v, v, D);
+  }
+  return sqrt(square);
+}
+
+typedef struct length_job {
+  tens_ctx *c;
+  float *y;
+  const tens *w, *w1, *w2;
+  const float *m;
+  double eps;
+} length_job;
+
+static void length_rows(void *arg, int64_t first, int64_t count, int worker) {
+  const length_job *j = arg;
+  float *v = tens_worker_scratch(j->c, worker);
+  for (int64_t i = first; i < first + count; i++) {
+    double n = cpu_kron_row(j->w, j->w1, j->w2, i, v) + j->eps;
+    j->y[i] = n > 0 ? (float)((double)j->m[i] / n) : 1;
+  }
+}
+
+void cpu_kron_lengths(tens_ctx *c, tens *y, const tens *w, const tens *w1, const tens *w2, const tens *m, float eps) {
+  length_job j = {c, tens_f32(y), w, w1, w2, tens_f32(m), eps};
+  cpu_for(c, w->dim[0], w->dim[1], length_rows, &j);
 }

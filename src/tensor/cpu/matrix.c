@@ -161,19 +161,20 @@ void cpu_conv1d_transposed(const cpu_micro *m, tens_ctx *c, tens *y, const tens 
 
 /* ---- embedding --------------------------------------------------------------------------------------------------- */
 
+void cpu_weight_row(const tens *w, int64_t i, float *v) {
+  int64_t K = w->dim[1];
+  const void *from = (const uint8_t *)w->data + tens_bytes(w->dtype, i * K);
+  switch (w->dtype) {
+    case TENS_BF16:
+      for (int64_t k = 0; k < K; k++) v[k] = bf16_to_f32(((const uint16_t *)from)[k]);
+      break;
+    case TENS_I8: int8_decode(v, from, w->scale[i], K); break;
+    case TENS_Q8_0: q8_0_decode(v, from, K); break;
+    default: memcpy(v, from, (size_t)K * sizeof *v); break;
+  }
+}
+
 void cpu_embedding(tens_ctx *c, tens *y, const tens *table, const tens *ids) {
   int64_t n = tens_count(ids), H = table->dim[1];
-  for (int64_t i = 0; i < n; i++) {
-    int64_t row = tens_i32(ids)[i];
-    const void *from = (const uint8_t *)table->data + tens_bytes(table->dtype, row * H);
-    float *out = tens_f32(y) + i * H;
-    switch (table->dtype) {
-      case TENS_BF16:
-        for (int64_t h = 0; h < H; h++) out[h] = bf16_to_f32(((const uint16_t *)from)[h]);
-        break;
-      case TENS_I8: int8_decode(out, from, table->scale[row], H); break;
-      case TENS_Q8_0: q8_0_decode(out, from, H); break;
-      default: memcpy(out, from, (size_t)H * sizeof *out); break;
-    }
-  }
+  for (int64_t i = 0; i < n; i++) cpu_weight_row(table, tens_i32(ids)[i], tens_f32(y) + i * H);
 }

@@ -22,6 +22,7 @@ const tens_device *tens_oracle(void) {
       .silu = oracle_silu_op,
       .scale = oracle_scale,
       .mix_blocks = oracle_mix_blocks,
+      .kron_lengths = oracle_kron_lengths,
       .modulation = oracle_modulation,
       .sinusoid = oracle_sinusoid,
       .concat = oracle_concat,

@@ -1,6 +1,8 @@
 /* kron.c - factors for channels, Kronecker products, as in ops.h. */
 #include "tensor/oracle/oracle.h"
 
+#include <math.h>
+
 void oracle_scale(tens_ctx *c, tens *y, const tens *x, const tens *w) {
   int64_t N = w->dim[0], n = tens_count(x);
   for (int64_t i = 0; i < n; i++) tens_f32(y)[i] = tens_f32(x)[i] * tens_f32(w)[i % N];
@@ -18,4 +20,21 @@ void oracle_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const
         if (e->residual) u += tens_f32(e->residual)[m * N + n];
         tens_f32(y)[m * N + n] = (float)u;
       }
+}
+
+void oracle_kron_lengths(tens_ctx *c, tens *y, const tens *w, const tens *w1, const tens *w2, const tens *m,
+                         float eps) {
+  int64_t K = w->dim[1], Q = w1->dim[1], C = w2->dim[0], D = w2->dim[1];
+  float turned[INT8_MAX_WIDTH];
+  for (int64_t i = 0; i < w->dim[0]; i++) {
+    double square = 0;
+    if (w->dtype == TENS_I8) int8_decode(turned, (const int8_t *)w->data + i * K, w->scale[i], K);
+    for (int64_t k = 0; k < K; k++) {
+      double v = w->dtype == TENS_I8 ? turned[k] : oracle_weight(w, i * K + k);
+      v += (double)tens_f32(w1)[i / C * Q + k / D] * (double)tens_f32(w2)[i % C * D + k % D];
+      square += v * v;
+    }
+    double n = sqrt(square) + eps;
+    tens_f32(y)[i] = n > 0 ? (float)(tens_f32(m)[i] / n) : 1;
+  }
 }

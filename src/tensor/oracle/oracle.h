@@ -42,6 +42,7 @@ void oracle_silu_op(tens_ctx *c, tens *y, const tens *x);
 void oracle_finish(tens_ctx *c, tens *y, const tens *x, const tens *up, const op_epilogue *e);
 void oracle_scale(tens_ctx *c, tens *y, const tens *x, const tens *w);
 void oracle_mix_blocks(tens_ctx *c, tens *y, const tens *x, const tens *w, const op_epilogue *e);
+void oracle_kron_lengths(tens_ctx *c, tens *y, const tens *w, const tens *w1, const tens *w2, const tens *m, float eps);
 void oracle_modulation(tens_ctx *c, tens *y, const tens *table, const tens *rows);
 void oracle_sinusoid(tens_ctx *c, tens *y, const tens *t, float scale);
 void oracle_cache_store(tens_ctx *c, const op_cache *cache, const tens *k, const tens *v);

@@ -236,11 +236,15 @@ test("a LoKr adapter is trained and exported like a LoRA", async () => {
   await expect.poll(() => text("lokr_dataset_info")).toContain("2 samples, tag: zyxtone");
   await fill(page, "lokr_train_epochs", "1");
   await fill(page, "lokr_dim", "4");
+  await by(page, "lokr_weight_decompose").click();
+  await by(page, "lokr_use_scalar").click();
   await fill(page, "lokr_output_dir", `${output}3`);
   await by(page, "start_lokr_training").click();
   // The run before this one is done as well: it is this one's folder that counts.
-  const ended = () => page.evaluate(async () => (await (await fetch("/v1/training/status")).json()).data).then((x) => !x.is_training && JSON.stringify(x.config).includes("adapter3"));
+  const run = () => page.evaluate(async () => (await (await fetch("/v1/training/status")).json()).data);
+  const ended = () => run().then((x) => !x.is_training && JSON.stringify(x.config).includes("adapter3"));
   await expect.poll(ended, { timeout: 90_000 }).toBe(true);
+  expect((await run()).config).toMatchObject({ lokr_weight_decompose: true, lokr_use_scalar: true });
   await expect.poll(() => by(page, "training_run").getAttribute("data-state")).toBe("done");
   await fill(page, "lokr_export_path", join(folder, "data", "made", "lokr"));
   await by(page, "lokr_export_btn").click();
