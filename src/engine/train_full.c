@@ -12,7 +12,7 @@ static const char *name_of(const char *path) {
 }
 
 typedef struct folders {
-  char *dit, *text, *lm; /* owned */
+  char *dit, *text, *lm, *teacher; /* owned */
 } folders;
 
 static ace_status locate(const ace_engine *e, const char *name, char **out, ace_error *err) {
@@ -25,6 +25,10 @@ static ace_status find(training *t, folders *at, ace_error *err) {
   if (e->random) return ace_fail(err, ACE_EUNSUPPORTED, "train: models that are made in memory have no folder");
   ace_status status = locate(e, e->model_name, &at->dit, err);
   if (status == ACE_OK) status = locate(e, ENGINE_TEXT_ENCODER, &at->text, err);
+  if (status == ACE_OK && *t->s->teacher) {
+    at->teacher = engine_locate(e->folder, t->s->teacher);
+    if (!at->teacher) status = engine_missing(e->folder, t->s->teacher, ENGINE_DIFFUSION, err);
+  }
   if (status != ACE_OK || t->s->part != TRAIN_PART_LM) return status;
   status = engine_need_lm(e, err);
   return status == ACE_OK ? locate(e, e->lm_name, &at->lm, err) : status;
@@ -43,13 +47,14 @@ static ace_status open_task(training *t, ace_error *err) {
                       .room = engine_room(e, 0),
                       .dit = {at.dit, name_of(e->model_name)},
                       .text = {at.text, ENGINE_TEXT_ENCODER},
+                      .teacher = {at.teacher, t->s->teacher},
                       .words = e->tokenizer,
                       .notify = training_callbacks(t)};
     if (at.lm) o.lm = (full_folder){at.lm, name_of(e->lm_name)}, o.lm_words = e->lm->tokenizer;
     t->full = full_task_open(&o, err);
     if (!t->full) status = err->status;
   }
-  free(at.dit), free(at.text), free(at.lm);
+  free(at.dit), free(at.text), free(at.lm), free(at.teacher);
   if (status != ACE_OK) return status;
   t->caption = full_task_caption(t->full);
   training_say(t, "📂 Loaded %d pieces", full_task_of(t->full)->samples);
@@ -60,6 +65,9 @@ static ace_status open_task(training *t, ace_error *err) {
 static double tell_estimate(training *t) {
   const full_estimate *e = full_task_estimate(t->full);
   double seconds = full_task_epoch_seconds(t->full);
+  if (e->teacher)
+    training_say(t, "🎓 Teacher: %s, guidance %g, %d of its steps in one, %.0f MB of weights", t->s->teacher,
+                 t->s->teacher_guidance, t->s->teacher_steps, (double)e->teacher / 1e6);
   training_say_estimate(t, e->total, e->step, e->parameters, 0, seconds);
   return seconds;
 }
@@ -71,12 +79,12 @@ json_t *training_full_estimate(training *t, ace_error *err) {
     const train_task *task = full_task_of(t->full);
     double seconds = tell_estimate(t);
     bool known = seconds >= 0;
-    found = json_pack("{s:i, s:f, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "samples", task->samples, "seconds",
+    found = json_pack("{s:i, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "samples", task->samples, "seconds",
                       (double)e->frames / 25, "steps", (json_int_t)train_steps(t->s, task->samples, 1), "parameters",
                       (json_int_t)task->count, "bytes", (json_int_t)e->total, "step_bytes", (json_int_t)e->step,
-                      "parameter_bytes", (json_int_t)e->parameters, "recompute", (int)e->recompute, "epoch_seconds",
-                      known ? json_real(seconds) : json_null(), "total_seconds",
-                      known ? json_real(seconds * t->s->epochs) : json_null());
+                      "parameter_bytes", (json_int_t)e->parameters, "teacher_bytes", (json_int_t)e->teacher,
+                      "recompute", (int)e->recompute, "epoch_seconds", known ? json_real(seconds) : json_null(),
+                      "total_seconds", known ? json_real(seconds * t->s->epochs) : json_null());
     if (!found) ace_fail(err, ACE_ENOMEM, "train: out of memory");
   }
   full_task_close(t->full);

@@ -11,21 +11,30 @@
 #include "train/full_inner.h"
 #include "train/look.h"
 #include "train/stream.h"
+#include "train/teacher.h"
 #include "train/timestep.h"
 
 typedef struct flow {
   look_options look;
   timesteps times;
   double cfg_ratio;
-  size_t lyric_most; /* tokens of the longest lyrics */
+  size_t lyric_most;    /* tokens of the longest lyrics */
+  acestep_dit *teacher; /* owned; NULL: the velocity of the flow itself is learned */
   /* What was prepared. */
   look l;
   float *noise; /* [longest, channels] */
   float t;
+  double to; /* the time that a step from t leads to, with a teacher */
   bool unconditioned;
 } flow;
 
 /* ---- preparing ---------------------------------------------------------------------------------------------------- */
+
+/* Exactly the times that are sung at: both ends of a step. */
+static void choose_time(flow *w, const stream *s) {
+  w->t = (float)timestep_draw(&w->times, s);
+  if (w->teacher) w->to = timestep_discrete(w->times.shift, timestep_draw_step(s) + 1);
+}
 
 static ace_status prepare(full_task *f, full_sample s, ace_error *err) {
   flow *w = f->state;
@@ -40,7 +49,7 @@ static ace_status prepare(full_task *f, full_sample s, ace_error *err) {
   if (status != ACE_OK) return status;
   stream_normal(&noise, 0, w->l.frames * w->l.channels, w->noise);
   stream_uniform(&guidance, 0, 1, &chance);
-  w->t = (float)timestep_draw(&w->times, &time);
+  choose_time(w, &time);
   w->unconditioned = s.learn && (double)chance < w->cfg_ratio;
   return ACE_OK;
 }
@@ -71,26 +80,22 @@ static tens *spread(tens_ctx *c, const float *row, int64_t frames, int64_t chann
 }
 
 /* Source latents | mask. */
-static tens *context_of(tens_ctx *c, const full_task *f, const look *l) {
+static tens *context_of(tens_ctx *c, const acestep_dit *m, const look *l) {
   tens_mark mark = tens_here(c);
   tens *source = tens_from(c, TENS_F32, TENS_DIMS(1, l->frames, l->channels), l->source);
   if (l->task == LOOK_COVER)
-    source = op_resize(c, audio_detokenize(c, f->dit, audio_tokenize(c, f->dit, source).quantized), l->frames);
+    source = op_resize(c, audio_detokenize(c, m, audio_tokenize(c, m, source).quantized), l->frames);
   tens *made = spread(c, l->mask, l->frames, l->channels);
   return tens_keep(c, mark, op_concat(c, 2, (const tens *const[]){source, made}));
 }
 
-/* x_t and the velocity that leads to it. */
-static bool flow_at(tens_ctx *c, const flow *w, tens **x, tens **v) {
+/* noise_share * noise + music_share * music. */
+static tens *mixed(tens_ctx *c, const flow *w, float noise_share, float music_share) {
   const look *l = &w->l;
-  *x = tens_new(c, TENS_F32, TENS_DIMS(1, l->frames, l->channels));
-  *v = tens_new(c, TENS_F32, TENS_DIMS(1, l->frames, l->channels));
-  if (!*x || !*v) return false;
-  for (int64_t i = 0; !tens_planning(c) && i < l->frames * l->channels; i++) {
-    tens_f32(*x)[i] = w->t * w->noise[i] + (1 - w->t) * l->target[i];
-    tens_f32(*v)[i] = w->noise[i] - l->target[i];
-  }
-  return true;
+  tens *x = tens_new(c, TENS_F32, TENS_DIMS(1, l->frames, l->channels));
+  for (int64_t i = 0; x && !tens_planning(c) && i < l->frames * l->channels; i++)
+    tens_f32(x)[i] = noise_share * w->noise[i] + music_share * l->target[i];
+  return x;
 }
 
 static tens *ids_of(tens_ctx *c, const bpe_ids *ids) {
@@ -104,24 +109,56 @@ static tens *no_condition(tens_ctx *c, const acestep_dit *m, int64_t rows) {
   return op_gather(c, tens_view(c, &m->null_condition, TENS_DIMS(1, 1, m->cfg.encoder.hidden)), index);
 }
 
-static tens *condition_of(tens_ctx *c, const full_task *f, const flow *w) {
-  int32_t first = 0;
-  if (w->unconditioned) return no_condition(c, f->dit, (int64_t)(w->l.lyric.n + w->l.text.n) + 1);
-  condition_input in = {.text = qwen3_hidden(c, f->text, ids_of(c, &w->l.text), NULL),
-                        .lyric = qwen3_embed(c, f->text, ids_of(c, &w->l.lyric)),
-                        .clips = tens_from(c, TENS_F32, TENS_DIMS(1, w->look.timbre_frames, w->l.channels), w->l.clip),
-                        .clip_order = &first};
-  return condition_encode(c, f->dit, &in, NULL);
+/* What there is to hear and read: nothing without a condition. */
+static condition_input told(tens_ctx *c, const full_task *f, const flow *w) {
+  static const int32_t first = 0;
+  if (w->unconditioned) return (condition_input){0};
+  return (condition_input){
+      .text = qwen3_hidden(c, f->text, ids_of(c, &w->l.text), NULL),
+      .lyric = qwen3_embed(c, f->text, ids_of(c, &w->l.lyric)),
+      .clips = tens_from(c, TENS_F32, TENS_DIMS(1, w->look.timbre_frames, w->l.channels), w->l.clip),
+      .clip_order = &first};
+}
+
+static tens *condition_of(tens_ctx *c, const acestep_dit *m, const flow *w, const condition_input *in) {
+  if (w->unconditioned) return no_condition(c, m, (int64_t)(w->l.lyric.n + w->l.text.n) + 1);
+  return condition_encode(c, m, in, NULL);
+}
+
+/* Without a condition there is nothing to guide by. */
+static teacher_path path_of(const full_task *f, const flow *w) {
+  return (teacher_path){.t = (double)w->t,
+                        .to = w->to,
+                        .steps = f->s->teacher_steps,
+                        .guidance = w->unconditioned ? 1 : f->s->teacher_guidance};
+}
+
+/* The teacher's velocity at x; it has its own view of what there is to hear and read. */
+static tens *shown(tens_ctx *c, const full_task *f, const flow *w, const condition_input *in, const tens *x) {
+  const acestep_dit *m = w->teacher;
+  teacher_path path = path_of(f, w);
+  tens_mark mark = tens_here(c);
+  const tens *context = context_of(c, m, &w->l), *condition = condition_of(c, m, w, in);
+  return tens_keep(c, mark, teacher_velocity(c, m, &path, condition, context, x));
 }
 
 static tens *loss(tens_ctx *c, full_task *f) {
   const flow *w = f->state;
+  condition_input in;
   dit_condition condition;
-  tens *context = context_of(c, f, &w->l), *x, *v, *t = tens_from(c, TENS_F32, TENS_DIMS(1), &w->t);
-  if (!flow_at(c, w, &x, &v)) return NULL;
-  full_record(c, f);
-  dit_attend(c, f->dit, condition_of(c, f, w), &condition);
-  return op_mean_square(c, dit_velocity(c, f->dit, &condition, context, x, t, t), v, NULL);
+  const tens *context = context_of(c, f->dit, &w->l), *t = tens_from(c, TENS_F32, TENS_DIMS(1), &w->t), *wanted;
+  const tens *x = mixed(c, w, w->t, 1 - w->t);
+  if (w->teacher) {
+    in = told(c, f, w);
+    wanted = shown(c, f, w, &in, x);
+    full_record(c, f);
+  } else {
+    wanted = mixed(c, w, 1, -1);
+    full_record(c, f);
+    in = told(c, f, w);
+  }
+  dit_attend(c, f->dit, condition_of(c, f->dit, w, &in), &condition);
+  return op_mean_square(c, dit_velocity(c, f->dit, &condition, context, x, t, t), wanted, NULL);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
@@ -147,6 +184,16 @@ static ace_status open_models(full_task *f, ace_error *err) {
   return parameters_watch(f->p, err);
 }
 
+static ace_status open_teacher(full_task *f, flow *w, ace_error *err) {
+  if (!*f->s->teacher) return ACE_OK;
+  w->teacher = teacher_open(f->o.teacher.folder, f->o.teacher.name, f->dit, f->o.dit.name, err);
+  if (!w->teacher) return err->status;
+  teacher_path path = path_of(f, w);
+  f->estimate.teacher = (size_t)ckpt_memory_bytes(w->teacher->checkpoint);
+  f->others = teacher_evaluations(&path);
+  return ACE_OK;
+}
+
 static void choose_times(full_task *f, flow *w) {
   const json_t *config = ckpt_config(f->dit->checkpoint);
   int mode = f->s->timestep_mode;
@@ -170,6 +217,7 @@ static ace_status open(full_task *f, ace_error *err) {
   flow *w = f->state = calloc(1, sizeof *w);
   if (!w) return ace_fail(err, ACE_ENOMEM, "train: out of memory");
   ace_status status = open_models(f, err);
+  if (status == ACE_OK) status = open_teacher(f, w, err);
   if (status != ACE_OK) return status;
   choose_times(f, w);
   w->look = (look_options){.seed = (uint64_t)f->s->seed,
@@ -184,7 +232,7 @@ static void close(full_task *f) {
   flow *w = f->state;
   acestep_dit_close(f->dit);
   qwen3_close(f->text);
-  if (w) look_free(&w->l), free(w->noise);
+  if (w) look_free(&w->l), free(w->noise), acestep_dit_close(w->teacher);
   free(w);
 }
 

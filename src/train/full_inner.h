@@ -41,6 +41,7 @@ struct full_task {
   qwen3 *text;
   tens_ctx *c;
   bool learn; /* the loss under way wants gradients */
+  int others; /* evaluations of other models as large in a loss */
   full_estimate estimate;
 };
 

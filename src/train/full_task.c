@@ -114,18 +114,19 @@ static ace_status plan_memory(full_task *f, ace_error *err) {
   e->parameters = (size_t)f->p->count * COPIES * sizeof(float);
   e->recompute = wish == TRAIN_RECOMPUTE_ON;
   ace_status status = plan_step(f, err);
-  if (status == ACE_OK && e->step + e->parameters > f->o.room && wish == TRAIN_RECOMPUTE_AUTO) {
+  size_t kept = e->parameters + e->teacher;
+  if (status == ACE_OK && e->step + kept > f->o.room && wish == TRAIN_RECOMPUTE_AUTO) {
     e->recompute = true;
     status = plan_step(f, err);
   }
-  e->total = e->step + e->parameters;
+  e->total = e->step + kept;
   if (status != ACE_OK) return status;
   if (e->total > f->o.room)
     return ace_fail(err, ACE_ENOMEM,
-                    "train: needs %.0f MB (%.0f MB for a step on the longest piece, %.0f MB for %lld parameters), but "
-                    "%.0f MB are free; use shorter pieces or a smaller model",
+                    "train: needs %.0f MB (%.0f MB for a step on the longest piece, %.0f MB for %lld parameters, "
+                    "%.0f MB for a teacher), but %.0f MB are free; use shorter pieces or a smaller model",
                     (double)e->total / 1e6, (double)e->step / 1e6, (double)e->parameters / 1e6, (long long)f->p->count,
-                    (double)f->o.room / 1e6);
+                    (double)e->teacher / 1e6, (double)f->o.room / 1e6);
   f->c = tens_open(
       &(tens_options){
           .threads = f->o.threads, .capacity = e->step, .cancelled = notify_is_stopped, .user = &f->o.notify},
@@ -194,7 +195,8 @@ double full_task_epoch_seconds(full_task *f) {
   double loss, began = clock_seconds();
   if (run(f, &(train_batch){.sample = &first, .n = 1}, &loss, NULL) != ACE_OK) return -1;
   double share = (double)f->estimate.frames / (double)f->lengths[first];
-  return (clock_seconds() - began) * share * (f->estimate.recompute ? step_factor + 1 : step_factor);
+  double own = f->estimate.recompute ? step_factor + 1 : step_factor;
+  return (clock_seconds() - began) * share * (own + f->others) / (1 + f->others);
 }
 
 acestep_dit *full_task_dit(const full_task *f) {

@@ -6,8 +6,8 @@
  *   full_task_close(f);
  *
  *   part        learns                                          loss
- *   dit         decoder, condition encoder, null condition,     flow matching (loss.h) over all tasks mixed (look.h)
- *               and the text encoder where it is asked for
+ *   dit         decoder, condition encoder, null condition,     flow matching (loss.h) over all tasks mixed (look.h);
+ *               and the text encoder where it is asked for      or the steps of a teacher (teacher.h)
  *   tokenizer   audio tokenizer and detokenizer                 mean square between latents and what comes back of them;
  *                                                               the rounding of codes counts as the identity
  *   lm          language model                                  cross-entropy of plans, codes, understanding and
@@ -34,12 +34,14 @@ typedef struct full_options {
   pool *threads; /* may be NULL */
   size_t room;   /* bytes that the training may take */
   full_folder dit, text, lm;
+  full_folder teacher;         /* where the settings name one */
   const bpe *words, *lm_words; /* tokenizers of the text encoder and of the language model */
   ace_callbacks notify;        /* log while opening; cancelled, also during steps */
 } full_options;
 
 typedef struct full_estimate {
   size_t step, parameters, total; /* bytes: activations and scratch of a step; values, gradients and moments */
+  size_t teacher;                 /* and its weights; part of the total */
   bool recompute;                 /* layers are computed twice */
   int64_t frames;                 /* latent frames of all pieces */
 } full_estimate;

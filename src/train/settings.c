@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strings.h"
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const char *const train_adapters[] = {"lora", "lokr", "full", NULL};
@@ -224,7 +226,8 @@ static json_t *names_json(const char *const *values) {
 
 /* Of a full training alone, which the page and the API do not start. */
 static bool is_of_full(const train_setting *t) {
-  return strcmp(t->name, "part") == 0 || strcmp(t->name, "train_text_encoder") == 0;
+  return strcmp(t->name, "part") == 0 || strcmp(t->name, "train_text_encoder") == 0 ||
+         string_begins(t->name, "teacher");
 }
 
 json_t *train_settings_schema(train_surface surface, int adapter) {
@@ -271,8 +274,30 @@ static ace_status check_targets(const char *list, ace_error *err) {
   return any ? ACE_OK : ace_fail(err, ACE_EINVAL, "target_modules: name at least one kind of layer, such as q_proj");
 }
 
+static double default_number(const char *name) {
+  return strtod(train_setting_find(name)->guide, NULL);
+}
+
+static ace_status check_teacher(const train_settings *s, ace_error *err) {
+  bool guided = s->teacher_guidance != default_number("teacher_guidance"),
+       stepped = s->teacher_steps != (int)default_number("teacher_steps");
+  if (!*s->teacher && (guided || stepped))
+    return ace_fail(err, ACE_EINVAL, "teacher_%s: there is no teacher; name one with teacher",
+                    guided ? "guidance" : "steps");
+  if (!*s->teacher) return ACE_OK;
+  if (s->adapter != TRAIN_FULL || s->part != TRAIN_PART_DIT)
+    return ace_fail(err, ACE_EINVAL, "teacher: only for a full training of dit (--full dit)");
+  if (s->train_text_encoder)
+    return ace_fail(err, ACE_EINVAL,
+                    "teacher: not with train_text_encoder; the teacher hears through the same text encoder");
+  if (s->timestep_mode == TRAIN_TIMESTEP_LOGIT_NORMAL)
+    return ace_fail(err, ACE_EINVAL, "teacher: not with timestep_mode logit_normal; steps lead from time to time");
+  return ACE_OK;
+}
+
 ace_status train_settings_check(const train_settings *s, ace_error *err) {
   ace_status status = check_targets(s->target_modules, err);
+  if (status == ACE_OK) status = check_teacher(s, err);
   if (status == ACE_OK && !*s->dataset_dir)
     status = ace_fail(err, ACE_EINVAL, "dataset_dir: Please enter a tensor directory path");
   if (status == ACE_OK && !*s->output_dir)

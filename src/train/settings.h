@@ -68,7 +68,7 @@ void train_settings_free(train_settings *s);
 ace_status train_settings_set(train_settings *s, const char *name, const char *value, ace_error *err);
 /* The fields of an object, by any of their names; null means "as it is". Unknown keys are an error. */
 ace_status train_settings_set_json(train_settings *s, const json_t *object, ace_error *err);
-/* What no single setting can see: names of layers, a batch that fits. */
+/* What no single setting can see: names of layers, a batch that fits, what a teacher goes with. */
 ace_status train_settings_check(const train_settings *s, ace_error *err);
 
 /* All of them as an object; a new reference, NULL: out of memory. */

@@ -26,6 +26,12 @@
     "alone, on sounds") \
   X(train_text_encoder, "train-text-encoder", BOOL, NULL, 0, 1, 0, NULL, "false", NULL, NULL, NULL, \
     "Full training of dit: the text encoder learns with it") \
+  X(teacher, "teacher", TEXT, "NAME", 0, 4096, 0, NULL, "", NULL, NULL, NULL, \
+    "Full training of a turbo dit: the base model that it learns each of its steps from; empty: from the music itself") \
+  X(teacher_guidance, "teacher-guidance", NUMBER, "X", 1, 15, 0, NULL, "3", NULL, NULL, NULL, \
+    "How strongly the teacher is guided by the condition; 1: not at all") \
+  X(teacher_steps, "teacher-steps", INT, "N", 1, 16, 0, NULL, "2", NULL, NULL, NULL, \
+    "Steps of the teacher in one of the student") \
   X(rank, "rank", INT, "N", 1, 256, 4, NULL, "64", NULL, NULL, NULL, \
     "LoRA: rank; more learns more detail and takes more memory") \
   X(alpha, "alpha", NUMBER, "X", 1, 512, 4, NULL, "128", NULL, NULL, NULL, \

@@ -19,10 +19,14 @@ timesteps timesteps_of(const json_t *config, bool discrete, double shift) {
                      .sigma = json_is_number(sigma) ? json_number_value(sigma) : 1.0};
 }
 
+int timestep_draw_step(const stream *s) {
+  return (int)stream_integer(s, 0, TIMESTEP_COUNT);
+}
+
 double timestep_draw(const timesteps *t, const stream *s) {
   float z[2];
   switch (t->mode) {
-    case TIMESTEP_DISCRETE: return timestep_discrete(t->shift, (int)stream_integer(s, 0, TIMESTEP_COUNT));
+    case TIMESTEP_DISCRETE: return timestep_discrete(t->shift, timestep_draw_step(s));
     case TIMESTEP_LOGIT_NORMAL:
       stream_normal(s, 0, 2, z);
       return sigmoid(t->mu + t->sigma * (double)(z[0] > z[1] ? z[0] : z[1]));

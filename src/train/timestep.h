@@ -20,13 +20,15 @@ typedef struct timesteps {
 } timesteps;
 
 enum { TIMESTEP_COUNT = 8 };
-/* Step i = 0..7 of the table. */
+/* Step i = 0..7 of the table; i = 8: 0, where the last step leads. */
 double timestep_discrete(double shift, int i);
 
 /* Discrete with that shift, or logit-normal with the timestep_mu and timestep_sigma of a model's configuration. */
 timesteps timesteps_of(const json_t *config, bool discrete, double shift);
 
-/* The time of a stream (STREAM_TIME or STREAM_CHECK_TIME), in (0, 1]. */
+/* The time of a stream (STREAM_TIME or STREAM_CHECK_TIME), in (0, 1]; and which of the eight steps it is where they are
+ * discrete. */
 double timestep_draw(const timesteps *t, const stream *s);
+int timestep_draw_step(const stream *s);
 
 #endif

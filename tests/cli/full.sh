@@ -25,6 +25,21 @@ for part in tokenizer dit lm; do
   cp -R "run-$part"/final/. mini/
 done
 [ -s run-dit/samples/epoch_2.flac ] || fail "no sample song"
+
+# A turbo model that the trained base model teaches.
+set -- train pieces --full dit --models mini --model acestep-v15-turbo --teacher
+expect 0 "$@" acestep-v15-base --estimate
+says 'Teacher: acestep-v15-base'
+expect 1 "$@" acestep-v16-base --estimate
+says 'there is no folder acestep-v16-base'
+expect 2 train pieces --models mini --teacher acestep-v15-base
+says 'only for a full training of dit'
+expect 0 "$@" acestep-v15-base --teacher-guidance 2 --epochs 2 --output-dir run-turbo --json
+prints '"event":"done"'
+cp -R run-turbo/final/. mini/
+expect 0 generate waltz --models mini --model acestep-v15-turbo --duration 10 --steps 2 -q -o taught.wav
+[ -s taught.wav ] || fail "no song of the turbo model"
+
 expect 0 generate waltz --models mini --model acestep-v15-base --duration 10 --steps 2 -q -o made.wav
 [ -s made.wav ] || fail "no song"
 exit 0
