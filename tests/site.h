@@ -22,17 +22,23 @@ typedef struct site {
   int port;
 } site;
 
-/* Folders, service and address are filled in. */
+/* Begins to serve what is in its folder. */
+static inline void site_begin(site *w, service_options o, server_options web) {
+  ace_error err;
+  o.models = w->models->models, o.data = w->data.folder;
+  w->s = service_open(&o, &err);
+  if (!w->s) fail_msg("%s", err.message);
+  web.service = w->s, web.http.listener = -1;
+  if (!web.http.address) web.http.address = "127.0.0.1";
+  w->web = server_open(&web, &err);
+  if (!w->web) fail_msg("%s", err.message);
+  w->port = server_port(w->web);
+}
+
+/* Folders and service are filled in, and the address where there is none. */
 static inline site open_site_with(void **state, service_options o, server_options web) {
   site w = {.models = *state, .data = temp_open()};
-  ace_error err;
-  o.models = w.models->models, o.data = w.data.folder;
-  w.s = service_open(&o, &err);
-  if (!w.s) fail_msg("%s", err.message);
-  web.service = w.s, web.http.address = "127.0.0.1", web.http.listener = -1;
-  w.web = server_open(&web, &err);
-  if (!w.web) fail_msg("%s", err.message);
-  w.port = server_port(w.web);
+  site_begin(&w, o, web);
   return w;
 }
 
@@ -41,9 +47,14 @@ static inline site open_site(void **state, const char *key, int init_lm, int mos
                         (server_options){.api_key = key});
 }
 
-static inline void close_site(site *w) {
+/* The program ends at once, in good order: what runs goes on next time. */
+static inline void site_end(site *w) {
   server_close(w->web);
   service_close(w->s, 0);
+}
+
+static inline void close_site(site *w) {
+  site_end(w);
   char command[600];
   snprintf(command, sizeof command, "rm -rf '%s'", w->data.folder);
   assert_int_equal(system(command), 0);

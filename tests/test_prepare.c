@@ -221,6 +221,45 @@ static void test_goes_on(void **state) {
   dataset_free(&p->d);
 }
 
+/* A file of the first pass that holds something else is told of, not read; the other songs are made, and this one once it
+ * is gone. */
+static void test_latents_that_are_none(void **state) {
+  place *p = *state;
+  open_place(p, "none");
+  ace_engine *e = songs_engine(&p->models, NULL, 1, 0);
+  prepare_options o = prepare_defaults(p->out);
+  stopping s = {.at = 0};
+  ace_callbacks notify = {.progress = count_pass, .cancelled = stop, .user = &s};
+  ace_error err = {0};
+  prepare_report r;
+  assert_int_equal(engine_prepare(e, &p->d, &o, &notify, &r, &err), ACE_ECANCELED);
+  char part[1024], key[100];
+  snprintf(part, sizeof part, "%s/%s.latents.part.safetensors", p->out, dataset_text(&p->d, 0, "id"));
+  st_file *f = st_open(part, &err);
+  assert_non_null(f);
+  snprintf(key, sizeof key, "%s", st_metadata(f, "key"));
+  st_close(f);
+  static const float x[8];
+  static const struct {
+    const char *name;
+    int rank;
+  } wrong[] = {{"latent", 2}, {"latents", 1}};
+  for (int i = 0; i < 2; i++) {
+    st_tensor t = {
+        .name = wrong[i].name, .dtype = ST_F32, .rank = wrong[i].rank, .count = 8, .data = x, .size = sizeof x};
+    t.dim[0] = wrong[i].rank == 1 ? 8 : 2, t.dim[1] = 4;
+    assert_int_equal(st_write(part, &t, 1, (const char *const[]){"key", key}, 1, &err), ACE_OK);
+    p->heard.text[0] = 0;
+    r = prepare(p, e, &o);
+    assert_int_equal(r.done, i ? 0 : 1); /* b.wav, the first time */
+    if (!strstr(p->heard.text, "there are no latents in it; remove the file")) fail_msg("%s", p->heard.text);
+  }
+  remove(part);
+  assert_int_equal(prepare(p, e, &o).done, 1);
+  ace_engine_close(e);
+  dataset_free(&p->d);
+}
+
 /* The Python trainer's way: 512 and 256 tokens with padding, and the song as its own source. */
 static void test_reference(void **state) {
   place *p = *state;
@@ -281,10 +320,8 @@ static int close_all(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_matched),
-      cmocka_unit_test(test_goes_on),
-      cmocka_unit_test(test_reference),
-      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_matched),   cmocka_unit_test(test_goes_on),  cmocka_unit_test(test_latents_that_are_none),
+      cmocka_unit_test(test_reference), cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, open_all, close_all);
 }

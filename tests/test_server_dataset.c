@@ -1,36 +1,12 @@
 /* The studio's dataset over HTTP, as the page and other clients drive it: scan, edit, save, label, prepare. What somebody
  * typed must reach the file, and no request may read or write where it has no business. */
-#include "dataset_testing.h"
-#include "site.h"
-
-static reply put(const site *w, const char *path, const char *body) {
-  char head[512];
-  snprintf(head, sizeof head, "PUT %s HTTP/1.1\r\nContent-Type: application/json", path);
-  return http_post(w->port, head, body, strlen(body));
-}
-
-static json_t *good(reply r) {
-  json_t *all = json_of(r, 200), *data = json_incref(data_of(all));
-  json_decref(all);
-  return data;
-}
-
-static void refused(reply r, int code, const char *says) {
-  json_t *all = json_of(r, 200);
-  if (json_integer_value(json_object_get(all, "code")) != code || !strstr(text_of(all, "error"), says))
-    fail_msg("%s, expected %d \"%s\"", text_of(all, "error"), code, says);
-  json_decref(all);
-}
+#include "learning_site.h"
 
 /* What was asked not to be replaced. */
 static void kept(reply r) {
   json_t *all = json_of(r, 409);
   assert_string_equal(text_of(all, "kind"), "exists");
   json_decref(all);
-}
-
-static int number(const json_t *o, const char *field) {
-  return (int)json_integer_value(json_object_get(o, field));
 }
 
 /* Before anything was scanned every route says so. */
@@ -62,33 +38,6 @@ static void test_nothing_yet(void **state) {
   refused(post(&w, "/v1/training/export", "{\"export_path\": \"/etc/out\", \"lora_output_dir\": \"none\"}"), 400,
           "Rejected unsafe export path");
   close_site(&w);
-}
-
-static void await_task(const site *w, const char *kind, const char *id, json_t **out) {
-  char path[200];
-  snprintf(path, sizeof path, "/v1/dataset/%s_status/%s", kind, id);
-  for (int i = 0; i < 3000; i++) {
-    json_t *now = good(get(w, path));
-    if (strcmp(text_of(now, "status"), "running") != 0) {
-      *out = now;
-      return;
-    }
-    json_decref(now);
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-  }
-  fail_msg("%s does not end", kind);
-}
-
-/* The state of training once nothing runs, a new reference. */
-static json_t *await_training(const site *w) {
-  for (int i = 0; i < 6000; i++) {
-    json_t *now = good(get(w, "/v1/training/status"));
-    if (json_is_false(json_object_get(now, "is_training"))) return now;
-    json_decref(now);
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-  }
-  fail_msg("training does not end");
-  return NULL;
 }
 
 /* From samples to an adapter that can be loaded; a training that is stopped keeps a checkpoint, and goes on from it. */
@@ -142,34 +91,11 @@ static void training(const site *w) {
   json_decref(data);
 }
 
-/* A training of the same bits wherever it is written; waits for its first step. */
-static void start_training(const site *w, const char *folder, int epochs) {
-  char body[300];
-  snprintf(body, sizeof body,
-           "{\"tensor_dir\": \"tensors\", \"lora_output_dir\": \"%s\", \"lora_rank\": 2, \"train_epochs\": %d, "
-           "\"gradient_accumulation\": 1, \"save_every_n_epochs\": 1000}",
-           folder, epochs);
-  json_decref(good(post(w, "/v1/training/start", body)));
-  for (int step = 0; !step;) {
-    json_t *now = good(get(w, "/v1/training/status"));
-    step = number(now, "current_step");
-    if (!step && json_is_false(json_object_get(now, "is_training"))) fail_msg("%s", text_of(now, "status"));
-    json_decref(now);
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-  }
-}
-
-static void expect_log(const json_t *training, const char *words) {
-  const char *log = text_of(training, "training_log");
-  if (!strstr(log, words)) fail_msg("no \"%s\" in:\n%s", words, log);
-}
-
 /* A song that is asked for meanwhile interrupts a training, which ends with the bits that it would have had. An adapter
  * that was loaded sings in the song, and rests while the other one is trained. */
 static void songs_come_first(const site *w) {
-  enum { EPOCHS = 120, ROOM = 1 << 22 };
-  ace_error err;
-  char body[600], path[700];
+  enum { EPOCHS = 120 };
+  char body[600];
   start_training(w, "alone", EPOCHS);
   json_decref(await_training(w));
   snprintf(body, sizeof body, "{\"lora_path\": \"%s/adapter\"}", w->data.folder);
@@ -193,26 +119,13 @@ static void songs_come_first(const site *w) {
   now = good(get(w, "/v1/lora/list"));
   assert_true(json_is_true(json_object_get(json_array_get(json_object_get(now, "loaded"), 0), "enabled")));
   json_decref(now);
-  size_t n[2];
-  char *bytes[2];
-  static const char *const folder[] = {"alone", "among"};
-  for (int i = 0; i < 2; i++) {
-    snprintf(path, sizeof path, "%s/%s/final/adapter_model.safetensors", w->data.folder, folder[i]);
-    if (!(bytes[i] = file_read(path, ROOM, &n[i], &err))) fail_msg("%s", err.message);
-  }
-  assert_int_equal(n[0], n[1]);
-  assert_memory_equal(bytes[0], bytes[1], n[0]);
-  free(bytes[0]), free(bytes[1]);
+  expect_same_adapter(w, "alone", "among");
 }
 
 static void test_whole_way(void **state) {
   site w = open_site(state, NULL, 0, 0);
-  char folder[600], body[1200], saved[600];
-  snprintf(folder, sizeof folder, "%s/songs", w.data.folder);
-  mkdir(folder, 0700);
-  folder_song(folder, "a-b.wav", 1, 200, 0.5);
-  folder_song(folder, "c.wav", 1, 200, 0.5); /* the same: encoded once */
-  folder_put(folder, "c.caption.txt", "slow");
+  char body[1200], saved[600];
+  put_songs(&w, "songs", 200);
   json_t *data = good(post(&w, "/v1/dataset/scan", "{\"audio_dir\": \"songs\", \"custom_tag\": \"zx\"}"));
   assert_int_equal(number(data, "num_samples"), 2);
   assert_non_null(strstr(text_of(data, "message"), "Found 2 audio files"));
@@ -237,8 +150,7 @@ static void test_whole_way(void **state) {
   data = good(post(&w, "/v1/dataset/auto_label_async",
                    "{\"skip_metas\": true, \"only_unlabeled\": true, \"save_path\": \"sets/mine.json\"}"));
   assert_int_equal(number(data, "total"), 1);
-  json_t *done;
-  await_task(&w, "auto_label", text_of(data, "task_id"), &done);
+  json_t *done = await_task(&w, "auto_label", text_of(data, "task_id"));
   assert_string_equal(text_of(done, "status"), "completed");
   assert_int_equal(number(done, "last_updated_index"), 0);
   assert_string_equal(text_of(json_object_get(done, "last_updated_sample"), "caption"), "a b");
@@ -257,7 +169,7 @@ static void test_whole_way(void **state) {
   json_decref(data);
 
   data = good(post(&w, "/v1/dataset/preprocess_async", "{\"output_dir\": \"tensors\", \"skip_existing\": true}"));
-  await_task(&w, "preprocess", text_of(data, "task_id"), &done);
+  done = await_task(&w, "preprocess", text_of(data, "task_id"));
   assert_string_equal(text_of(done, "status"), "completed");
   assert_int_equal(number(done, "current"), 2);
   assert_int_equal(number(json_object_get(done, "result"), "num_tensors"), 2);

@@ -2,7 +2,12 @@
 #include "gguf_files.h"
 #include "songs.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "audio/write.h"
 #include "base/file.h"
+#include "service/recordings.h"
 #include "service/service_inner.h"
 #include "service/tasks.h"
 
@@ -252,6 +257,117 @@ static void test_files_lie_in_the_folder(void **state) {
   temp_close(&t);
 }
 
+/* ---- uploads ----------------------------------------------------------------------------------------------------- */
+
+static char *add_recording(place *p, const char *session) {
+  ace_error err;
+  audio_buffer b;
+  recording_fault why;
+  char path[600];
+  snprintf(path, sizeof path, "%s/new.wav", p->data.folder);
+  assert_int_equal(audio_buffer_new(&b, 8000, 1, 8000, &err), ACE_OK);
+  for (int i = 0; i < 8000; i++) b.samples[i] = i % 40 < 20 ? 0.3f : -0.3f;
+  if (audio_write(path, &b, AUDIO_WAV32, NULL, NULL, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  audio_buffer_free(&b);
+  json_t *about = recording_add(p->s, session, path, "song.wav", &why, &err);
+  if (!about) fail_msg("%s", err.message);
+  char *id = strdup(json_string_value(json_object_get(about, "id")));
+  json_decref(about);
+  return id;
+}
+
+/* Its file and the curve of its loudness. */
+static int files_of(const place *p, const char *id) {
+  static const char *const ends[] = {"sound", "peaks"};
+  int n = 0;
+  for (int i = 0; i < 2; i++) {
+    char path[700];
+    snprintf(path, sizeof path, "%s/recordings/%s.%s", p->data.folder, id, ends[i]);
+    n += file_exists(path);
+  }
+  return n;
+}
+
+static bool knows(place *p, const char *session, const char *id) {
+  ace_error err;
+  json_t *list = recordings_of(p->s, session, &err), *one;
+  bool found = false;
+  size_t i;
+  json_array_foreach(list, i, one) found |= strcmp(json_string_value(json_object_get(one, "id")), id) == 0;
+  json_decref(list);
+  return found;
+}
+
+static void nap(double seconds) {
+  nanosleep(&(struct timespec){(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)}, NULL);
+}
+
+/* A file in the folder of uploads, last changed and read so many seconds ago. */
+static void leave_file(const place *p, const char *name, int age) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/recordings/%s", p->data.folder, name);
+  assert_int_equal(file_write(path, "x", 1, NULL), ACE_OK);
+  struct timespec then = {time(NULL) - age, 0};
+  assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[]){then, then}, 0), 0);
+}
+
+static bool is_left(const place *p, const char *name) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/recordings/%s", p->data.folder, name);
+  return file_exists(path);
+}
+
+/* What was not used for long goes, of every session; what a job is still to sing from stays, as what is fresh. */
+static void test_uploads_that_nobody_uses_go(void **state) {
+  enum { OLD = 1 };
+  place p = open_place(state, 0);
+  char busy[JOBS_ID], waiting[JOBS_ID];
+  ace_error err;
+  char *of_anna = add_recording(&p, "anna"), *of_bert = add_recording(&p, "bert"), *wanted = add_recording(&p, "bert");
+  recordings_sweep(p.s, 3600);
+  assert_int_equal(files_of(&p, of_anna) + files_of(&p, of_bert) + files_of(&p, wanted), 6);
+  nap(OLD + 0.2);
+  char *fresh = add_recording(&p, "anna");
+  /* A song that takes its time, and behind it one that is made from an upload. */
+  json_t *task = song_task("no", NULL, PAIRS("duration", "120", "inference_steps", "20"));
+  job_new j = {.session = "bert", .kind = "generate", .request = task};
+  assert_int_equal(jobs_submit(service_jobs(p.s), &j, busy, NULL, &err), ACE_OK);
+  json_decref(task);
+  task = json_pack("{s:s}", "src_audio", wanted);
+  j = (job_new){.session = "bert", .kind = "codes", .request = task};
+  assert_int_equal(jobs_submit(service_jobs(p.s), &j, waiting, NULL, &err), ACE_OK);
+  json_decref(task);
+  recordings_sweep(p.s, OLD);
+  assert_int_equal(files_of(&p, of_anna) + files_of(&p, of_bert), 0);
+  assert_false(knows(&p, "anna", of_anna) || knows(&p, "bert", of_bert));
+  assert_true(files_of(&p, wanted) == 2 && knows(&p, "bert", wanted));
+  assert_true(files_of(&p, fresh) == 2 && knows(&p, "anna", fresh));
+  jobs_cancel(service_jobs(p.s), waiting, NULL), jobs_cancel(service_jobs(p.s), busy, NULL);
+  json_decref(jobs_wait(service_jobs(p.s), busy, 120, NULL)),
+      json_decref(jobs_wait(service_jobs(p.s), waiting, 120, NULL));
+  nap(OLD + 0.2);
+  recordings_sweep(p.s, OLD); /* nobody needs it any more */
+  assert_int_equal(files_of(&p, wanted) + files_of(&p, fresh), 0);
+  free(of_anna), free(of_bert), free(wanted), free(fresh);
+  close_place(&p);
+}
+
+/* Files of which the database heard nothing, because the program died in between; but only those, and only once nobody can be
+ * at work on them. */
+static void test_files_that_nobody_knows_go(void **state) {
+  static const char lost[] = "00112233445566778899aabbccddeeff.sound",
+                    young[] = "ffeeddccbbaa99887766554433221100.peaks";
+  place p = open_place(state, 0);
+  char *known = add_recording(&p, "anna"), name[60];
+  snprintf(name, sizeof name, "%s.sound", known);
+  leave_file(&p, lost, 7200), leave_file(&p, young, 60), leave_file(&p, "README", 7200), leave_file(&p, name, 7200);
+  recordings_sweep(p.s, 3600);
+  assert_false(is_left(&p, lost));
+  assert_true(is_left(&p, young) && is_left(&p, "README") && is_left(&p, name));
+  free(known);
+  close_place(&p);
+}
+
 static void test_tiers(void **state) {
   static const struct {
     double gib;
@@ -290,6 +406,8 @@ int main(void) {
       cmocka_unit_test(test_int8),
       cmocka_unit_test(test_what_lies_in_the_folder),
       cmocka_unit_test(test_files_lie_in_the_folder),
+      cmocka_unit_test(test_uploads_that_nobody_uses_go),
+      cmocka_unit_test(test_files_that_nobody_knows_go),
       cmocka_unit_test(test_tiers),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);

@@ -204,6 +204,16 @@ static void test_limits_and_background(void **state) {
   json_t *waits = json_array_get(data, 0);
   assert_string_equal(text_of(waits, "class"), "background");
   json_decref(data);
+  /* One of each visitor; songs that are asked for now are another matter. */
+  browser other = open_browser(&w);
+  char others[64], next[64];
+  json_decref(sing(&other, "\"title\":\"\"", "", others));
+  json_decref(sing(&other, "\"title\":\"\"", ",\"background\":true", others));
+  json_decref(sing(&b, "\"title\":\"\"", "", next));
+  snprintf(path, sizeof path, "/v1/jobs/%s/cancel", others);
+  json_decref(good(send_json(&other, "POST", path, "{}")));
+  snprintf(path, sizeof path, "/v1/jobs/%s/cancel", next);
+  json_decref(good(send_json(&b, "POST", path, "{}")));
   snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
   json_decref(good(send_json(&b, "POST", path, "{}")));
   data = ended(&b, id);
@@ -211,6 +221,7 @@ static void test_limits_and_background(void **state) {
   const json_t *seeds = json_object_get(json_object_get(json_object_get(data, "request"), "request"), "seeds");
   assert_true(json_integer_value(json_array_get(seeds, 0)) != 5);
   json_decref(data);
+  json_decref(sing(&b, "\"title\":\"\"", ",\"background\":true", id)); /* that one is gone */
   close_site(&w);
 }
 
@@ -439,6 +450,20 @@ static void test_a_picker_sees_what_its_caller_may_read(void **state) {
   close_site(&w);
 }
 
+/* Who sits at the machine may go anywhere on it, but not where others reach the server, too: through a tunnel or a proxy
+ * that does not say for whom it asks they look as if they sat there. */
+static void test_a_server_for_others_shows_nobody_the_machine(void **state) {
+  static const char *const addresses[] = {"127.0.0.1", "localhost", "0.0.0.0"};
+  for (int i = 0; i < 3; i++) {
+    site w = open_site_with(state, (service_options){.init_lm = 0}, (server_options){.http.address = addresses[i]});
+    browser b = open_browser(&w);
+    if (i < 2) json_decref(good(fetch(&b, "/v1/folders?path=/etc")));
+    else expect_refusal(fetch(&b, "/v1/folders?path=/etc"), 400, "path_unsafe", "path");
+    json_decref(good(fetch(&b, "/v1/folders")));
+    close_site(&w);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_page_learns_all_that_it_needs),
@@ -452,6 +477,7 @@ int main(void) {
       cmocka_unit_test(test_signing_in),
       cmocka_unit_test(test_a_fixed_server_stays_as_it_is),
       cmocka_unit_test(test_a_picker_sees_what_its_caller_may_read),
+      cmocka_unit_test(test_a_server_for_others_shows_nobody_the_machine),
   };
   return cmocka_run_group_tests(tests, songs_open, songs_close);
 }
