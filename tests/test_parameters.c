@@ -9,9 +9,11 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "base/strings.h"
+#include "formats/convert.h"
 #include "models/acestep_dit.h"
 #include "models/dit.h"
 #include "models/vae.h"
+#include "tensor/int8.h"
 #include "tensor/ops_train.h"
 #include "train/parameters.h"
 
@@ -249,6 +251,72 @@ static void test_what_is_written_loads(void **state) {
   file_remove_tree(t.folder, NULL);
 }
 
+/* ---- int8 ---------------------------------------------------------------------------------------------------------- */
+
+/* Values of a tensor as conversion to int8 leaves them. */
+static float *rounded(const st_tensor *t) {
+  float *x = malloc((size_t)t->count * sizeof *x), scale;
+  st_widen(t, 0, t->count, x);
+  int8_t *q = malloc((size_t)t->count);
+  int64_t k = t->rank == 2 ? t->dim[1] : 0;
+  for (int64_t at = 0; ckpt_is_large(t) && at < t->count; at += k) {
+    assert_true(int8_encode(q, &scale, x + at, k));
+    int8_decode(x + at, q, scale, k);
+  }
+  free(q);
+  return x;
+}
+
+/* A folder that was converted to int8 is trained from the numbers that it stands for, and comes back without int8, what is
+ * frozen included. */
+static void test_int8_is_widened(void **state) {
+  ace_error err;
+  temp t = temp_open();
+  char small[400], half[400];
+  snprintf(small, sizeof small, "%s/small", t.folder);
+  snprintf(half, sizeof half, "%s/half", t.folder);
+  if (convert_to(DIT, small, ST_I8, NULL, NULL, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  parameters *p = open_parameters(small, "dit", not_tokenizer), *plain = open_parameters(DIT, "dit", not_tokenizer);
+  ckpt *from = ckpt_open(DIT, &err);
+  assert_int_equal(p->count, plain->count);
+  assert_int_equal(p->decaying, plain->decaying);
+  assert_int_equal(p->tensors, plain->tensors);
+  for (int i = 0; i < p->tensors; i++) {
+    const st_tensor *own = ckpt_find(from, p->tensor[i].name);
+    assert_int_equal(p->tensor[i].first, plain->tensor[i].first);
+    float *x = rounded(own);
+    assert_memory_equal(p->values + p->tensor[i].first, x, (size_t)own->count * sizeof *x);
+    free(x);
+  }
+  acestep_dit *m = open_dit(p);
+  if (parameters_write(p, t.folder, PARAMETERS_F32, &err) != ACE_OK) fail_msg("%s", err.message);
+  acestep_dit *written = acestep_dit_open(temp_path(&t, "dit"), &err);
+  if (!written) fail_msg("%s", err.message);
+  assert_false(ckpt_is_int8(written->checkpoint));
+  assert_int_equal(ckpt_tensor_count(written->checkpoint), ckpt_tensor_count(from));
+  int frozen = 0;
+  for (int i = 0; i < ckpt_tensor_count(from); i++) {
+    const st_tensor *own = ckpt_at(from, i), *is = same_tensor(written->checkpoint, own->name, own);
+    if (not_tokenizer(own->name) || !ckpt_is_large(own)) continue;
+    float *x = rounded(own);
+    assert_int_equal(is->dtype, ST_F32);
+    assert_memory_equal(is->data, x, (size_t)own->count * sizeof *x);
+    free(x);
+    frozen++;
+  }
+  assert_true(frozen > 0);
+  tens_ctx *c = open_context();
+  tens *a = velocity(c, m), *b = velocity(c, written);
+  assert_memory_equal(tens_f32(a), tens_f32(b), (size_t)tens_count(a) * sizeof(float));
+  tens_close(c);
+  if (parameters_read(p, t.folder, &err) != ACE_OK) fail_msg("%s", err.message);
+  if (convert_to(temp_path(&t, "dit"), half, ST_BF16, NULL, NULL, NULL, &err) != ACE_OK) fail_msg("%s", err.message);
+  acestep_dit_close(m), acestep_dit_close(written);
+  ckpt_close(from);
+  parameters_close(p), parameters_close(plain);
+  file_remove_tree(t.folder, NULL);
+}
+
 static void test_half_precision_rounds_to_nearest(void **state) {
   for (uint32_t h = 0; h < 0x7c00; h++) {
     float x = f16_to_f32((uint16_t)h), next = f16_to_f32((uint16_t)(h + 1)), middle = (x + next) / 2;
@@ -272,6 +340,7 @@ int main(void) {
       cmocka_unit_test(test_every_weight_of_the_autoencoder_has_its_gradient),
       cmocka_unit_test(test_models_run_the_list),
       cmocka_unit_test(test_what_is_written_loads),
+      cmocka_unit_test(test_int8_is_widened),
       cmocka_unit_test(test_half_precision_rounds_to_nearest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

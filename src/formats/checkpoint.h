@@ -40,6 +40,10 @@ bool ckpt_has_weights(const char *path);
 void ckpt_use_int8(ckpt *k, pool *threads, const ace_callbacks *notify);
 /* Its files hold int8 already, as convert_to (convert.h) writes them. */
 bool ckpt_is_int8(const ckpt *k);
+/* Of such files: is this the scales of a matrix, and so a part of it? */
+bool ckpt_is_scale(const ckpt *k, const st_tensor *t);
+/* The values of a tensor of the checkpoint in F32, of an int8 matrix as they are decoded, to out [t->count]. */
+ace_status ckpt_widen(ckpt *k, const st_tensor *t, float *out, ace_error *err);
 /* Whether that is for a tensor of this name and shape. */
 bool ckpt_is_large(const st_tensor *t);
 

@@ -1,6 +1,6 @@
 /* Matrices of a checkpoint as TENS_I8 (tensor/int8.h): those that the file holds so, and, when ckpt_use_int8 asked for
  * it, the large ones, encoded at their first use. In a file such a matrix is an I8 tensor and beside it an F32 tensor
- * NAME_scale; config.json says "quantization_config": {"quant_method": "acestep-int8"}. */
+ * NAME_scale; config.json says "quantization_config": {"quant_method": "acestep-int8"}. Trainings take their values. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,4 +143,30 @@ bool ckpt_take_int8(ckpt *k, ckpt_entry *e, tens *out, ace_error *err) {
   out->data = e->small;
   out->scale = e->small_scale;
   return true;
+}
+
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
+
+bool ckpt_is_scale(const ckpt *k, const st_tensor *t) {
+  char name[CKPT_MAX_NAME];
+  size_t n = strlen(t->name), suffix = strlen(CKPT_SCALE_SUFFIX);
+  if (!string_ends(t->name, CKPT_SCALE_SUFFIX) || n - suffix >= sizeof name) return false;
+  snprintf(name, sizeof name, "%.*s", (int)(n - suffix), t->name);
+  const st_tensor *matrix = ckpt_find(k, name);
+  return matrix && matrix->dtype == ST_I8;
+}
+
+ace_status ckpt_widen(ckpt *k, const st_tensor *t, float *out, ace_error *err) {
+  if (t->dtype != ST_I8) {
+    st_widen(t, 0, t->count, out);
+    return ACE_OK;
+  }
+  if (t->rank != 2 || t->dim[1] > INT8_MAX_WIDTH)
+    return ace_fail(err, ACE_EFORMAT, "%s: tensor %s is I8, but no matrix of at most %d columns", k->folder, t->name,
+                    INT8_MAX_WIDTH);
+  const float *scale = stored_scale(k, t, err);
+  if (!scale) return err->status;
+  for (int64_t i = 0; i < t->dim[0]; i++)
+    int8_decode(out + i * t->dim[1], (const int8_t *)t->data + i * t->dim[1], scale[i], t->dim[1]);
+  return ACE_OK;
 }

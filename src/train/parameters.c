@@ -20,8 +20,8 @@ static bool is_trained(const parameters_source *s, const st_tensor *t) {
 }
 
 static ace_status check_type(const parameters_source *s, const st_tensor *t, ace_error *err) {
-  if (t->dtype == ST_F32 || t->dtype == ST_BF16 || t->dtype == ST_F16) return ACE_OK;
-  return ace_fail(err, ACE_EUNSUPPORTED, "%s: tensor %s: dtype %s; weights are trained from F32, BF16 or F16",
+  if (t->dtype == ST_F32 || t->dtype == ST_BF16 || t->dtype == ST_F16 || t->dtype == ST_I8) return ACE_OK;
+  return ace_fail(err, ACE_EUNSUPPORTED, "%s: tensor %s: dtype %s; weights are trained from F32, BF16, F16 or int8",
                   s->folder, t->name, st_dtype_name(t->dtype));
 }
 
@@ -46,7 +46,7 @@ static ace_status add_tensors(parameters *p, bool decaying, ace_error *err) {
     const parameters_source *s = &p->inner->source[part];
     for (int i = 0; i < ckpt_tensor_count(s->from); i++) {
       const st_tensor *t = ckpt_at(s->from, i);
-      if (t->count < 1 || !is_trained(s, t) || decays(t) != decaying) continue;
+      if (t->count < 1 || ckpt_is_scale(s->from, t) || !is_trained(s, t) || decays(t) != decaying) continue;
       ace_status status = check_type(s, t, err);
       if (status == ACE_OK) status = add_tensor(p, part, i, t, err);
       if (status != ACE_OK) return status;
@@ -55,9 +55,18 @@ static ace_status add_tensors(parameters *p, bool decaying, ace_error *err) {
   return ACE_OK;
 }
 
-static const st_tensor *stored(const parameters *p, int i) {
+/* Tensor i of the list, as it is stored. */
+static ace_status take_tensor(parameters *p, int i, ace_error *err) {
   parameters_place at = p->inner->place[i];
-  return ckpt_at(p->inner->source[at.part].from, at.index);
+  ckpt *from = p->inner->source[at.part].from;
+  const st_tensor *t = ckpt_at(from, at.index);
+  float *x = p->values + p->tensor[i].first;
+  ace_status status = ckpt_widen(from, t, x, err);
+  for (int64_t j = 0; j < t->count && status == ACE_OK; j++)
+    if (!isfinite(x[j]))
+      status =
+          ace_fail(err, ACE_EFORMAT, "training: tensor %s: value %lld is not finite", p->tensor[i].name, (long long)j);
+  return status;
 }
 
 static ace_status take_values(parameters *p, ace_error *err) {
@@ -68,15 +77,9 @@ static ace_status take_values(parameters *p, ace_error *err) {
     return ace_fail(err, ACE_ENOMEM, "training: no memory for %lld parameters", (long long)p->count);
   memset(p->values, 0, bytes);
   memset(p->grads, 0, bytes);
-  for (int i = 0; i < p->tensors; i++) {
-    const st_tensor *t = stored(p, i);
-    st_widen(t, 0, t->count, p->values + p->tensor[i].first);
-    for (int64_t j = 0; j < t->count; j++)
-      if (!isfinite(p->values[p->tensor[i].first + j]))
-        return ace_fail(err, ACE_EFORMAT, "training: tensor %s: value %lld is not finite", p->tensor[i].name,
-                        (long long)j);
-  }
-  return ACE_OK;
+  ace_status status = ACE_OK;
+  for (int i = 0; i < p->tensors && status == ACE_OK; i++) status = take_tensor(p, i, err);
+  return status;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------------------ */
@@ -87,11 +90,7 @@ static ace_status open_source(parameters_source *s, const parameters_part *part,
   s->folder = strdup(part->folder);
   s->name = strdup(part->name);
   s->trained = part->trained;
-  if (!s->folder || !s->name) return ace_fail(err, ACE_ENOMEM, "training: out of memory");
-  if (ckpt_is_int8(s->from))
-    return ace_fail(err, ACE_EUNSUPPORTED, "%s: its weights are int8; all of a model is trained from F32, BF16 or F16",
-                    s->folder);
-  return ACE_OK;
+  return s->folder && s->name ? ACE_OK : ace_fail(err, ACE_ENOMEM, "training: out of memory");
 }
 
 static ace_status open_all(parameters *p, const parameters_part *part, int n, ace_error *err) {

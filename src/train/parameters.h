@@ -14,8 +14,8 @@
  *   parameters_write(p, "out", PARAMETERS_BF16, &err);      // out/vae: config.json, weights, everything else
  *   vae_close(m), parameters_close(p);                      // in this order
  *
- * Files stay as they are; weights of any of F32, BF16 and F16 are widened to F32 and live in `values` from then on. What
- * is frozen is used in its own type where it lies. Weights that a model keeps in another form (rearrange.h) are made
+ * Files stay as they are; weights of any of F32, BF16, F16 and int8 (convert.h) are widened to F32 and live in `values` from
+ * then on. What is frozen is used in its own type where it lies. Weights that a model keeps in another form (rearrange.h) are made
  * again in parameters_begin, and parameters_end leads their gradients back. Values lie 64-byte aligned, matrices first,
  * because they alone decay; between tensors there may be zeros.
  */
@@ -44,7 +44,7 @@ typedef struct parameters {
   struct parameters_inner *inner;
 } parameters;
 
-/* ACE_EUNSUPPORTED for weights that are int8 or in GGUF files; ACE_EINVAL when nothing is to be trained. */
+/* ACE_EUNSUPPORTED for weights of GGUF files' own types; ACE_EINVAL when nothing is to be trained. */
 parameters *parameters_open(const parameters_part *part, int n, ace_error *err);
 /* NULL is fine. The models that were made of it are closed already. */
 void parameters_close(parameters *p);
@@ -56,7 +56,7 @@ ace_status parameters_watch(parameters *p, ace_error *err);
 void parameters_begin(parameters *p);
 void parameters_end(parameters *p);
 
-/* Of trained values; what is frozen keeps its type. */
+/* Of trained values; what is frozen keeps its type, but int8, which would need its note in config.json, is widened too. */
 typedef enum parameters_type { PARAMETERS_F32, PARAMETERS_BF16, PARAMETERS_F16 } parameters_type;
 
 /* Writes FOLDER/NAME of each part in the published layout: one file of weights, config.json, and whatever else lies in

@@ -55,14 +55,37 @@ static int *numbers_of(const parameters *p, int part) {
   return number;
 }
 
-static ace_status write_tensors(const parameters *p, int part, file_writer *w, const st_tensor *all, const int *number,
+static ace_status add_frozen(file_writer *w, ckpt *from, const st_tensor *t, st_dtype dtype, ace_error *err) {
+  if (t->dtype != ST_I8) return file_writer_add(w, t->data, t->size, err);
+  float *x = malloc((size_t)t->count * sizeof *x);
+  ace_status status = x ? ckpt_widen(from, t, x, err) : ace_fail(err, ACE_ENOMEM, "training: out of memory");
+  if (status == ACE_OK) status = add_values(w, x, t->count, dtype, err);
+  free(x);
+  return status;
+}
+
+/* The tensors of the file as they will be, for all those that are not scales: their number. */
+static int plan_tensors(const ckpt *from, const int *number, st_dtype dtype, st_tensor *out) {
+  int n = 0;
+  for (int i = 0; i < ckpt_tensor_count(from); i++) {
+    const st_tensor *t = ckpt_at(from, i);
+    if (ckpt_is_scale(from, t)) continue;
+    out[n] = *t;
+    if (number[i] >= 0 || t->dtype == ST_I8) out[n].dtype = dtype, out[n].size = 0;
+    n++;
+  }
+  return n;
+}
+
+static ace_status write_tensors(const parameters *p, int part, file_writer *w, const int *number, st_dtype dtype,
                                 ace_error *err) {
-  const ckpt *from = p->inner->source[part].from;
+  ckpt *from = p->inner->source[part].from;
   ace_status status = ACE_OK;
   for (int i = 0; i < ckpt_tensor_count(from) && status == ACE_OK; i++) {
     const st_tensor *t = ckpt_at(from, i);
-    if (number[i] < 0) status = file_writer_add(w, t->data, t->size, err);
-    else status = add_values(w, p->values + p->tensor[number[i]].first, t->count, all[i].dtype, err);
+    if (ckpt_is_scale(from, t)) continue;
+    if (number[i] < 0) status = add_frozen(w, from, t, dtype, err);
+    else status = add_values(w, p->values + p->tensor[number[i]].first, t->count, dtype, err);
   }
   return status;
 }
@@ -73,16 +96,13 @@ static ace_status write_weights(const parameters *p, int part, const char *path,
   int n = ckpt_tensor_count(from), *number = numbers_of(p, part);
   st_tensor *all = calloc((size_t)n + 1, sizeof *all);
   ace_status status = number && all ? ACE_OK : ace_fail(err, ACE_ENOMEM, "training: out of memory");
-  for (int i = 0; i < n && status == ACE_OK; i++) {
-    all[i] = *ckpt_at(from, i);
-    if (number[i] < 0) continue;
-    all[i].dtype = type_of[type];
-    all[i].size = 0;
-  }
   file_writer w;
-  if (status == ACE_OK) status = st_write_begin(&w, path, all, n, metadata, 1, err);
   if (status == ACE_OK) {
-    status = write_tensors(p, part, &w, all, number, err);
+    n = plan_tensors(from, number, type_of[type], all);
+    status = st_write_begin(&w, path, all, n, metadata, 1, err);
+  }
+  if (status == ACE_OK) {
+    status = write_tensors(p, part, &w, number, type_of[type], err);
     if (status == ACE_OK) status = file_writer_commit(&w, err);
     else file_writer_abort(&w);
   }
@@ -99,18 +119,32 @@ static ace_status copy_file(const char *from, const char *to, ace_error *err) {
   return status;
 }
 
+/* The configuration of a model that is int8 no more. */
+static ace_status write_config(const ckpt *from, const char *to, ace_error *err) {
+  json_t *config = json_copy((json_t *)ckpt_config(from));
+  if (config) json_object_del(config, "quantization_config");
+  char *text = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
+  ace_status status =
+      text ? file_write(to, text, strlen(text), err) : ace_fail(err, ACE_ENOMEM, "training: out of memory");
+  free(text);
+  json_decref(config);
+  return status;
+}
+
 static bool is_other(const char *path, const char *name) {
   struct stat st;
   return !string_ends(name, ".safetensors") && !string_ends(name, ".safetensors.index.json") && stat(path, &st) == 0 &&
          S_ISREG(st.st_mode);
 }
 
-static ace_status copy_others(const char *from, const char *to, ace_error *err) {
-  char **names = file_names(from, err);
+static ace_status copy_others(const parameters_source *s, const char *to, ace_error *err) {
+  char **names = file_names(s->folder, err);
   ace_status status = names ? ACE_OK : err->status;
   for (int i = 0; names && names[i] && status == ACE_OK; i++) {
-    char *a = file_join(from, names[i]), *b = file_join(to, names[i]);
+    char *a = file_join(s->folder, names[i]), *b = file_join(to, names[i]);
+    bool noted = strcmp(names[i], "config.json") == 0 && ckpt_is_int8(s->from);
     if (!a || !b) status = ace_fail(err, ACE_ENOMEM, "training: out of memory");
+    else if (noted) status = write_config(s->from, b, err);
     else if (is_other(a, names[i])) status = copy_file(a, b, err);
     free(a), free(b);
   }
@@ -126,7 +160,7 @@ ace_status parameters_write(const parameters *p, const char *folder, parameters_
     const parameters_source *s = &p->inner->source[i];
     char *to = file_join(folder, s->name), *path = to ? file_join(to, weights_name(s)) : NULL;
     status = path ? file_make_directory(to, err) : ace_fail(err, ACE_ENOMEM, "training: out of memory");
-    if (status == ACE_OK) status = copy_others(s->folder, to, err);
+    if (status == ACE_OK) status = copy_others(s, to, err);
     if (status == ACE_OK) status = write_weights(p, i, path, type, err);
     free(to), free(path);
   }

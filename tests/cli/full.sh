@@ -26,6 +26,14 @@ for part in tokenizer dit lm; do
 done
 [ -s run-dit/samples/epoch_2.flac ] || fail "no sample song"
 
+# From int8, which it stops being.
+expect 0 convert --int8 mini/acestep-v15-base mini/small -q
+expect 0 train pieces --full dit --models mini --model small --epochs 1 --output-dir run-small --json
+prints '"event":"done"'
+expect 0 convert --bf16 run-small/final/small mini/grown -q
+expect 0 generate waltz --models mini --model grown --duration 10 --steps 2 -q -o grown.wav
+[ -s grown.wav ] || fail "no song of the model that was int8"
+
 # A turbo model that the trained base model teaches.
 set -- train pieces --full dit --models mini --model acestep-v15-turbo --teacher
 expect 0 "$@" acestep-v15-base --estimate

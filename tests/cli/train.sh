@@ -33,6 +33,16 @@ expect 0 info dora.safetensors --json
 prints '"dora": true'
 expect 0 generate "a hum" --models tiny --duration 10 --lora dora.safetensors:0.5 -q -o songs/dora.wav
 
+# on weights that are stored as int8
+expect 0 convert --int8 tiny/acestep-v15-turbo tiny/small -q
+expect 0 train tensors --models tiny --model small --epochs 20 --rank 8 --learning-rate 1e-2 --output-dir little
+says 'The model is quantized'
+for lora in '' '--lora little/final'; do
+  expect 0 generate "a hum" --models tiny --model small --duration 10 --seed 5 $lora -q -o "songs/little${lora:+-sung}.wav"
+done
+cmp -s songs/little*.wav && fail "an adapter of an int8 model changes nothing"
+rm -rf tiny/small songs/little*
+
 expect 0 train tensors --models tiny --epochs 120 --rank 8 --output-dir whole --sample-every 120 --sample-seconds 10 --json
 prints '"event":"step"'
 prints '"event":"done"'
