@@ -1,11 +1,14 @@
 #include "cli/folders.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
-static const char local_models[] = "checkpoints";
+static const char local_models[] = "checkpoints", diffusion[] = "acestep-v15-";
 
 const char *cli_variable(const char *name) {
   const char *value = getenv(name);
@@ -31,6 +34,32 @@ char *folder_cache(void) {
   return data_folder("cache");
 }
 
+bool folder_has(const char *folder, const char *prefix) {
+  DIR *dir = opendir(folder);
+  bool found = false;
+  for (struct dirent *e; dir && !found && (e = readdir(dir));) found = strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+  if (dir) closedir(dir);
+  return found;
+}
+
+char *folder_built_in(void) {
+  static const struct {
+    int up; /* from the program's own name */
+    const char *below;
+  } places[] = {{2, "share/acestep/models"}, {3, "models"}};
+  char program[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+  if (n <= 0) return NULL;
+  program[n] = 0;
+  for (size_t i = 0, up = 0; i < sizeof places / sizeof *places; i++) {
+    for (char *slash; (int)up < places[i].up && (slash = strrchr(program, '/')); up++) *slash = 0;
+    char *path = file_join(program, places[i].below);
+    if (path && folder_has(path, diffusion)) return path;
+    free(path);
+  }
+  return NULL;
+}
+
 static char *must_exist(const char *path, const char *origin, ace_error *err) {
   char *copy = file_is_directory(path) ? strdup(path) : NULL;
   if (!copy)
@@ -47,10 +76,11 @@ char *folder_models(const char *given, ace_error *err) {
   const char *set = cli_variable("ACESTEP_CHECKPOINTS_DIR");
   if (set) return must_exist(set, "$ACESTEP_CHECKPOINTS_DIR", err);
   char *own = data_folder("models");
-  if (own && file_is_directory(own)) return own;
-  if (file_is_directory(local_models)) {
+  if (own && folder_has(own, diffusion)) return own;
+  char *found = folder_has(local_models, diffusion) ? strdup(local_models) : folder_built_in();
+  if (found) {
     free(own);
-    return strdup(local_models);
+    return found;
   }
   ace_fail(
       err, ACE_ENOTFOUND,

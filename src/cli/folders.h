@@ -2,15 +2,24 @@
 #ifndef ACE_CLI_FOLDERS_H
 #define ACE_CLI_FOLDERS_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 /* An environment variable; NULL when it is not set or empty. */
 const char *cli_variable(const char *name);
 
-/* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints. The message
- * of a failure says where it looked and how to come by models. free() the result. */
+/* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints, if there is a
+ * diffusion model in it, else the models that come with the program. The message of a failure says where it looked and how to
+ * come by models. free() the result. */
 char *folder_models(const char *given, ace_error *err);
-/* The same place, whether or not it exists yet: where downloads go. free() the result. */
+/* The models that come with the program: share/acestep/models beside its bin, or the checkout's models/ when it runs where
+ * it was built. NULL: there are none. free() the result. */
+char *folder_built_in(void);
+/* Is there a folder or file whose name begins so? */
+bool folder_has(const char *folder, const char *prefix);
+/* Where downloads go, whether or not it exists yet: as folder_models, but never to what comes with the program. free() the
+ * result. */
 char *folder_for_downloads(const char *given, ace_error *err);
 /* The data folder: $ACESTEP_HOME, else $XDG_DATA_HOME/acestep, else ~/.local/share/acestep. NULL when there is no home.
  * free() it. */

@@ -86,7 +86,7 @@ static ace_status serve(serving *s, report *r, ace_error *err) {
                      s->server.http.address);
     greet(s, web);
     char words[600];
-    snprintf(words, sizeof words, "models: %.200s; data: %.200s. Ctrl-C ends.", s->models, s->data);
+    snprintf(words, sizeof words, "models: %.200s; data: %.200s. Ctrl-C ends.", service_models(studio), s->data);
     say(s, r, "start", words);
     supervisor_tell("READY=1");
     wait_for_signal(s, studio, r);

@@ -81,7 +81,7 @@ const cli_flag serve_flags[] = {
     {0}};
 
 void serve_settings_free(serving *s) {
-  free(s->models), free(s->data), free(s->certificate), free(s->secret), free(s->user);
+  free(s->models), free(s->spare), free(s->data), free(s->certificate), free(s->secret), free(s->user);
   if (s->key) memset(s->key, 0, strlen(s->key));
   if (s->password) memset(s->password, 0, strlen(s->password));
   free(s->key), free(s->password);
@@ -295,8 +295,13 @@ static ace_status read_models(const args *a, serving *s, ace_error *err) {
   s->service.lm = setting(a, "lm", "lm-model-path", "ACESTEP_LM_MODEL_PATH");
   s->service.vae = setting(a, "vae", NULL, "ACESTEP_VAE_CHECKPOINT");
   s->service.lm_backend = backend_of(a);
-  s->models = folder_models(args_value(a, "models"), err);
+  const char *given = args_value(a, "models");
+  char *found = folder_models(given, err);
+  if (!found) return err->status;
+  free(found);
+  s->models = folder_for_downloads(given, err);
   s->service.models = s->models;
+  if (!given && !cli_variable("ACESTEP_CHECKPOINTS_DIR")) s->service.spare = s->spare = folder_built_in();
   return s->models ? ACE_OK : err->status;
 }
 

@@ -17,7 +17,7 @@ enum { SERVE_MOST_GIVEN = 64 };
 typedef struct serving {
   service_options service;
   server_options server;
-  char *models, *data, *key, *certificate, *secret, *password, *user;
+  char *models, *spare, *data, *key, *certificate, *secret, *password, *user;
   opening lm;     /* its language model server */
   fetching fetch; /* where models come from */
   const char *roots[SERVE_MOST_GIVEN], *origins[SERVE_MOST_GIVEN], *hosts[SERVE_MOST_GIVEN], *proxies[SERVE_MOST_GIVEN];

@@ -50,7 +50,7 @@ static ace_engine *open_engine(service *s, const char *name, const char *lm, job
                           .lm_server_key = s->options.lm_server_key,
                           .lm_fallback = s->options.lm_fallback,
                           .notify = service_callbacks(j)};
-  return ace_engine_open(s->models, &o, err);
+  return ace_engine_open(service_models(s), &o, err);
 }
 
 ace_engine *service_engine(service *s, int slot, job_running *j, ace_error *err) {
@@ -130,7 +130,8 @@ static ace_status check_name(const service *s, inventory_kind kind, const char *
   inventory all;
   ace_status status = service_inventory(s, &all, err);
   if (status == ACE_OK && *name != '/' && !inventory_find(&all, kind, name))
-    status = ace_fail(err, ACE_ENOTFOUND, "model: there is no complete folder \"%.200s\" in %.250s", name, s->models);
+    status = ace_fail(err, ACE_ENOTFOUND, "model: there is no complete folder \"%.200s\" in %.250s", name,
+                      service_models(s));
   inventory_free(&all);
   return status;
 }

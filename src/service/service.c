@@ -100,7 +100,10 @@ downloads *service_downloads(service *s) {
 }
 
 const char *service_models(const service *s) {
-  return s->models;
+  inventory all = {0};
+  bool own = !s->spare || (inventory_read(s->models, &all, NULL) == ACE_OK && inventory_usual(&all));
+  inventory_free(&all);
+  return own ? s->models : s->spare;
 }
 
 const char *service_data(const service *s) {
@@ -125,7 +128,7 @@ char *service_upload_path(const service *s, const char *suffix) {
 }
 
 ace_status service_inventory(const service *s, inventory *out, ace_error *err) {
-  return inventory_read(s->models, out, err);
+  return inventory_read(service_models(s), out, err);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -137,7 +140,7 @@ static void put(char *out, size_t size, const char *text) {
 /* Which models a user gets who names none. */
 static ace_status choose_models(service *s, const service_options *o, ace_error *err) {
   inventory all;
-  ace_status status = inventory_read(s->models, &all, err);
+  ace_status status = service_inventory(s, &all, err);
   if (status != ACE_OK) return status;
   const tier *t = tier_get(s->state.machine.id);
   bool card = s->state.machine.card;
@@ -211,7 +214,7 @@ service *service_open(const service_options *o, ace_error *err) {
   pthread_mutex_init(&s->engines_lock, NULL), pthread_mutex_init(&s->training_lock, NULL);
   service_training_clear(&s->training);
   keep_options(s, o);
-  s->models = strdup(o->models), s->data = strdup(o->data);
+  s->models = strdup(o->models), s->spare = o->spare ? strdup(o->spare) : NULL, s->data = strdup(o->data);
   s->uploads = file_join(o->data, "uploads"), s->cache = file_join(o->data, "cache");
   s->recordings = file_join(o->data, "recordings");
   detect(s, o);
@@ -248,7 +251,7 @@ void service_close(service *s, double patience) {
   json_decref(s->training.settings), json_decref(s->training.history), json_decref(s->training.log);
   dataset_free(&s->dataset.d);
   json_decref(s->adapters);
-  free(s->models), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);
+  free(s->models), free(s->spare), free(s->data), free(s->uploads), free(s->cache), free(s->recordings);
   free_options(&s->options);
   free(s);
 }

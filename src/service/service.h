@@ -30,7 +30,8 @@ enum { SERVICE_SLOTS = 3 };
 typedef struct service service;
 
 typedef struct service_options {
-  const char *models;               /* folder of checkpoints */
+  const char *models;               /* folder of checkpoints; downloads go there */
+  const char *spare;                /* another one, used while there is no diffusion model in `models`; may be NULL */
   const char *data;                 /* data folder: database, outputs, uploads, cache */
   const char *slots[SERVICE_SLOTS]; /* diffusion models; the first NULL: the usual one; others NULL: no such slot */
   const char *lm;                   /* language model; NULL: by the tier */
@@ -56,7 +57,7 @@ service *service_open(const service_options *options, ace_error *err);
 void service_close(service *s, double patience);
 
 jobs *service_jobs(service *s);
-const char *service_models(const service *s);  /* folder */
+const char *service_models(const service *s);  /* folder that models are opened from now */
 const char *service_data(const service *s);    /* folder */
 int service_threads(const service *s);         /* that a job computes with */
 const char *service_uploads(const service *s); /* folder; there and writable */

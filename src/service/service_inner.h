@@ -11,7 +11,7 @@
 
 struct service {
   service_options options; /* texts are ours */
-  char *models, *data, *uploads, *cache, *recordings;
+  char *models, *spare, *data, *uploads, *cache, *recordings;
   jobs *jobs;
   downloads *downloads;
   pthread_mutex_t lock;     /* of the state */

@@ -1,10 +1,15 @@
 # lib.sh - what the tests of the program share. Each test is started as: sh tests/cli/NAME.sh PROGRAM
 #
 # It gets an empty folder of its own as working directory and home, and a set of untrained models in ./tiny.
-program=$(realpath -- "$1")
+#
+# The program is a copy without the models that come with it, which lie relative to it.
+built=$(realpath -- "$1")
 work=$(mktemp -d)
 trap 'cd /; rm -rf "$work"' EXIT
 cd "$work"
+mkdir bin
+cp "$built" bin/
+program=$work/bin/acestep
 unset ACESTEP_CHECKPOINTS_DIR XDG_DATA_HOME
 export ACESTEP_HOME="$work/home"
 
