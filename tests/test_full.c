@@ -72,6 +72,19 @@ static bool behind_rounding(const char *name) {
   return string_begins(name, "detokenizer.") || strstr(name, "project_out");
 }
 
+static bool not_in_front_of_rounding(const char *name) {
+  return !string_begins(name, "tokenizer.") || behind_rounding(name);
+}
+
+static void test_gradients_of_the_tokenizer_through_remixes(void **state) {
+  fixture *f = *state;
+  f->s.train_tokenizer = true;
+  f->s.cfg_ratio = 0.3;
+  full_task *task = open_task(f);
+  expect_all(full_task_of(task), 8, 1, not_in_front_of_rounding);
+  full_task_close(task);
+}
+
 static void test_gradients_of_the_tokenizer(void **state) {
   fixture *f = *state;
   f->s.part = TRAIN_PART_TOKENIZER;
@@ -226,6 +239,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       EACH(test_gradients_of_the_transformer_and_the_text_encoder),
       EACH(test_gradients_of_the_tokenizer),
+      EACH(test_gradients_of_the_tokenizer_through_remixes),
       EACH(test_gradients_of_the_language_model),
       EACH(test_looks),
       EACH(test_every_part_learns),

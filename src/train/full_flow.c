@@ -146,8 +146,9 @@ static tens *loss(tens_ctx *c, full_task *f) {
   const flow *w = f->state;
   condition_input in;
   dit_condition condition;
-  const tens *context = context_of(c, f->dit, &w->l), *t = tens_from(c, TENS_F32, TENS_DIMS(1), &w->t), *wanted;
-  const tens *x = mixed(c, w, w->t, 1 - w->t);
+  bool codes_learn = f->s->train_tokenizer;
+  const tens *t = tens_from(c, TENS_F32, TENS_DIMS(1), &w->t), *x = mixed(c, w, w->t, 1 - w->t), *context, *wanted;
+  if (!codes_learn) context = context_of(c, f->dit, &w->l);
   if (w->teacher) {
     in = told(c, f, w);
     wanted = shown(c, f, w, &in, x);
@@ -157,6 +158,7 @@ static tens *loss(tens_ctx *c, full_task *f) {
     full_record(c, f);
     in = told(c, f, w);
   }
+  if (codes_learn) context = context_of(c, f->dit, &w->l);
   dit_attend(c, f->dit, condition_of(c, f->dit, w, &in), &condition);
   return op_mean_square(c, dit_velocity(c, f->dit, &condition, context, x, t, t), wanted, NULL);
 }
@@ -167,10 +169,14 @@ static bool is_trained(const char *name) {
   return string_begins(name, "decoder.") || string_begins(name, "encoder.") || string_begins(name, "null_condition");
 }
 
+static bool is_trained_or_codes(const char *name) {
+  return is_trained(name) || string_begins(name, "tokenizer.") || string_begins(name, "detokenizer.");
+}
+
 static ace_status open_models(full_task *f, ace_error *err) {
   bool text = f->s->train_text_encoder;
-  const parameters_part parts[] = {{f->o.dit.folder, f->o.dit.name, is_trained},
-                                   {f->o.text.folder, f->o.text.name, NULL}};
+  bool (*const trained)(const char *) = f->s->train_tokenizer ? is_trained_or_codes : is_trained;
+  const parameters_part parts[] = {{f->o.dit.folder, f->o.dit.name, trained}, {f->o.text.folder, f->o.text.name, NULL}};
   ace_status status = full_parameters(f, parts, text ? 2 : 1, err);
   if (status != ACE_OK) return status;
   f->dit = acestep_dit_from(parameters_checkpoint(f->p, 0, err), (tens){0}, err);

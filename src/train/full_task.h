@@ -7,7 +7,8 @@
  *
  *   part        learns                                          loss
  *   dit         decoder, condition encoder, null condition,     flow matching (loss.h) over all tasks mixed (look.h);
- *               and the text encoder where it is asked for      or the steps of a teacher (teacher.h)
+ *               text encoder and audio tokenizer where they     or the steps of a teacher (teacher.h)
+ *               are asked for
  *   tokenizer   audio tokenizer and detokenizer                 mean square between latents and what comes back of them;
  *                                                               the rounding of codes counts as the identity
  *   lm          language model                                  cross-entropy of plans, codes, understanding and

@@ -226,8 +226,7 @@ static json_t *names_json(const char *const *values) {
 
 /* Of a full training alone, which the page and the API do not start. */
 static bool is_of_full(const train_setting *t) {
-  return strcmp(t->name, "part") == 0 || strcmp(t->name, "train_text_encoder") == 0 ||
-         string_begins(t->name, "teacher");
+  return strcmp(t->name, "part") == 0 || string_begins(t->name, "train_") || string_begins(t->name, "teacher");
 }
 
 json_t *train_settings_schema(train_surface surface, int adapter) {
@@ -290,6 +289,8 @@ static ace_status check_teacher(const train_settings *s, ace_error *err) {
   if (s->train_text_encoder)
     return ace_fail(err, ACE_EINVAL,
                     "teacher: not with train_text_encoder; the teacher hears through the same text encoder");
+  if (s->train_tokenizer)
+    return ace_fail(err, ACE_EINVAL, "teacher: not with train_tokenizer; codes mean the same to both models");
   if (s->timestep_mode == TRAIN_TIMESTEP_LOGIT_NORMAL)
     return ace_fail(err, ACE_EINVAL, "teacher: not with timestep_mode logit_normal; steps lead from time to time");
   return ACE_OK;

@@ -26,6 +26,8 @@
     "alone, on sounds") \
   X(train_text_encoder, "train-text-encoder", BOOL, NULL, 0, 1, 0, NULL, "false", NULL, NULL, NULL, \
     "Full training of dit: the text encoder learns with it") \
+  X(train_tokenizer, "train-tokenizer", BOOL, NULL, 0, 1, 0, NULL, "false", NULL, NULL, NULL, \
+    "Full training of dit: the audio tokenizer learns with it what remixes need") \
   X(teacher, "teacher", TEXT, "NAME", 0, 4096, 0, NULL, "", NULL, NULL, NULL, \
     "Full training of a turbo dit: the base model that it learns each of its steps from; empty: from the music itself") \
   X(teacher_guidance, "teacher-guidance", NUMBER, "X", 1, 15, 0, NULL, "3", NULL, NULL, NULL, \
