@@ -358,6 +358,7 @@ static void test_settings_that_do_not_go_together_are_refused(void **state) {
   expect_bad(f, "part", "lm", "--full dit");
   expect_bad(f, "adapter", "lora", "--full dit");
   expect_bad(f, "train_text_encoder", "true", "train_text_encoder");
+  expect_bad(f, "train_tokenizer", "true", "train_tokenizer");
   expect_bad(f, "timestep_mode", "logit_normal", "logit_normal");
   assert_int_equal(train_settings_set(&f->s, "teacher", "", NULL), ACE_OK);
   expect_bad(f, "teacher_guidance", "4", "there is no teacher");

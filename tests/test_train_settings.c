@@ -104,7 +104,7 @@ static void test_json(void **state) {
   train_settings_table(&n);
   json_t *whole = train_settings_schema(TRAIN_SURFACE_GUIDE, TRAIN_FULL);
   assert_int_equal(json_array_size(whole), n);
-  assert_int_equal(json_array_size(schema), n - 5); /* without those of a full training */
+  assert_int_equal(json_array_size(schema), n - 6); /* without those of a full training */
   json_decref(schema), json_decref(whole);
   train_settings_free(&s);
   train_settings_free(&again);
