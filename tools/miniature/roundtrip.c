@@ -13,11 +13,10 @@
 #include "audio/read.h"
 #include "audio/write.h"
 #include "base/file.h"
-#include "base/pool.h"
 #include "conservatory/hear.h"
-#include "models/vae.h"
+#include "miniature/through.h"
 
-enum { CORE = 128 /* latent frames of a tile */, FIGURES = 5 };
+enum { FIGURES = 5 };
 
 typedef struct job {
   vae *m;
@@ -35,31 +34,6 @@ static double stereo_of(const audio_buffer *b) {
     sum += (l + r) * (l + r), difference += (l - r) * (l - r);
   }
   return 10 * log10(difference / sum);
-}
-
-static size_t room_of(const job *j, int64_t frames, int overlap) {
-  int64_t n = frames < CORE + 2 * overlap ? frames : CORE + 2 * overlap;
-  size_t a = vae_encode_memory(j->m, n), b = vae_decode_memory(j->m, n);
-  return (a > b ? a : b);
-}
-
-static ace_status through(const job *j, const audio_buffer *in, audio_buffer *out, ace_error *err) {
-  const vae_config *cfg = &j->m->cfg;
-  int64_t frames = in->frames / cfg->hop, width = cfg->encoder_hidden, half = width / 2;
-  int overlap = vae_encoder_halo(cfg) > vae_decoder_halo(cfg) ? vae_encoder_halo(cfg) : vae_decoder_halo(cfg);
-  vae_tiling tiling = {.core = CORE, .overlap = overlap};
-  float *moments = calloc((size_t)(frames * width) + 1, sizeof *moments);
-  float *means = calloc((size_t)(frames * half) + 1, sizeof *means);
-  tens_ctx *c = tens_open(&(tens_options){.threads = j->threads, .capacity = room_of(j, frames, overlap)}, err);
-  ace_status status = !c ? err->status : moments && means ? ACE_OK : ace_fail(err, ACE_ENOMEM, "out of memory");
-  if (status == ACE_OK) status = audio_buffer_new(out, frames * cfg->hop, in->channels, in->sample_rate, err);
-  if (status == ACE_OK) status = vae_encode_tiled(c, j->m, in->samples, frames * cfg->hop, &tiling, moments, err);
-  for (int64_t t = 0; status == ACE_OK && t < frames; t++)
-    memcpy(means + t * half, moments + t * width, (size_t)half * sizeof *means);
-  if (status == ACE_OK) status = vae_decode_tiled(c, j->m, means, frames, &tiling, out->samples, err);
-  tens_close(c);
-  free(moments), free(means);
-  return status;
 }
 
 static ace_status judge(job *j, const char *name, audio_buffer *in, const audio_buffer *out, ace_error *err) {
@@ -89,7 +63,7 @@ static ace_status one(job *j, const char *path, ace_error *err) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   ace_status status = audio_read(path, &in, err);
   if (status == ACE_OK) status = audio_to_model(&in, j->m->cfg.sampling_rate, err);
-  if (status == ACE_OK) status = through(j, &in, &out, err);
+  if (status == ACE_OK) status = through(j->m, j->threads, &in, &out, err);
   if (status == ACE_OK) status = judge(j, name, &in, &out, err);
   if (status == ACE_OK && j->folder) {
     char *to = file_join(j->folder, name);
