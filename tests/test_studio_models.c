@@ -158,6 +158,36 @@ static void test_models_come_and_go(void **state) {
   hub_site_close(&site_of_hub);
 }
 
+/* Songs are made with the spare models until there is a diffusion model in the folder of downloads; nobody takes them for a
+ * download, and they cannot be removed. */
+static void test_spare_models_are_no_downloads(void **state) {
+  songs *spare = *state;
+  temp empty = temp_open();
+  songs none = {.folder = empty};
+  snprintf(none.models, sizeof none.models, "%s/models", empty.folder);
+  void *no_models = &none;
+  site w = open_site_with(&no_models, (service_options){.spare = spare->models}, (server_options){0});
+  browser b = open_browser(&w);
+  char id[64], command[600];
+  assert_string_equal(service_models(w.s), spare->models);
+  json_t *m = vae_entry(&b);
+  assert_string_equal(text_of(m, "state"), "none");
+  json_decref(m);
+  reply r = send_json(&b, "DELETE", "/v1/catalog/vae", "");
+  reply_free(&r);
+  json_decref(sing(&b, "\"seeds\":[3]", "", id));
+  json_decref(ended(&b, id));
+  snprintf(command, sizeof command, "cp -R '%.250s' '%.250s'", spare->models, none.models);
+  assert_int_equal(system(command), 0);
+  assert_string_equal(service_models(w.s), none.models);
+  m = vae_entry(&b);
+  assert_string_equal(text_of(m, "state"), "complete");
+  json_decref(m);
+  close_site(&w);
+  snprintf(command, sizeof command, "rm -rf '%s'", empty.folder);
+  assert_int_equal(system(command), 0);
+}
+
 /* ---- samples while a batch is made -------------------------------------------------------------------------------- */
 
 typedef struct watching {
@@ -248,6 +278,7 @@ int main(void) {
       cmocka_unit_test(test_adapters_before_any_is_loaded),
       cmocka_unit_test(test_an_adapter_is_heard_until_it_is_gone),
       cmocka_unit_test(test_models_come_and_go),
+      cmocka_unit_test(test_spare_models_are_no_downloads),
       cmocka_unit_test(test_a_sample_is_finished_before_the_batch),
       cmocka_unit_test(test_events_tell_of_each_sample),
   };

@@ -196,8 +196,7 @@ static ace_status examine(visit *v, const args *a, ace_error *err) {
   if (text && args_int(text, "--port", 1, 65535, &port, err) != ACE_OK) return err->status;
   char *models = folder_for_downloads(args_value(a, "models"), err), *cache = folder_cache();
   if (!models) return err->status;
-  char *found = folder_models(args_value(a, "models"), NULL), *small = folder_built_in();
-  bool ready = found && small && strcmp(found, small) == 0;
+  char *found = folder_models(args_value(a, "models"), NULL);
   check_processor(v);
   check_memory(v);
   check_port(v, port);
@@ -205,10 +204,10 @@ static ace_status examine(visit *v, const args *a, ace_error *err) {
   else say(v, POOR, "data folder", "there is no home for it", "set ACESTEP_HOME to a folder of yours");
   check_folder(v, "models folder", models, POOR, "downloads need it: name another with --models");
   check_disk(v, models);
-  if (ready)
+  if (found && folder_is_built_in(found))
     say(v, GOOD, "models", "the small ones that come with the program", "acestep download fetches the large ones");
   else check_models(v, models);
-  free(models), free(cache), free(found), free(small);
+  free(models), free(cache), free(found);
   return ACE_OK;
 }
 

@@ -1,14 +1,14 @@
 #include "cli/folders.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "service/inventory.h"
 
-static const char local_models[] = "checkpoints", diffusion[] = "acestep-v15-";
+static const char local_models[] = "checkpoints";
 
 const char *cli_variable(const char *name) {
   const char *value = getenv(name);
@@ -34,14 +34,6 @@ char *folder_cache(void) {
   return data_folder("cache");
 }
 
-bool folder_has(const char *folder, const char *prefix) {
-  DIR *dir = opendir(folder);
-  bool found = false;
-  for (struct dirent *e; dir && !found && (e = readdir(dir));) found = strncmp(e->d_name, prefix, strlen(prefix)) == 0;
-  if (dir) closedir(dir);
-  return found;
-}
-
 char *folder_built_in(void) {
   static const struct {
     int up; /* from the program's own name */
@@ -54,10 +46,25 @@ char *folder_built_in(void) {
   for (size_t i = 0, up = 0; i < sizeof places / sizeof *places; i++) {
     for (char *slash; (int)up < places[i].up && (slash = strrchr(program, '/')); up++) *slash = 0;
     char *path = file_join(program, places[i].below);
-    if (path && folder_has(path, diffusion)) return path;
+    if (path && inventory_can_sing(path)) return path;
     free(path);
   }
   return NULL;
+}
+
+bool folder_is_built_in(const char *path) {
+  char *small = folder_built_in();
+  bool is = small && strcmp(small, path) == 0;
+  free(small);
+  return is;
+}
+
+/* Of the usual places the first that `fits`; NULL: none does. */
+static char *usual_place(bool (*fits)(const char *)) {
+  char *own = data_folder("models");
+  if (own && fits(own)) return own;
+  free(own);
+  return fits(local_models) ? strdup(local_models) : NULL;
 }
 
 static char *must_exist(const char *path, const char *origin, ace_error *err) {
@@ -75,13 +82,11 @@ char *folder_models(const char *given, ace_error *err) {
   if (given) return must_exist(given, "--models", err);
   const char *set = cli_variable("ACESTEP_CHECKPOINTS_DIR");
   if (set) return must_exist(set, "$ACESTEP_CHECKPOINTS_DIR", err);
+  char *found = usual_place(inventory_can_sing);
+  if (!found) found = folder_built_in();
+  if (!found) found = usual_place(file_is_directory);
+  if (found) return found;
   char *own = data_folder("models");
-  if (own && folder_has(own, diffusion)) return own;
-  char *found = folder_has(local_models, diffusion) ? strdup(local_models) : folder_built_in();
-  if (found) {
-    free(own);
-    return found;
-  }
   ace_fail(
       err, ACE_ENOTFOUND,
       "no models: $ACESTEP_CHECKPOINTS_DIR is not set, there is no %s%s./%s; acestep download fetches the published "
@@ -93,12 +98,11 @@ char *folder_models(const char *given, ace_error *err) {
 }
 
 char *folder_for_downloads(const char *given, ace_error *err) {
-  const char *set = cli_variable("ACESTEP_CHECKPOINTS_DIR");
-  char *own = given || set ? NULL : data_folder("models");
-  bool local = file_is_directory(local_models) && !(own && file_is_directory(own));
-  const char *path = given ? given : set ? set : own && !local ? own : local_models;
-  char *copy = strdup(path);
-  free(own);
+  const char *named = given ? given : cli_variable("ACESTEP_CHECKPOINTS_DIR");
+  char *copy = named ? strdup(named) : usual_place(inventory_can_sing);
+  if (!named && !copy) copy = usual_place(file_is_directory);
+  if (!named && !copy) copy = data_folder("models");
+  if (!named && !copy) copy = strdup(local_models);
   if (!copy) ace_fail(err, ACE_ENOMEM, "download: out of memory");
   return copy;
 }

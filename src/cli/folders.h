@@ -10,14 +10,13 @@
 const char *cli_variable(const char *name);
 
 /* `given` (--models), else $ACESTEP_CHECKPOINTS_DIR, else "models" in the data folder, else ./checkpoints, if there is a
- * diffusion model in it, else the models that come with the program. The message of a failure says where it looked and how to
+ * diffusion model in it, else the models that come with the program, else whichever of the two exists. The message of a failure says where it looked and how to
  * come by models. free() the result. */
 char *folder_models(const char *given, ace_error *err);
 /* The models that come with the program: share/acestep/models beside its bin, or the checkout's models/ when it runs where
  * it was built. NULL: there are none. free() the result. */
 char *folder_built_in(void);
-/* Is there a folder or file whose name begins so? */
-bool folder_has(const char *folder, const char *prefix);
+bool folder_is_built_in(const char *path);
 /* Where downloads go, whether or not it exists yet: as folder_models, but never to what comes with the program. free() the
  * result. */
 char *folder_for_downloads(const char *given, ace_error *err);

@@ -1,5 +1,6 @@
 #include "cli/missing.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,18 @@ static void want(wants *w, const char *models, const char *name) {
   if (m && !m->choose && !is_file(models, name) && w->n < MOST) w->model[w->n++] = m;
 }
 
-/* None needs to be chosen where there is one of that kind. */
+/* Is there a folder of that kind, so that none needs to be chosen? */
+static bool has_any(const char *models, const char *prefix) {
+  DIR *dir = opendir(models);
+  bool found = false;
+  for (struct dirent *e; dir && !found && (e = readdir(dir));) found = strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+  if (dir) closedir(dir);
+  return found;
+}
+
 static void choose(wants *w, const char *models, const char *named, const char *prefix, const char *usual) {
   if (named) want(w, models, named);
-  else if (!folder_has(models, prefix)) want(w, models, usual);
+  else if (!has_any(models, prefix)) want(w, models, usual);
 }
 
 char *missing_fetch(const args *a, const opening *o, bool asks, report *r, ace_error *err) {

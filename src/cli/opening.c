@@ -41,10 +41,8 @@ ace_status opening_plan(opening *o, const args *a, const ace_request *request, b
   if (status != ACE_OK) return status;
   o->models = args_on(a, "download") ? missing_fetch(a, o, asks, r, err) : folder_models(args_value(a, "models"), err);
   if (!o->models) return err->status;
-  char *small = folder_built_in();
-  if (small && strcmp(small, o->models) == 0)
+  if (folder_is_built_in(o->models))
     report_note(r, "with the small models that come with the program; acestep download fetches the large ones");
-  free(small);
   return ACE_OK;
 }
 

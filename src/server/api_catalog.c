@@ -9,7 +9,7 @@ static json_t *told(const call *c, const catalog_model *m) {
                                        [DOWNLOAD_COMPLETE] = "complete",
                                        [DOWNLOAD_PARTIAL] = "partial",
                                        [DOWNLOAD_DAMAGED] = "damaged"};
-  download_state s = download_look(service_models(c->service), m->name);
+  download_state s = download_look(downloads_folder(service_downloads(c->service)), m->name);
   json_t *now = downloads_state(service_downloads(c->service), m->name);
   return json_pack("{s:s, s:s, s:s, s:f, s:b, s:b, s:s, s:I, s:I, s:s?, s:o}", "name", m->name, "words", m->words,
                    "repository", m->repository, "gigabytes", m->gigabytes, "basic", (int)m->basic, "choose",
@@ -71,7 +71,7 @@ static void delete_model(call *c) {
   if (!route_may_change(c)) return;
   if (!m) refuse(c, 404, NULL, NULL, "there is no published model \"%.80s\"", c->part[0]);
   else if (is_in_use(c, m)) refuse(c, 409, "in_use", NULL, "%s is loaded; let go of the models first", m->name);
-  else answer(c, download_delete(service_models(c->service), m->name, &err), &err);
+  else answer(c, download_delete(downloads_folder(service_downloads(c->service)), m->name, &err), &err);
 }
 
 #define ENTRY \

@@ -185,6 +185,10 @@ void downloads_close(downloads *d) {
   free(d);
 }
 
+const char *downloads_folder(const downloads *d) {
+  return d->models;
+}
+
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static order *find(downloads *d, const char *name) {

@@ -36,6 +36,8 @@ ace_status downloads_cancel(downloads *d, const char *name, ace_error *err);
  * reference. */
 json_t *downloads_state(downloads *d, const char *name);
 
+const char *downloads_folder(const downloads *d); /* where they go */
+
 /* Asks the hubs, one after the other: {"files", "bytes", "left", "space", "licence", "source"}. A new reference; takes
  * seconds. */
 json_t *downloads_ask(downloads *d, const char *name, ace_error *err);

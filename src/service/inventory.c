@@ -125,6 +125,14 @@ const inventory_model *inventory_usual(const inventory *all) {
   return usual ? usual : first_of(all, INVENTORY_DIFFUSION);
 }
 
+bool inventory_can_sing(const char *folder) {
+  inventory all;
+  if (inventory_read(folder, &all, NULL) != ACE_OK) return false;
+  bool can = inventory_usual(&all);
+  inventory_free(&all);
+  return can;
+}
+
 const inventory_model *inventory_language(const inventory *all, lm_size size) {
   char usual[32];
   snprintf(usual, sizeof usual, "acestep-5Hz-lm-%s", size_names[size]);

@@ -32,6 +32,8 @@ typedef struct inventory {
 /* What has no configuration, or no weights, is left out. A missing folder is an empty inventory. */
 ace_status inventory_read(const char *folder, inventory *out, ace_error *err);
 void inventory_free(inventory *all);
+/* Is there a diffusion model in the folder? */
+bool inventory_can_sing(const char *folder);
 /* NULL: there is none. */
 const inventory_model *inventory_find(const inventory *all, inventory_kind kind, const char *name);
 /* What a user gets who names none: the diffusion model acestep-v15-turbo, else the first; of language models the one of

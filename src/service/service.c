@@ -100,10 +100,7 @@ downloads *service_downloads(service *s) {
 }
 
 const char *service_models(const service *s) {
-  inventory all = {0};
-  bool own = !s->spare || (inventory_read(s->models, &all, NULL) == ACE_OK && inventory_usual(&all));
-  inventory_free(&all);
-  return own ? s->models : s->spare;
+  return !s->spare || inventory_can_sing(s->models) ? s->models : s->spare;
 }
 
 const char *service_data(const service *s) {

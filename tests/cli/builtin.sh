@@ -34,6 +34,21 @@ same built-in.wav own.wav
 ! grep -q "come with the program" "$work/err" || fail "says the models are the small ones"
 rm -r home/models
 song 1 broken.wav
+
+# A model of any name counts, here and for a server; of two usual folders the one that has a model is served.
+mkdir -p home/models
+cp -R tiny checkpoints
+mv checkpoints/acestep-v15-turbo checkpoints/mine
+rm -rf checkpoints/acestep-v15-base
+song 0 mine.wav "--model mine"
+! grep -q "come with the program" "$work/err" || fail "the models in ./checkpoints are not seen"
+timeout 10 "$program" serve --port 0 --data data >served 2>served-log & # ended below, when it has said where
+server=$!
+for i in $(seq 200); do ! [ -s served ] || break; sleep 0.05; done
+kill $server
+wait $server || true
+grep -q "models: checkpoints" served-log || fail "serves other models: $(cat served-log)"
+rm -r home/models checkpoints
 song 0 given.wav "--models tiny"
 ACESTEP_CHECKPOINTS_DIR=$work/tiny song 0 named.wav
 same given.wav named.wav
