@@ -14,11 +14,9 @@
 typedef struct heard {
   const cons_style *style;
   uint64_t seed;
-  int bpm, metre, tonic, key_agrees;
-  bool has[TRACK_COUNT], hears[TRACK_COUNT];
-  bool minor, tempo_agrees;
-  double tempo, features[HEAR_FEATURES];
-  hear_key key;
+  int bpm, metre, tonic;
+  bool minor, has[TRACK_COUNT];
+  audit_hearing ear;
   ace_status status;
 } heard;
 
@@ -28,9 +26,9 @@ typedef struct audit_job {
   heard *heard;
 } audit_job;
 
-static ace_status listen(const cons_piece *p, const audio_buffer *sound, heard *out) {
+ace_status audit_hear(const cons_piece *p, const audio_buffer *sound, audit_hearing *out, ace_error *err) {
   hear_sound h;
-  ace_status status = hear_open(&h, sound, NULL);
+  ace_status status = hear_open(&h, sound, err);
   if (status != ACE_OK) return status;
   out->tempo = hear_tempo(&h);
   out->key = hear_key_of(&h);
@@ -56,7 +54,7 @@ static void one(void *arg, int index, int worker) {
     out->style = p->style, out->seed = p->seed, out->bpm = p->bpm, out->metre = p->metre;
     out->tonic = p->key, out->minor = cons_is_minor(p->mode);
     for (int t = 0; t < TRACK_COUNT; t++) out->has[t] = cons_plays(p, (cons_track)t);
-    out->status = listen(p, &sound.mix, out);
+    out->status = audit_hear(p, &sound.mix, &out->ear, NULL);
   }
   cons_sound_free(&sound);
   cons_piece_free(p);
@@ -65,18 +63,18 @@ static void one(void *arg, int index, int worker) {
 static void print_one(const heard *h, FILE *out) {
   static const char *const keys[] = {"C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"};
   fprintf(out, "%6llu %-14s %3d BPM in %d, heard %5.1f %s   %-2s %s, heard %-2s %s %s\n", (unsigned long long)h->seed,
-          h->style->name, h->bpm, h->metre, h->tempo, h->tempo_agrees ? "yes" : "NO ", keys[h->tonic],
-          h->minor ? "minor" : "major", keys[h->key.tonic], h->key.minor ? "minor" : "major",
-          h->key_agrees == 2 ? "yes"
-          : h->key_agrees    ? "relative"
-                             : "NO");
+          h->style->name, h->bpm, h->metre, h->ear.tempo, h->ear.tempo_agrees ? "yes" : "NO ", keys[h->tonic],
+          h->minor ? "minor" : "major", keys[h->ear.key.tonic], h->ear.key.minor ? "minor" : "major",
+          h->ear.key_agrees == 2 ? "yes"
+          : h->ear.key_agrees    ? "relative"
+                                 : "NO");
 }
 
 /* How often each track is heard where it is, and not where it is not. */
 static void print_tracks(const heard *h, int count, FILE *out) {
   for (int t = 0; t < TRACK_COUNT; t++) {
     int there = 0, right = 0;
-    for (int i = 0; i < count; i++) there += h[i].has[t], right += h[i].has[t] == h[i].hears[t];
+    for (int i = 0; i < count; i++) there += h[i].has[t], right += h[i].has[t] == h[i].ear.hears[t];
     fprintf(out, "  %-14s in %5.1f%%, heard right in %5.1f%%\n", cons_track_names[t], 100.0 * there / count,
             100.0 * right / count);
   }
@@ -86,8 +84,9 @@ static void print_all(const heard *h, int count, FILE *out) {
   int tempo = 0, exact = 0, relative = 0, pairs = 0;
   double apart = 0;
   for (int i = 0; i < count; i++) {
-    tempo += h[i].tempo_agrees, exact += h[i].key_agrees == 2, relative += h[i].key_agrees == 1;
-    for (int k = i + 1; k < count && k < i + 20; k++) apart += hear_distance(h[i].features, h[k].features), pairs++;
+    tempo += h[i].ear.tempo_agrees, exact += h[i].ear.key_agrees == 2, relative += h[i].ear.key_agrees == 1;
+    for (int k = i + 1; k < count && k < i + 20; k++)
+      apart += hear_distance(h[i].ear.features, h[k].ear.features), pairs++;
   }
   fprintf(out, "%d pieces: tempo within 4%% (octave allowed) %.1f%%; key right %.1f%%, right or relative %.1f%%", count,
           100.0 * tempo / count, 100.0 * exact / count, 100.0 * (exact + relative) / count);

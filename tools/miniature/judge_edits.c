@@ -1,9 +1,9 @@
 /* judge_edits.c - work on recordings: a part made anew, tracks taken out of mixes that were never trained on. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "conservatory/audit.h"
 #include "conservatory/render.h"
 #include "miniature/judge.h"
 #include "miniature/through.h"
@@ -29,14 +29,12 @@ static bool same(const audio_buffer *a, const audio_buffer *b, int from, int to)
 static ace_status listen(const cons_piece *p, const audio_buffer *before, const audio_buffer *after, repaints *sum,
                          ace_error *err) {
   audio_buffer inside = part(after, FROM, TO);
-  hear_sound h;
-  ace_status status = hear_open(&h, &inside, err);
+  audit_hearing ear;
+  ace_status status = audit_hear(p, &inside, &ear, err);
   if (status != ACE_OK) return status;
   sum->n++;
-  sum->inside += hear_tempo_agrees(hear_tempo(&h), p->bpm, 0.04) &&
-                 hear_key_agrees(hear_key_of(&h), p->key, cons_is_minor(p->mode)) > 0;
+  sum->inside += ear.tempo_agrees && ear.key_agrees > 0;
   sum->outside += same(before, after, 0, FROM - MARGIN) && same(before, after, TO + MARGIN, JUDGE_SECONDS);
-  hear_close(&h);
   return ACE_OK;
 }
 

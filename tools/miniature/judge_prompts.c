@@ -1,14 +1,17 @@
 /* judge_prompts.c - songs for the prompts of pieces: whether tempo, key and instruments are those that were asked for, and
  * whether the caption matters more than the seed. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "conservatory/presence.h"
+#include "conservatory/audit.h"
 #include "miniature/judge.h"
 
 enum { SONG_SEED = 1, OTHER_SEED = 2, AGAIN = 10 /* prompts sung with another seed too */ };
 
+enum { TEMPO, KEY, DRUMS, BASS, VOICE, LEAD, FIGURES };
+
 typedef struct heard {
-  bool tempo, key, drums, bass, voice, lead;
+  bool right[FIGURES];
   double features[HEAR_FEATURES];
 } heard;
 
@@ -25,20 +28,19 @@ static cons_track lead_of(const cons_piece *p) {
 }
 
 static ace_status listen(const cons_piece *p, const audio_buffer *b, heard *out, ace_error *err) {
-  hear_sound h;
-  double chance[TRACK_COUNT];
-  ace_status status = hear_open(&h, b, err);
+  static const struct {
+    int figure;
+    cons_track track;
+  } band[] = {{DRUMS, TRACK_DRUMS}, {BASS, TRACK_BASS}, {VOICE, TRACK_VOCALS}};
+  audit_hearing ear;
+  ace_status status = audit_hear(p, b, &ear, err);
   if (status != ACE_OK) return status;
-  presence_hear(&h, chance);
-  out->tempo = hear_tempo_agrees(hear_tempo(&h), p->bpm, 0.04);
-  out->key = hear_key_agrees(hear_key_of(&h), p->key, cons_is_minor(p->mode)) > 0;
-  out->drums = (chance[TRACK_DRUMS] > 0.5) == cons_plays(p, TRACK_DRUMS);
-  out->bass = (chance[TRACK_BASS] > 0.5) == cons_plays(p, TRACK_BASS);
-  out->voice = (chance[TRACK_VOCALS] > 0.5) == cons_plays(p, TRACK_VOCALS);
+  out->right[TEMPO] = ear.tempo_agrees;
+  out->right[KEY] = ear.key_agrees > 0;
+  for (int i = 0; i < 3; i++) out->right[band[i].figure] = ear.hears[band[i].track] == cons_plays(p, band[i].track);
   cons_track lead = lead_of(p);
-  out->lead = lead == TRACK_COUNT || chance[lead] > 0.5;
-  hear_features(&h, out->features);
-  hear_close(&h);
+  out->right[LEAD] = lead == TRACK_COUNT || ear.hears[lead];
+  memcpy(out->features, ear.features, sizeof out->features);
   return ACE_OK;
 }
 
@@ -58,29 +60,10 @@ static ace_status sing(const judge *j, int i, uint32_t seed, heard *out, ace_err
   return status;
 }
 
-static double percent(const heard *h, int n, bool (*what)(const heard *)) {
+static double percent(const heard *h, int n, int figure) {
   int right = 0;
-  for (int i = 0; i < n; i++) right += what(&h[i]);
+  for (int i = 0; i < n; i++) right += h[i].right[figure];
   return 100.0 * right / n;
-}
-
-static bool tempo(const heard *h) {
-  return h->tempo;
-}
-static bool key(const heard *h) {
-  return h->key;
-}
-static bool drums(const heard *h) {
-  return h->drums;
-}
-static bool bass(const heard *h) {
-  return h->bass;
-}
-static bool voice(const heard *h) {
-  return h->voice;
-}
-static bool lead(const heard *h) {
-  return h->lead;
 }
 
 /* How far songs of other captions lie from each other, in distances between seeds of one caption. */
@@ -107,12 +90,12 @@ ace_status judge_prompts(const judge *j, ace_error *err) {
     judge_tell(j, "prompts", i + 1);
   }
   if (status == ACE_OK) {
-    double band[] = {percent(h, j->count, drums), percent(h, j->count, bass), percent(h, j->count, voice),
-                     percent(h, j->count, lead)};
-    judge_line("tempo within 4% (octave allowed)", percent(h, j->count, tempo), 85, "%");
-    judge_line("key right or relative", percent(h, j->count, key), 75, "%");
-    printf("drums %.0f%%, bass %.0f%%, voice %.0f%%, lead %.0f%%\n", band[0], band[1], band[2], band[3]);
-    judge_line("instruments as asked", (band[0] + band[1] + band[2] + band[3]) / 4, 85, "%");
+    double rate[FIGURES];
+    for (int f = 0; f < FIGURES; f++) rate[f] = percent(h, j->count, f);
+    judge_line("tempo within 4% (octave allowed)", rate[TEMPO], 85, "%");
+    judge_line("key right or relative", rate[KEY], 75, "%");
+    printf("drums %.0f%%, bass %.0f%%, voice %.0f%%, lead %.0f%%\n", rate[DRUMS], rate[BASS], rate[VOICE], rate[LEAD]);
+    judge_line("instruments as asked", (rate[DRUMS] + rate[BASS] + rate[VOICE] + rate[LEAD]) / 4, 85, "%");
     if (j->engine) status = compare(j, h, err);
   }
   free(h);
